@@ -1,0 +1,63 @@
+# `make` lists the targets. Each does its own set-up (Debian packages, Kubernetes binaries) and says what it does.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+# Lets clones in other places share compiled objects.
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1
+IMAGE ?= docker.io/understudy/understudy:0.1.0
+CLUSTER := deploy/local/cluster
+
+.PHONY: help build image cluster install demo test unit asan tsan e2e failover-report format style golden-update clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## release binaries in build/bin
+	@cmake/install-deps build
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release
+	@ln -sfn release/bin build/bin
+	@echo "built: build/bin/understudy-node build/bin/understudy-operator"
+
+cluster: ## a local three-zone Kubernetes (deploy/local/cluster up)
+	@$(CLUSTER) up
+
+image: cluster ## the image from the Dockerfile, onto the local nodes
+	@deploy/local/image $(IMAGE)
+
+install: image ## the chart on the local cluster
+	@$(CLUSTER) helm upgrade --install understudy charts/understudy -n understudy-system --create-namespace \
+	    --set image.reference=$(IMAGE) --wait --timeout 120s
+
+demo: ## from nothing to a failover on a local Kubernetes, shown step by step
+	@deploy/local/demo $(IMAGE)
+
+test: ## everything that CI runs: unit, sanitizers, style, and end to end on the local Kubernetes
+	@tests/run
+
+unit: ## unit, scenario and simulation tests only
+	@tests/run unit
+
+asan: ## the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@tests/run asan
+
+tsan: ## the threaded tests under ThreadSanitizer
+	@tests/run tsan
+
+e2e: ## end-to-end tests on the local Kubernetes only
+	@tests/run e2e
+
+style: ## include order, file sizes, no clock in pure folders
+	@tests/run style
+
+failover-report: ## measured failovers on the local Kubernetes, written to docs/failover-report.md (RUNS=20)
+	@tests/cluster/failover_report
+
+golden-update: ## rewrite the golden files; look at the diff
+	@cmake --preset dev >/dev/null && cmake --build --preset dev && UPDATE_GOLDEN=1 ctest --preset dev -R Golden
+
+format: ## clang-format over all sources
+	@clang-format-19 -i $$(git ls-files '*.h' '*.cc')
+
+clean: ## remove build/ (the Kubernetes binaries are cached elsewhere and stay)
+	@rm -rf build

@@ -1,0 +1,68 @@
+// What must hold before a command runs: one list, in Redis's order, so that of two reasons the same one is told.
+#include "common/clock.h"
+#include "node/command/dispatch.h"
+#include "node/command/dispatch_state.h"
+#include "node/config/config.h"
+#include "node/resp/errors.h"
+#include "node/role/role_gate.h"
+
+namespace understudy::command {
+namespace {
+
+constexpr Duration kSnapshotPressureStep = Milliseconds(1);
+
+bool MayDebug(config::DebugCommand allowed, const net::Connection& connection) {
+  if (allowed != config::DebugCommand::kLocal) return allowed == config::DebugCommand::kYes;
+  const std::string& peer = connection.peer_address();
+  return peer.starts_with("127.") || peer.starts_with("[::1]");
+}
+
+}  // namespace
+
+bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Args, resp::Writer& reply) {
+  uint32_t flags = row.flags;
+  if ((flags & kRunsQueue) && session.transaction) {  // EXEC does what its queue does
+    flags |= session.transaction->flags & (kWrite | kDenyOom);
+    if (session.transaction->needs_role) flags &= ~kLoading;
+  }
+  const auto refuse = [&](std::string_view error) {
+    Reject(state, session, &row, error, reply);
+    return false;
+  };
+  if (!session.authenticated && !(flags & kNoAuth)) [[unlikely]] return refuse(resp::kNoAuth);
+  if ((flags & kForTests) && !MayDebug(services_->config.debug_command, session.connection)) {
+    return refuse(
+        "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a "
+        "local connection, otherwise you need to set this option in the configuration file, and then restart the "
+        "server.");
+  }
+  if (session.transaction && (flags & kNoMulti)) return refuse("ERR Command not allowed inside a transaction");
+  if (state.over_memory && (flags & kDenyOom)) [[unlikely]] return refuse(resp::kOutOfMemory);
+
+  const bool writes = (flags & kWrite) != 0;
+  if (!(flags & kLoading)) {
+    state.generation = services_->gate.generation();
+    const role::Admission admission = services_->gate.Check(writes, state.worker->now());
+    if (admission == role::Admission::kPaused) {
+      ParkUntil(state, session, services_->gate.paused_until());
+      return false;
+    }
+    if (admission != role::Admission::kServe) [[unlikely]] return refuse(role::ErrorText(admission));
+  }
+  if (const ClientPause paused = pause(state.worker->wall_ms()); paused != ClientPause::kNone) [[unlikely]] {
+    if (paused == ClientPause::kAll || writes) {
+      const int64_t left_ms = pause_until_ms_.load(std::memory_order_relaxed) - state.worker->wall_ms();
+      ParkUntil(state, session, state.worker->now() + Milliseconds(left_ms + 1));
+      return false;
+    }
+  }
+  // A snapshot whose receiver is slow is about to run out of room for overwritten data.
+  if (writes && services_->keyspace.WritersShouldWait()) [[unlikely]] {
+    ParkUntil(state, session, state.worker->now() + kSnapshotPressureStep);
+    return false;
+  }
+  if (session.blocked.load(std::memory_order_relaxed)) session.blocked.store(false, std::memory_order_relaxed);
+  return true;
+}
+
+}  // namespace understudy::command

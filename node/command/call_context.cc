@@ -1,0 +1,76 @@
+#include "node/command/call_context.h"
+
+#include <charconv>
+
+#include "node/command/stats.h"
+#include "node/store/shard_guard.h"
+
+namespace understudy::command {
+
+void CallContext::WithShard(uint32_t index, store::FunctionRef<void(store::Shard&)> visit) const {
+  if (all_locked) return visit(keyspace.shard(index));
+  store::ShardGuard guard(keyspace, index);
+  visit(keyspace.shard(index));
+}
+
+Key FirstKey(const CallContext& ctx, std::string_view name) {
+  return {name, ctx.first_hash, ctx.keyspace.ShardOf(ctx.first_hash)};
+}
+
+Key AnyKey(const CallContext& ctx, std::string_view name) {
+  const uint64_t hash = ctx.keyspace.Hash(name);
+  return {name, hash, ctx.keyspace.ShardOf(hash)};
+}
+
+const store::Entry* LookupPeek(CallContext& ctx, const Key& key) {
+  const store::Entry* entry = key.shard.Peek(ctx.db, key.name, key.hash, ctx.now_ms, ctx.view);
+  if (entry == nullptr && ctx.may_expire && key.shard.ExpireCount(ctx.db) > 0) {
+    key.shard.EraseIfExpired(ctx.db, key.name, key.hash, ctx.now_ms);
+  }
+  return entry;
+}
+
+const store::Entry* LookupRead(CallContext& ctx, const Key& key) {
+  if (ctx.session != nullptr && ctx.session->no_touch.load(std::memory_order_relaxed)) [[unlikely]] {
+    const store::Entry* entry = LookupPeek(ctx, key);
+    (entry ? ctx.stats.hits : ctx.stats.misses).Add();
+    return entry;
+  }
+  const store::Entry* entry = key.shard.Find(ctx.db, key.name, key.hash, ctx.now_ms, ctx.view);
+  if (entry != nullptr) {
+    ctx.stats.hits.Add();
+    return entry;
+  }
+  ctx.stats.misses.Add();
+  if (ctx.may_expire && key.shard.ExpireCount(ctx.db) > 0) {
+    key.shard.EraseIfExpired(ctx.db, key.name, key.hash, ctx.now_ms);
+  }
+  return nullptr;
+}
+
+store::Entry* LookupWrite(CallContext& ctx, const Key& key) {
+  return key.shard.FindForWrite(ctx.db, key.name, key.hash, ctx.now_ms, ctx.view);
+}
+
+void ReplyManaged(resp::Writer& reply, std::string_view what) {
+  reply.Error("ERR " + std::string(what) + " is managed by the Understudy operator");
+}
+
+bool ParseInt64(std::string_view text, int64_t* out) { return store::ParseCanonicalInt(text, out); }
+
+bool ReadInt64(std::string_view text, int64_t* out, resp::Writer& reply) {
+  if (ParseInt64(text, out)) return true;
+  reply.Error("ERR value is not an integer or out of range");
+  return false;
+}
+
+bool Is(std::string_view text, std::string_view word) {
+  if (text.size() != word.size()) return false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char a = text[i], b = word[i];
+    if ((a >= 'A' && a <= 'Z' ? a | 0x20 : a) != (b >= 'A' && b <= 'Z' ? b | 0x20 : b)) return false;
+  }
+  return true;
+}
+
+}  // namespace understudy::command

@@ -1,0 +1,105 @@
+// What a handler is given: the locked shards of its keys, the time, where to record its effects, who asks.
+//
+// Handlers take no locks: the caller locked the shards of the keys that the table row names (or all of them).
+// ShardOf() gives the shard of one of these keys. Commands that walk the keyspace (SCAN, KEYS, DBSIZE) use
+// WithShard(), which locks one shard for the call unless the caller holds it already (inside EXEC).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "node/command/effects.h"
+#include "node/command/session.h"
+#include "node/command/table.h"
+#include "node/resp/writer.h"
+#include "node/store/keyspace.h"
+
+namespace understudy {
+class Clock;
+namespace config {
+class Config;
+}
+namespace net {
+class Connection;
+class Worker;
+}  // namespace net
+namespace replication {
+class Replication;
+}
+namespace role {
+class RoleGate;
+}
+}  // namespace understudy
+
+namespace understudy::command {
+
+class Dispatcher;
+struct Services;
+struct WorkerStats;
+
+struct CallContext {
+  Services& services;
+  store::Keyspace& keyspace;
+  Effects& effects;
+  WorkerStats& stats;
+  const Row* row = nullptr;     // of the command (or subcommand)
+  Session* session = nullptr;   // null: a command of the primary's stream
+  int db = 0;
+  int64_t now_ms = 0;           // wall time, the same for all commands of a transaction
+  store::View view = store::View::kNormal;  // kRaw for a primary's stream
+  bool may_expire = false;      // this node removes expired keys itself: a primary that is not paused
+  bool in_exec = false;         // no parking, no detaching: the rest of the transaction follows
+  bool all_locked = false;      // every shard is locked
+  uint64_t first_hash = 0;      // of the first key that the row's key positions name, if any
+
+  net::Connection* connection() const { return session ? &session->connection : nullptr; }
+
+  // Hash(args[i]); free for the first key.
+  store::Shard& ShardOf(uint64_t hash) const { return keyspace.ShardOf(hash); }
+  // For commands without key positions that walk the keyspace.
+  void WithShard(uint32_t index, store::FunctionRef<void(store::Shard&)> visit) const;
+  store::Keyspace::Locking locking() const {
+    return all_locked ? store::Keyspace::Locking::kHeld : store::Keyspace::Locking::kTake;
+  }
+};
+
+// A key of the command, hashed.
+struct Key {
+  std::string_view name;
+  uint64_t hash;
+  store::Shard& shard;
+};
+Key FirstKey(const CallContext& ctx, std::string_view name);  // the first of the row's key positions
+Key AnyKey(const CallContext& ctx, std::string_view name);
+
+// For commands that read: counts a hit or a miss, notes the access. An expired key is not there; on a primary
+// it is removed for good (and replicas are told).
+const store::Entry* LookupRead(CallContext& ctx, const Key& key);
+// The same without noting anything: TTL, TYPE, EXISTS, OBJECT.
+const store::Entry* LookupPeek(CallContext& ctx, const Key& key);
+// For commands that may write it: an expired key is removed first.
+store::Entry* LookupWrite(CallContext& ctx, const Key& key);
+
+// The parts that handlers work with; they live as long as the process. Built by the server.
+struct Services {
+  const Clock& clock;
+  config::Config& config;
+  store::Keyspace& keyspace;
+  replication::Replication& replication;
+  const role::RoleGate& gate;
+  const Table& table;
+  Dispatcher& dispatcher;
+  bool standalone;  // false: the operator manages roles; what clients may not do then is answered by ReplyManaged
+};
+
+// "-ERR <what> is managed by the Understudy operator": the one answer to what clients may not do in a group.
+void ReplyManaged(resp::Writer& reply, std::string_view what);
+
+// Arguments as numbers; on failure the error reply is written and false comes back.
+bool ParseInt64(std::string_view text, int64_t* out);
+bool ReadInt64(std::string_view text, int64_t* out, resp::Writer& reply);
+// Case-insensitive comparison with an upper- or lower-case word.
+bool Is(std::string_view text, std::string_view word);
+
+}  // namespace understudy::command

@@ -1,0 +1,334 @@
+// CLIENT: all connections as seen by one of them.
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include "node/command/call_context.h"
+#include "node/command/client_registry.h"
+#include "node/command/dispatch.h"
+#include "node/net/connection.h"
+#include "node/resp/errors.h"
+#include "node/resp/writer.h"
+
+namespace understudy::command {
+namespace {
+
+using resp::Writer;
+
+std::string FlagsOf(const Session& s) {
+  std::string flags;
+  if (s.multi_commands.load(std::memory_order_relaxed) >= 0) flags += 'x';
+  if (s.blocked.load(std::memory_order_relaxed)) flags += 'b';
+  if (s.no_evict.load(std::memory_order_relaxed)) flags += 'e';
+  if (s.no_touch.load(std::memory_order_relaxed)) flags += 'T';
+  return flags.empty() ? "N" : flags;
+}
+
+// One client as CLIENT LIST shows it. Under the registry's lock.
+std::string Describe(const Session& s, const Table& table, int64_t now_ms) {
+  const auto& c = s.connection.counters;
+  const auto get = [](const auto& atomic) { return std::to_string(atomic.load(std::memory_order_relaxed)); };
+  const auto seconds_since = [&](const std::atomic<int64_t>& at) {
+    return std::to_string(std::max<int64_t>(now_ms - at.load(std::memory_order_relaxed), 0) / 1000);
+  };
+  const uint32_t last = s.last_command.load(std::memory_order_relaxed);
+  const bool events_write = c.output_bytes.load(std::memory_order_relaxed) > 0;
+  std::string out = "id=" + std::to_string(s.connection.id()) + " addr=" + s.connection.peer_address() +
+                    " laddr=" + s.connection.local_address() + " fd=" + std::to_string(s.connection.fd()) +
+                    " name=" + s.name + " age=" + seconds_since(s.created_ms) +
+                    " idle=" + seconds_since(s.last_command_ms) + " flags=" + FlagsOf(s) + " db=" + get(s.db) +
+                    " sub=0 psub=0 ssub=0 multi=" + get(s.multi_commands) + " watch=" + get(s.watch_count) +
+                    " qbuf=" + get(c.input_bytes) + " omem=" + get(c.output_bytes) +
+                    " tot-net-in=" + get(c.total_input_bytes) + " tot-net-out=" + get(c.total_output_bytes) +
+                    " tot-cmds=" + get(c.commands) + " events=" + (events_write ? "rw" : "r") +
+                    " cmd=" + (last == UINT32_MAX ? "NULL" : table.FullName(last)) + " user=" + s.user +
+                    " redir=-1 resp=" + get(s.protocol) + " lib-name=" + s.library_name +
+                    " lib-ver=" + s.library_version;
+  return out + "\n";
+}
+
+bool ReadId(std::string_view text, uint64_t* id) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *id);
+  return error == std::errc() && end == text.data() + text.size() && *id > 0;
+}
+
+// Only "normal" ones are clients here: replicas leave the workers, and there is no pub/sub.
+std::optional<bool> TypeMatches(std::string_view type) {
+  if (Is(type, "normal")) return true;
+  if (Is(type, "master") || Is(type, "replica") || Is(type, "slave") || Is(type, "pubsub")) return false;
+  return std::nullopt;
+}
+
+void Id(CallContext& ctx, Args, Writer& reply) {
+  reply.Integer(static_cast<int64_t>(ctx.session->connection.id()));
+}
+
+void Info(CallContext& ctx, Args, Writer& reply) {
+  reply.Verbatim("txt", Describe(*ctx.session, ctx.services.table, ctx.now_ms));
+}
+
+void List(CallContext& ctx, Args args, Writer& reply) {
+  bool all = true;
+  std::vector<uint64_t> ids;
+  if (args.size() == 4 && Is(args[2], "type")) {
+    const std::optional<bool> matches = TypeMatches(args[3]);
+    if (!matches) return reply.Error("ERR Unknown client type '" + std::string(args[3]) + "'");
+    all = *matches;
+  } else if (args.size() > 3 && Is(args[2], "id")) {
+    all = false;
+    for (const std::string_view text : args.subspan(3)) {
+      if (!ReadId(text, &ids.emplace_back())) return reply.Error("ERR Invalid client ID");
+    }
+  } else if (args.size() != 2) {
+    return reply.Error(resp::kSyntaxError);
+  }
+  std::string out;
+  ctx.services.dispatcher.clients().ForEach([&](Session& s) {
+    const bool wanted = all || std::find(ids.begin(), ids.end(), s.connection.id()) != ids.end();
+    if (wanted) out += Describe(s, ctx.services.table, ctx.now_ms);
+  });
+  reply.Verbatim("txt", out);
+}
+
+void GetName(CallContext& ctx, Args, Writer& reply) {
+  if (ctx.session->name.empty()) return reply.Null();
+  reply.Bulk(ctx.session->name);
+}
+
+bool Printable(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= '!' && c <= '~'; });
+}
+
+void SetName(CallContext& ctx, Args args, Writer& reply) {
+  if (!Printable(args[2])) {
+    return reply.Error("ERR Client names cannot contain spaces, newlines or special characters.");
+  }
+  ctx.services.dispatcher.clients().Update(*ctx.session, [&](Session& s) { s.name = args[2]; });
+  reply.Ok();
+}
+
+void SetInfo(CallContext& ctx, Args args, Writer& reply) {
+  const bool name = Is(args[2], "lib-name");
+  if (!name && !Is(args[2], "lib-ver")) {
+    return reply.Error("ERR Unrecognized option '" + std::string(args[2]) + "'");
+  }
+  if (!Printable(args[3])) {
+    return reply.Error(std::string("ERR ") + (name ? "lib-name" : "lib-ver") +
+                       " cannot contain spaces, newlines or special characters.");
+  }
+  ctx.services.dispatcher.clients().Update(*ctx.session, [&](Session& s) {
+    (name ? s.library_name : s.library_version) = args[3];
+  });
+  reply.Ok();
+}
+
+// ---------------------------------------------------------------------------------------------- KILL
+
+struct KillFilter {
+  std::optional<uint64_t> id;
+  std::optional<std::string_view> address, local_address, user;
+  std::optional<int64_t> older_than_s;
+  bool type_matches = true;
+  bool skip_me = true;
+
+  bool Matches(const Session& s, int64_t now_ms) const {
+    const net::Connection& c = s.connection;
+    return type_matches && (!id || c.id() == *id) && (!address || c.peer_address() == *address) &&
+           (!local_address || c.local_address() == *local_address) && (!user || s.user == *user) &&
+           (!older_than_s || (now_ms - s.created_ms.load(std::memory_order_relaxed)) / 1000 >= *older_than_s);
+  }
+};
+
+bool ReadKillFilter(Args args, KillFilter* filter, Writer& reply) {
+  for (size_t i = 2; i < args.size(); i += 2) {
+    if (i + 1 == args.size()) {
+      reply.Error(resp::kSyntaxError);
+      return false;
+    }
+    const std::string_view name = args[i], value = args[i + 1];
+    if (Is(name, "id")) {
+      uint64_t id = 0;
+      if (!ReadId(value, &id)) {
+        reply.Error("ERR client-id should be greater than 0");
+        return false;
+      }
+      filter->id = id;
+    } else if (Is(name, "type")) {
+      const std::optional<bool> matches = TypeMatches(value);
+      if (!matches) {
+        reply.Error("ERR Unknown client type '" + std::string(value) + "'");
+        return false;
+      }
+      filter->type_matches = *matches;
+    } else if (Is(name, "addr")) {
+      filter->address = value;
+    } else if (Is(name, "laddr")) {
+      filter->local_address = value;
+    } else if (Is(name, "user")) {
+      if (value != "default") {
+        reply.Error("ERR No such user '" + std::string(value) + "'");
+        return false;
+      }
+      filter->user = value;
+    } else if (Is(name, "skipme") && (Is(value, "yes") || Is(value, "no"))) {
+      filter->skip_me = Is(value, "yes");
+    } else if (Is(name, "maxage")) {
+      int64_t age = 0;
+      if (!ReadInt64(value, &age, reply)) return false;
+      filter->older_than_s = age;
+    } else {
+      reply.Error(resp::kSyntaxError);
+      return false;
+    }
+  }
+  return true;
+}
+
+void Kill(CallContext& ctx, Args args, Writer& reply) {
+  KillFilter filter;
+  const bool old_style = args.size() == 3;  // CLIENT KILL address
+  if (old_style) {
+    filter.address = args[2];
+    filter.skip_me = false;
+  } else if (!ReadKillFilter(args, &filter, reply)) {
+    return;
+  }
+  struct Target {
+    net::Worker* worker;
+    uint64_t id;
+  };
+  std::vector<Target> targets;
+  ctx.services.dispatcher.clients().ForEach([&](Session& s) {
+    if ((filter.skip_me && &s == ctx.session) || !filter.Matches(s, ctx.now_ms)) return;
+    targets.push_back({&s.connection.worker(), s.connection.id()});
+  });
+  for (const Target& target : targets) {
+    if (target.id == ctx.session->connection.id()) {
+      ctx.session->connection.CloseAfterFlush();
+      continue;
+    }
+    target.worker->Post([target] {
+      if (net::Connection* connection = target.worker->Find(target.id)) connection->Close();
+    });
+  }
+  if (!old_style) return reply.Integer(static_cast<int64_t>(targets.size()));
+  if (targets.empty()) return reply.Error("ERR No such client");
+  reply.Ok();
+}
+
+// ---------------------------------------------------------------------------------------------- modes
+
+void Reply(CallContext& ctx, Args args, Writer& reply) {
+  Session& session = *ctx.session;
+  if (Is(args[2], "on")) {
+    // From OFF the answer is written by the dispatcher: this one is dropped with what came before.
+    if (session.reply_mode == Session::kReplyOn) reply.Ok();
+    session.reply_mode = Session::kReplyOn;
+  } else if (Is(args[2], "off")) {
+    session.reply_mode = Session::kReplyOff;
+  } else if (Is(args[2], "skip")) {
+    if (session.reply_mode != Session::kReplyOff) session.reply_mode = Session::kReplySkipNext;
+  } else {
+    reply.Error(resp::kSyntaxError);
+  }
+}
+
+void Pause(CallContext& ctx, Args args, Writer& reply) {
+  int64_t timeout_ms = 0;
+  if (!ParseInt64(args[2], &timeout_ms) || timeout_ms < 0) {
+    return reply.Error(timeout_ms < 0 ? "ERR timeout is negative" : "ERR timeout is not an integer or out of range");
+  }
+  ClientPause kind = ClientPause::kAll;
+  if (args.size() > 4) return reply.Error(resp::kSyntaxError);
+  if (args.size() == 4 && Is(args[3], "write")) {
+    kind = ClientPause::kWrite;
+  } else if (args.size() == 4 && !Is(args[3], "all")) {
+    return reply.Error("ERR CLIENT PAUSE mode must be WRITE or ALL");
+  }
+  int64_t until = 0;
+  if (__builtin_add_overflow(ctx.now_ms, timeout_ms, &until)) return reply.Error("ERR timeout is out of range");
+  ctx.services.dispatcher.Pause(kind, until);
+  reply.Ok();
+}
+
+void Unpause(CallContext& ctx, Args, Writer& reply) {
+  ctx.services.dispatcher.Unpause();
+  reply.Ok();
+}
+
+void SetFlag(std::atomic<bool>& flag, Args args, Writer& reply) {
+  if (!Is(args[2], "on") && !Is(args[2], "off")) return reply.Error(resp::kSyntaxError);
+  flag.store(Is(args[2], "on"), std::memory_order_relaxed);
+  reply.Ok();
+}
+// Clients are never closed to free memory, so this only shows in CLIENT LIST.
+void NoEvict(CallContext& ctx, Args args, Writer& reply) { SetFlag(ctx.session->no_evict, args, reply); }
+void NoTouch(CallContext& ctx, Args args, Writer& reply) { SetFlag(ctx.session->no_touch, args, reply); }
+
+void GetRedir(CallContext&, Args, Writer& reply) { reply.Integer(-1); }
+
+void Help(CallContext&, Args, Writer& reply) {
+  constexpr std::string_view kLines[] = {
+      "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+      "GETNAME",
+      "    The name of this connection.",
+      "GETREDIR",
+      "    Where invalidations go: -1, there is no client tracking.",
+      "ID",
+      "    The number of this connection.",
+      "INFO",
+      "    This connection's line of CLIENT LIST.",
+      "KILL <ip:port> | <filter> <value> ...",
+      "    Closes connections; filters are ADDR, LADDR, TYPE, USER, ID, MAXAGE, SKIPME.",
+      "LIST [TYPE <type> | ID <id> ...]",
+      "    All connections.",
+      "NO-EVICT (ON|OFF)",
+      "    Protects this connection when memory is short.",
+      "NO-TOUCH (ON|OFF)",
+      "    Whether reading keys counts as using them.",
+      "PAUSE <timeout> [WRITE|ALL]",
+      "    Lets commands wait for <timeout> milliseconds.",
+      "REPLY (ON|OFF|SKIP)",
+      "    Whether this connection gets replies.",
+      "SETINFO (LIB-NAME|LIB-VER) <text>",
+      "    Tells which client library this is.",
+      "SETNAME <name>",
+      "    Names this connection.",
+      "UNPAUSE",
+      "    Ends a pause.",
+      "HELP",
+      "    This text.",
+  };
+  reply.Array(std::size(kLines));
+  for (const std::string_view line : kLines) reply.SimpleString(line);
+}
+
+// clang-format off
+constexpr uint32_t kCommon = kNoScript | kLoading | kStale;
+constexpr uint32_t kByAdmin = kCommon | kAdmin;
+const Row kClientRows[] = {
+  {"getname", 2, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "2.6.9", "Tells this connection's name.", "", GetName},
+  {"getredir", 2, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "6.0.0", "Tells where invalidations go.", "", GetRedir},
+  {"help", 2, kLoading | kStale, {}, KeyAccess::kNone, "@connection", "connection", "5.0.0", "Lists the subcommands.", "", Help},
+  {"id", 2, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "5.0.0", "Tells this connection's number.", "", Id},
+  {"info", 2, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "6.2.0", "Describes this connection.", "", Info},
+  {"kill", -3, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "2.4.0", "Closes connections.", "ip:port|[ID client-id] [TYPE type] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes|no] [MAXAGE seconds]", Kill},
+  {"list", -2, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "2.4.0", "Lists the connections.", "[TYPE type] [ID client-id ...]", List},
+  {"no-evict", 3, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "7.0.0", "Protects this connection when memory is short.", "ON|OFF", NoEvict},
+  {"no-touch", 3, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "7.2.0", "Reads without marking keys as used.", "ON|OFF", NoTouch},
+  {"pause", -3, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "3.0.0", "Lets commands wait.", "timeout [WRITE|ALL]", Pause},
+  {"reply", 3, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "3.2.0", "Switches replies on or off.", "ON|OFF|SKIP", Reply},
+  {"setinfo", 4, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "7.2.0", "Tells which client library this is.", "LIB-NAME libname|LIB-VER libver", SetInfo},
+  {"setname", 3, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "2.6.9", "Names this connection.", "connection-name", SetName},
+  {"unpause", 2, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "6.2.0", "Ends a pause.", "", Unpause},
+};
+const Row kRows[] = {
+  {"client", -2, 0, {}, KeyAccess::kNone, "@connection", "connection", "2.4.0", "Looks at and manages connections.", "", nullptr, kClientRows},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const Row> ClientCommands() { return kRows; }
+
+}  // namespace understudy::command

@@ -1,0 +1,39 @@
+// All clients of all workers, for CLIENT LIST, INFO and KILL, from any thread.
+//
+// One list and one lock per worker, taken when a client comes or goes, changes its name, or is listed.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "node/command/session.h"
+
+namespace understudy::command {
+
+class ClientRegistry {
+ public:
+  explicit ClientRegistry(uint32_t workers);
+
+  void Add(Session& session);
+  void Remove(Session& session);
+  // Calls visit for every client, in the order of their ids, under its worker's lock: it may read everything
+  // of a Session that is not marked as the worker's own.
+  void ForEach(const std::function<void(Session&)>& visit) const;
+  // Changes texts of a session that others may be reading.
+  void Update(Session& session, const std::function<void(Session&)>& change);
+  size_t size() const;
+
+ private:
+  struct alignas(64) PerWorker {
+    mutable std::mutex mutex;
+    std::map<uint64_t, Session*> sessions;  // mutex
+  };
+  std::vector<std::unique_ptr<PerWorker>> workers_;
+};
+
+}  // namespace understudy::command

@@ -1,0 +1,422 @@
+// COMMAND: the table, told to clients.
+#include <algorithm>
+
+#include "node/command/call_context.h"
+#include "node/resp/errors.h"
+#include "node/resp/glob.h"
+#include "node/resp/writer.h"
+
+namespace understudy::command {
+namespace {
+
+using resp::Writer;
+
+struct FlagName {
+  uint32_t flag;
+  std::string_view name;
+};
+constexpr FlagName kFlagNames[] = {
+    {kWrite, "write"},       {kReadonly, "readonly"},   {kDenyOom, "denyoom"},
+    {kAdmin, "admin"},       {kFast, "fast"},           {kNoAuth, "no_auth"},
+    {kLoading, "loading"},   {kStale, "stale"},         {kNoMulti, "no_multi"},
+    {kBlocking, "blocking"}, {kNoScript, "noscript"},   {kSkipSlowlog, "skip_slowlog"},
+    {kPubsub, "pubsub"},     {kAllowBusy, "allow_busy"}, {kNoAsyncLoading, "no_async_loading"},
+};
+
+std::vector<std::string> CategoriesOf(const Row& row) {
+  std::vector<std::string> out;
+  if (row.flags & kWrite) out.push_back("@write");
+  if (row.flags & kReadonly) out.push_back("@read");
+  if (row.flags & kAdmin) {
+    out.push_back("@admin");
+    out.push_back("@dangerous");
+  }
+  out.push_back(row.flags & kFast ? "@fast" : "@slow");
+  if (row.flags & kBlocking) out.push_back("@blocking");
+  if (row.flags & kPubsub) out.push_back("@pubsub");
+  std::string_view more = row.categories;
+  while (!more.empty()) {
+    const size_t end = more.find(' ');
+    const std::string name(more.substr(0, end));
+    if (std::find(out.begin(), out.end(), name) == out.end()) out.push_back(name);
+    more.remove_prefix(end == std::string_view::npos ? more.size() : end + 1);
+  }
+  return out;
+}
+
+bool HasKeys(const Row& row) { return row.keys.first != 0 || row.keys.find != nullptr; }
+
+std::vector<std::string_view> AccessFlags(const Row& row) {
+  switch (row.access) {
+    case KeyAccess::kRead:
+      return {"RO", "access"};
+    case KeyAccess::kReadWrite:
+      return {"RW", "access", "update"};
+    case KeyAccess::kOverwrite:
+      return {"OW", "update"};
+    case KeyAccess::kRemove:
+      return {"RM", "delete"};
+    case KeyAccess::kInsert:
+      return {"RW", "insert"};
+    case KeyAccess::kNone:
+      break;
+  }
+  return {};
+}
+
+void ReplyKeySpecs(const Row& row, Writer& reply) {
+  if (!HasKeys(row)) return reply.Set(0);
+  reply.Set(1);
+  reply.Map(3);
+  reply.Bulk("flags");
+  const auto flags = AccessFlags(row);
+  reply.Set(flags.size());
+  for (const std::string_view flag : flags) reply.SimpleString(flag);
+  reply.Bulk("begin_search");
+  reply.Map(2);
+  reply.Bulk("type");
+  reply.Bulk(row.keys.first != 0 ? "index" : "unknown");
+  reply.Bulk("spec");
+  if (row.keys.first == 0) {
+    reply.Map(0);
+  } else {
+    reply.Map(1);
+    reply.Bulk("index");
+    reply.Integer(row.keys.first);
+  }
+  reply.Bulk("find_keys");
+  reply.Map(2);
+  reply.Bulk("type");
+  reply.Bulk(row.keys.first != 0 ? "range" : "unknown");
+  reply.Bulk("spec");
+  if (row.keys.first == 0) return reply.Map(0);
+  reply.Map(3);
+  reply.Bulk("lastkey");
+  reply.Integer(row.keys.last < 0 ? row.keys.last : row.keys.last - row.keys.first);
+  reply.Bulk("keystep");
+  reply.Integer(row.keys.step);
+  reply.Bulk("limit");
+  reply.Integer(0);
+}
+
+void ReplyInfo(const Row& row, const std::string& name, Writer& reply) {
+  reply.Array(10);
+  reply.Bulk(name);
+  reply.Integer(row.arity);
+  std::vector<std::string_view> flags;
+  for (const FlagName& f : kFlagNames) {
+    if (row.flags & f.flag) flags.push_back(f.name);
+  }
+  if (row.keys.find != nullptr) flags.push_back("movablekeys");
+  reply.Set(flags.size());
+  for (const std::string_view flag : flags) reply.SimpleString(flag);
+  reply.Integer(row.keys.first);
+  reply.Integer(row.keys.last);
+  reply.Integer(row.keys.step);
+  const auto categories = CategoriesOf(row);
+  reply.Set(categories.size());
+  for (const std::string& category : categories) reply.SimpleString(category);
+  reply.Array(0);  // tips
+  ReplyKeySpecs(row, reply);
+  reply.Array(row.subcommands.size());
+  for (const Row& sub : row.subcommands) ReplyInfo(sub, name + "|" + std::string(sub.name), reply);
+}
+
+// "get" or "config|get".
+const Row* FindByFullName(const Table& table, std::string_view name, std::string* full) {
+  const size_t bar = name.find('|');
+  const Row* row = table.Find(name.substr(0, bar));
+  if (row == nullptr) return nullptr;
+  *full = row->name;
+  if (bar == std::string_view::npos) return row;
+  const std::string_view words[] = {row->name, name.substr(bar + 1)};
+  const Row* sub = FindSubcommand(*row, words);
+  if (sub != nullptr) *full += "|" + std::string(sub->name);
+  return sub;
+}
+
+void All(CallContext& ctx, Args, Writer& reply) {
+  const auto rows = ctx.services.table.rows();
+  reply.Array(rows.size());
+  for (const Row* row : rows) ReplyInfo(*row, std::string(row->name), reply);
+}
+
+void Count(CallContext& ctx, Args, Writer& reply) {
+  reply.Integer(static_cast<int64_t>(ctx.services.table.rows().size()));
+}
+
+void InfoOf(CallContext& ctx, Args args, Writer& reply) {
+  if (args.size() == 2) return All(ctx, args, reply);
+  reply.Array(args.size() - 2);
+  for (const std::string_view name : args.subspan(2)) {
+    std::string full;
+    const Row* row = FindByFullName(ctx.services.table, name, &full);
+    if (row == nullptr) {
+      reply.NullArray();
+    } else {
+      ReplyInfo(*row, full, reply);
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- DOCS
+
+// One argument of a row's syntax text: a word, or something in brackets or with bars.
+struct Argument {
+  std::string text;
+  bool optional = false;
+  bool multiple = false;
+};
+
+// "key [NX|XX] [key value ...]" -> pieces at depth 0.
+std::vector<Argument> SplitSyntax(std::string_view syntax) {
+  std::vector<Argument> out;
+  int depth = 0;
+  std::string piece;
+  const auto finish = [&] {
+    if (piece.empty()) return;
+    Argument a;
+    a.optional = piece.front() == '[';
+    if (a.optional) piece = piece.substr(1, piece.size() - 2);
+    if (piece.ends_with(" ...")) {
+      a.multiple = true;
+      piece.resize(piece.size() - 4);
+    }
+    a.text = std::move(piece);
+    piece.clear();
+    // "key [key ...]" is one argument that may be repeated.
+    if (a.optional && a.multiple && !out.empty() && out.back().text == a.text) {
+      out.back().multiple = true;
+      return;
+    }
+    out.push_back(std::move(a));
+  };
+  for (const char c : syntax) {
+    if (c == '[') ++depth;
+    if (c == ']') --depth;
+    if (c == ' ' && depth == 0) {
+      finish();
+    } else {
+      piece.push_back(c);
+    }
+  }
+  finish();
+  return out;
+}
+
+std::string_view TypeOf(std::string_view text) {
+  if (text.find('|') != std::string_view::npos) return "oneof";
+  if (text == "key" || text == "newkey" || text == "source" || text == "destination") return "key";
+  if (text == "pattern") return "pattern";
+  if (text.find("unix-time") != std::string_view::npos) return "unix-time";
+  if (text.find(' ') != std::string_view::npos) return "block";
+  const bool word = std::all_of(text.begin(), text.end(), [](char c) { return (c >= 'A' && c <= 'Z') || c == '-'; });
+  if (word) return "pure-token";
+  for (const std::string_view number : {"seconds", "milliseconds", "count", "db", "index", "increment", "decrement",
+                                        "offset", "start", "end", "timeout"}) {
+    if (text == number) return "integer";
+  }
+  return "string";
+}
+
+void ReplyArguments(std::string_view syntax, Writer& reply);
+
+void ReplyArgument(const Argument& a, Writer& reply) {
+  const std::string_view type = TypeOf(a.text);
+  std::vector<std::string_view> flags;
+  if (a.optional) flags.push_back("optional");
+  if (a.multiple) flags.push_back("multiple");
+  std::string name;
+  for (const char c : a.text) name.push_back(c == ' ' || c == '|' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c))));
+  const bool parts = type == "oneof" || type == "block";
+  reply.Map(2 + (type == "pure-token") + (!parts && type != "pure-token") + !flags.empty() + parts);
+  reply.Bulk("name");
+  reply.Bulk(name);
+  reply.Bulk("type");
+  reply.Bulk(type);
+  if (type == "pure-token") {
+    reply.Bulk("token");
+    reply.Bulk(a.text);
+  } else if (!parts) {
+    reply.Bulk("display_text");
+    reply.Bulk(a.text);
+  }
+  if (!flags.empty()) {
+    reply.Bulk("flags");
+    reply.Set(flags.size());
+    for (const std::string_view flag : flags) reply.SimpleString(flag);
+  }
+  if (!parts) return;
+  reply.Bulk("arguments");
+  if (type == "block") return ReplyArguments(a.text, reply);
+  std::vector<std::string_view> choices;
+  std::string_view rest = a.text;
+  while (!rest.empty()) {
+    const size_t end = rest.find('|');
+    choices.push_back(rest.substr(0, end));
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+  }
+  reply.Array(choices.size());
+  for (const std::string_view choice : choices) ReplyArgument({std::string(choice)}, reply);
+}
+
+void ReplyArguments(std::string_view syntax, Writer& reply) {
+  const std::vector<Argument> arguments = SplitSyntax(syntax);
+  reply.Array(arguments.size());
+  for (const Argument& a : arguments) ReplyArgument(a, reply);
+}
+
+void ReplyDocs(const Row& row, const std::string& name, Writer& reply) {
+  reply.Bulk(name);
+  reply.Map(3 + !row.syntax.empty() + !row.subcommands.empty());
+  reply.Bulk("summary");
+  reply.Bulk(row.summary);
+  reply.Bulk("since");
+  reply.Bulk(row.since);
+  reply.Bulk("group");
+  reply.Bulk(row.group);
+  if (!row.syntax.empty()) {
+    reply.Bulk("arguments");
+    ReplyArguments(row.syntax, reply);
+  }
+  if (!row.subcommands.empty()) {
+    reply.Bulk("subcommands");
+    reply.Map(row.subcommands.size());
+    for (const Row& sub : row.subcommands) ReplyDocs(sub, name + "|" + std::string(sub.name), reply);
+  }
+}
+
+void Docs(CallContext& ctx, Args args, Writer& reply) {
+  std::vector<std::pair<const Row*, std::string>> found;
+  if (args.size() == 2) {
+    for (const Row* row : ctx.services.table.rows()) found.emplace_back(row, row->name);
+  }
+  for (const std::string_view name : args.subspan(2)) {
+    std::string full;
+    if (const Row* row = FindByFullName(ctx.services.table, name, &full)) found.emplace_back(row, full);
+  }
+  reply.Map(found.size());
+  for (const auto& [row, name] : found) ReplyDocs(*row, name, reply);
+}
+
+// ---------------------------------------------------------------------------------------------- LIST, GETKEYS
+
+void List(CallContext& ctx, Args args, Writer& reply) {
+  std::string_view kind, value;
+  if (args.size() == 5 && Is(args[2], "filterby")) {
+    kind = args[3];
+    value = args[4];
+    if (!Is(kind, "module") && !Is(kind, "aclcat") && !Is(kind, "pattern")) return reply.Error(resp::kSyntaxError);
+  } else if (args.size() != 2) {
+    return reply.Error(resp::kSyntaxError);
+  }
+  const Table& table = ctx.services.table;
+  std::vector<std::string> names;
+  for (uint32_t i = 0; i < table.size(); ++i) {
+    const std::string name = table.FullName(i);
+    bool wanted = name.find('|') == std::string::npos;
+    if (Is(kind, "module")) wanted = false;
+    if (Is(kind, "pattern")) wanted = resp::GlobMatch(value, name, true);
+    if (Is(kind, "aclcat")) {
+      const auto categories = CategoriesOf(table.At(i));
+      wanted = std::any_of(categories.begin(), categories.end(), [&](const std::string& c) {
+        return Is(value, std::string_view(c).substr(1));
+      });
+    }
+    if (wanted) names.push_back(name);
+  }
+  reply.Array(names.size());
+  for (const std::string& name : names) reply.Bulk(name);
+}
+
+// The row and key positions of the command in args[2..]; null after the error reply.
+const Row* KeysOf(CallContext& ctx, Args args, std::vector<uint32_t>* indexes, Writer& reply) {
+  const Args inner = args.subspan(2);
+  const Row* row = ctx.services.table.Find(inner[0]);
+  if (row != nullptr && !row->subcommands.empty()) row = FindSubcommand(*row, inner);
+  if (row == nullptr) {
+    reply.Error("ERR Invalid command specified");
+    return nullptr;
+  }
+  if (!HasKeys(*row)) {
+    reply.Error("ERR The command has no key arguments");
+    return nullptr;
+  }
+  const int count = static_cast<int>(inner.size());
+  if ((row->arity > 0 && count != row->arity) || count < -row->arity) {
+    reply.Error("ERR Invalid number of arguments specified for command");
+    return nullptr;
+  }
+  if (!FindKeys(*row, inner, indexes) || indexes->empty()) {
+    reply.Error("ERR Invalid arguments specified for command");
+    return nullptr;
+  }
+  return row;
+}
+
+void GetKeys(CallContext& ctx, Args args, Writer& reply) {
+  std::vector<uint32_t> indexes;
+  if (KeysOf(ctx, args, &indexes, reply) == nullptr) return;
+  reply.Array(indexes.size());
+  for (const uint32_t i : indexes) reply.Bulk(args[2 + i]);
+}
+
+void GetKeysAndFlags(CallContext& ctx, Args args, Writer& reply) {
+  std::vector<uint32_t> indexes;
+  const Row* row = KeysOf(ctx, args, &indexes, reply);
+  if (row == nullptr) return;
+  const auto flags = AccessFlags(*row);
+  reply.Array(indexes.size());
+  for (const uint32_t i : indexes) {
+    reply.Array(2);
+    reply.Bulk(args[2 + i]);
+    reply.Set(flags.size());
+    for (const std::string_view flag : flags) reply.SimpleString(flag);
+  }
+}
+
+void Help(CallContext&, Args, Writer& reply) {
+  constexpr std::string_view kLines[] = {
+      "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+      "(no subcommand)",
+      "    All commands with their properties.",
+      "COUNT",
+      "    How many commands there are.",
+      "DOCS [<command-name> ...]",
+      "    What commands do.",
+      "GETKEYS <full-command>",
+      "    The keys of a command.",
+      "GETKEYSANDFLAGS <full-command>",
+      "    The keys of a command, and what it does with them.",
+      "INFO [<command-name> ...]",
+      "    Properties of commands.",
+      "LIST [FILTERBY (MODULE <name>|ACLCAT <category>|PATTERN <pattern>)]",
+      "    Names of commands.",
+      "HELP",
+      "    This text.",
+  };
+  reply.Array(std::size(kLines));
+  for (const std::string_view line : kLines) reply.SimpleString(line);
+}
+
+// clang-format off
+constexpr uint32_t kAny = kLoading | kStale;
+const Row kSubcommands[] = {
+  {"count", 2, kAny, {}, KeyAccess::kNone, "@connection", "server", "2.8.13", "Counts the commands.", "", Count},
+  {"docs", -2, kAny, {}, KeyAccess::kNone, "@connection", "server", "7.0.0", "Tells what commands do.", "[command-name ...]", Docs},
+  {"getkeys", -3, kAny, {}, KeyAccess::kNone, "@connection", "server", "2.8.13", "Finds the keys of a command.", "command [arg ...]", GetKeys},
+  {"getkeysandflags", -3, kAny, {}, KeyAccess::kNone, "@connection", "server", "7.0.0", "Finds the keys of a command and what it does with them.", "command [arg ...]", GetKeysAndFlags},
+  {"help", 2, kAny, {}, KeyAccess::kNone, "@connection", "server", "5.0.0", "Lists the subcommands.", "", Help},
+  {"info", -2, kAny, {}, KeyAccess::kNone, "@connection", "server", "2.8.13", "Tells the properties of commands.", "[command-name ...]", InfoOf},
+  {"list", -2, kAny, {}, KeyAccess::kNone, "@connection", "server", "7.0.0", "Names the commands.", "[FILTERBY MODULE module-name|ACLCAT category|PATTERN pattern]", List},
+};
+const Row kRows[] = {
+  {"command", -1, kAny, {}, KeyAccess::kNone, "@connection", "server", "2.8.13", "Tells about all commands.", "", All, kSubcommands},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const Row> CommandCommands() { return kRows; }
+
+}  // namespace understudy::command

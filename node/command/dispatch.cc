@@ -1,0 +1,545 @@
+#include "node/command/dispatch.h"
+
+#include <algorithm>
+
+#include "common/clock.h"
+#include "node/command/dispatch_state.h"
+#include "node/config/config.h"
+#include "node/replication/replication.h"
+#include "node/resp/errors.h"
+#include "node/role/role_gate.h"
+#include "node/store/shard_guard.h"
+
+namespace understudy::command {
+namespace {
+
+// Commands looked at before the first of them is executed: enough to hide a cache miss, few enough to stay in
+// the first-level cache (measured best between 16 and 128).
+constexpr size_t kPrefetchGroup = 64;
+constexpr Duration kSweepAgain = Milliseconds(4);
+
+Session& SessionOf(net::Connection& connection) { return static_cast<Session&>(*connection.state()); }
+
+}  // namespace
+
+Dispatcher::Dispatcher(const Table& table, uint32_t workers) : table_(table), clients_(workers) {
+  for (uint32_t i = 0; i < workers; ++i) states_.push_back(std::make_unique<WorkerState>(table.size()));
+}
+
+Dispatcher::~Dispatcher() = default;
+
+void Dispatcher::Attach(Services& services, std::vector<net::Worker*> workers) {
+  services_ = &services;
+  workers_ = std::move(workers);
+  CHECK(workers_.size() == states_.size());
+  for (size_t i = 0; i < workers_.size(); ++i) states_[i]->worker = workers_[i];
+  first_ticks_ = Ticks();
+  first_time_ = services.clock.Mono();
+  SampleRates();
+}
+
+WorkerStats& Dispatcher::stats(uint32_t worker) const { return states_[worker]->stats; }
+
+// ---------------------------------------------------------------------------------------------- connections
+
+void Dispatcher::OnOpen(net::Connection& connection) {
+  auto session = std::make_unique<Session>(connection);
+  session->authenticated = !services_->config.has_password.load(std::memory_order_relaxed);
+  const int64_t now = connection.worker().wall_ms();
+  session->created_ms.store(now, std::memory_order_relaxed);
+  session->last_command_ms.store(now, std::memory_order_relaxed);
+  connection.set_trusted(session->authenticated);
+  clients_.Add(*session);
+  connection.set_state(std::move(session));
+}
+
+void Dispatcher::OnClose(net::Connection& connection) {
+  Session& session = SessionOf(connection);
+  clients_.Remove(session);
+  UnwatchAll(services_->keyspace, session, false);
+}
+
+void UnwatchAll(store::Keyspace& keyspace, Session& session, bool held) {
+  for (store::WatchedKey& watched : session.watches) {
+    const uint32_t index = keyspace.ShardIndex(watched.hash);
+    if (held) {
+      keyspace.shard(index).Unwatch(watched);
+    } else {
+      store::ShardGuard guard(keyspace, index);
+      keyspace.shard(index).Unwatch(watched);
+    }
+  }
+  session.watches.clear();
+  session.watch_dirty.store(false, std::memory_order_relaxed);
+  session.watch_count.store(0, std::memory_order_relaxed);
+}
+
+bool Dispatcher::MayFlush(net::Connection& connection, MonoTime now) {
+  return services_->gate.MayFlush(connection.wrote_generation(), now);
+}
+
+uint64_t Dispatcher::ReleasedTicket() {
+  return services_->gate.synchronous_replicas() == 0 ? UINT64_MAX : services_->replication.SyncOffset();
+}
+
+// ---------------------------------------------------------------------------------------------- batches
+
+void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span<uint32_t> executed) {
+  WorkerState& state = *states_[worker.index()];
+  state.may_expire = MayExpire(worker.wall_ms());
+  const int64_t max_memory = services_->config.max_memory_bytes.load(std::memory_order_relaxed);
+  state.over_memory = max_memory > 0 && services_->keyspace.UsedBytes() > static_cast<size_t>(max_memory);
+  state.plans.resize(batch.commands.size());
+  size_t prefetched = 0;
+  for (size_t i = 0; i < batch.segments.size(); ++i) {
+    const net::Segment& segment = batch.segments[i];
+    if (segment.first_command + segment.commands > prefetched) {
+      // A group may begin in the middle of a segment only if it is a long one; RunSegment goes on from there.
+      prefetched = std::max<size_t>(prefetched, segment.first_command);
+    }
+    uint32_t done = 0;
+    while (done < segment.commands) {
+      const size_t next = segment.first_command + done;
+      if (next >= prefetched) {
+        const size_t end = std::min(batch.commands.size(), next + kPrefetchGroup);
+        PrefetchGroup(state, batch, next, end);
+        prefetched = end;
+      }
+      net::Segment part = segment;
+      part.first_command = static_cast<uint32_t>(next);
+      part.commands = static_cast<uint32_t>(std::min<size_t>(segment.commands - done, prefetched - next));
+      const uint32_t ran = RunSegment(state, batch, part);
+      done += ran;
+      if (ran < part.commands) break;
+    }
+    executed[i] = done;
+  }
+}
+
+void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size_t begin, size_t end) {
+  const store::Keyspace& keyspace = services_->keyspace;
+  std::string_view last_name;
+  const Row* last_row = nullptr;
+  for (size_t i = begin; i < end; ++i) {
+    const Args args = batch.Arguments(batch.commands[i]);
+    Plan& plan = state.plans[i];
+    if (args[0] != last_name) {
+      last_name = args[0];
+      last_row = table_.Find(last_name);
+    }
+    plan.row = last_row;
+    plan.hash = 0;
+    if (last_row == nullptr || last_row->keys.first == 0 || args.size() <= static_cast<size_t>(last_row->keys.first)) {
+      continue;
+    }
+    plan.hash = keyspace.Hash(args[static_cast<size_t>(last_row->keys.first)]);
+    // Most clients stay in database 0; elsewhere the hint is wasted, not wrong.
+    keyspace.PrefetchBucket(0, plan.hash);
+  }
+  for (size_t i = begin; i < end; ++i) {
+    if (state.plans[i].hash != 0) keyspace.PrefetchEntry(0, state.plans[i].hash);
+  }
+}
+
+uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment) {
+  net::Connection& connection = *segment.connection;
+  Session& session = SessionOf(connection);
+  if (!connection.accepts_commands()) return 0;
+  session.last_command_ms.store(state.worker->wall_ms(), std::memory_order_relaxed);
+  resp::Writer reply(state.worker->OpenOutput(connection), session.protocol.load(std::memory_order_relaxed));
+  for (uint32_t i = 0; i < segment.commands; ++i) {
+    const size_t at = segment.first_command + i;
+    const Args args = batch.Arguments(batch.commands[at]);
+    if (session.reply_mode == Session::kReplyOn) [[likely]] {
+      RunCommand(state, session, state.plans[at], args, reply);
+    } else {
+      if (session.reply_mode == Session::kReplySkipNext) session.reply_mode = Session::kReplySkip;
+      const bool skip_this = session.reply_mode == Session::kReplySkip;
+      resp::Writer discarded(state.discard, reply.protocol());
+      RunCommand(state, session, state.plans[at], args, discarded);
+      reply.set_protocol(discarded.protocol());
+      // CLIENT REPLY ON and RESET are answered, though replies were off when they came.
+      if (session.reply_mode == Session::kReplyOn) reply.SimpleString(Is(args[0], "reset") ? "RESET" : "OK");
+      if (skip_this && session.reply_mode == Session::kReplySkip) session.reply_mode = Session::kReplyOn;
+    }
+    if (connection.TakeRepeat()) return i;
+    if (!connection.accepts_commands()) return i + 1;
+  }
+  return segment.commands;
+}
+
+// ---------------------------------------------------------------------------------------------- one command
+
+const Row* Dispatcher::Resolve(WorkerState& state, const Row* row, Args args, resp::Writer& reply) {
+  if (row == nullptr) {
+    std::string text = "ERR unknown command '" + std::string(args[0].substr(0, 128)) + "', with args beginning with: ";
+    for (size_t i = 1; i < args.size() && text.size() < 256; ++i) {
+      text += "'" + std::string(args[i].substr(0, 128)) + "' ";
+    }
+    reply.Error(text);
+    return nullptr;
+  }
+  const Row* parent = nullptr;
+  if (!row->subcommands.empty() && args.size() > 1) {
+    parent = row;
+    row = FindSubcommand(*row, args);
+    if (row == nullptr) {
+      std::string name(parent->name);
+      for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+      reply.Error("ERR unknown subcommand '" + std::string(args[1].substr(0, 128)) + "'. Try " + name + " HELP.");
+      return nullptr;
+    }
+  }
+  const int count = static_cast<int>(args.size());
+  if ((row->arity > 0 && count != row->arity) || count < -row->arity) {
+    const std::string name = parent ? std::string(parent->name) + "|" + std::string(row->name) : std::string(row->name);
+    reply.Error("ERR wrong number of arguments for '" + name + "' command");
+    state.stats.by_command[row->index].rejected.Add();
+    return nullptr;
+  }
+  return row;
+}
+
+void Dispatcher::Reject(WorkerState& state, Session& session, const Row* row, std::string_view error,
+                        resp::Writer& reply) {
+  if (row != nullptr) state.stats.by_command[row->index].rejected.Add();
+  if (!error.empty()) reply.Error(error);
+  state.stats.CountError(reply.last_error_code());
+  if (session.transaction) session.transaction->failed = true;
+}
+
+void Dispatcher::RunCommand(WorkerState& state, Session& session, const Plan& plan, Args args, resp::Writer& reply) {
+  const Row* row = plan.row;
+  // The usual case needs one comparison: a known command without subcommands and with a fixed arity.
+  if (row == nullptr || row->arity != static_cast<int>(args.size()) || !row->subcommands.empty()) {
+    row = Resolve(state, row, args, reply);
+    if (row == nullptr) return Reject(state, session, nullptr, {}, reply);
+  }
+  uint64_t hash = plan.hash;
+  if (row != plan.row && row->keys.first > 0) hash = services_->keyspace.Hash(args[static_cast<size_t>(row->keys.first)]);
+  if (!Admit(state, session, *row, args, reply)) return;
+  if (session.transaction && !(row->flags & kImmediate)) return Queue(state, session, *row, args, reply);
+  Call(state, session, *row, args, hash, reply);
+}
+
+void Dispatcher::Queue(WorkerState& state, Session& session, const Row& row, Args args, resp::Writer& reply) {
+  Transaction& transaction = *session.transaction;
+  QueuedCommand queued{&row, {}, {}};
+  size_t bytes = 0;
+  for (const std::string_view arg : args) bytes += arg.size();
+  const auto limit = static_cast<size_t>(settings_.max_query_buffer_bytes.load(std::memory_order_relaxed));
+  if (transaction.bytes + bytes > limit || bytes > UINT32_MAX) {
+    return Reject(state, session, &row, "ERR transaction is larger than client-query-buffer-limit allows", reply);
+  }
+  queued.bytes.reserve(bytes);
+  for (const std::string_view arg : args) {
+    queued.bytes.append(arg);
+    queued.ends.push_back(static_cast<uint32_t>(queued.bytes.size()));
+  }
+  transaction.bytes += bytes;
+  transaction.flags |= row.flags;
+  transaction.needs_role = transaction.needs_role || !(row.flags & kLoading);
+  transaction.queue.push_back(std::move(queued));
+  session.multi_commands.store(static_cast<int>(transaction.queue.size()), std::memory_order_relaxed);
+  reply.Raw("+QUEUED\r\n");
+}
+
+void Dispatcher::RunHandler(CallContext& ctx, const Row& row, Args args, resp::Writer& reply) {
+  const uint32_t index = row.index;
+  CommandStats& stats = ctx.stats.by_command[index];
+  const uint64_t errors = reply.errors();
+  const uint64_t begin = Ticks();
+  ctx.row = &row;
+  Session& session = *ctx.session;
+  if (!ctx.in_exec) session.last_command.store(index, std::memory_order_relaxed);
+  row.handler(ctx, args, reply);
+  const uint64_t ticks = Ticks() - begin;
+  stats.calls.Add();
+  stats.ticks.Add(ticks);
+  ctx.stats.commands.Add();
+  if (reply.errors() != errors) [[unlikely]] {
+    stats.failed.Add();
+    ctx.stats.CountError(reply.last_error_code());
+  }
+  if (ticks >= states_[session.connection.worker().index()]->slow_ticks && !(row.flags & kSkipSlowlog)) [[unlikely]] {
+    slowlog_.Add(args, ctx.now_ms / 1000, static_cast<int64_t>(static_cast<double>(ticks) / ticks_per_us()),
+                 session.connection.peer_address(), session.name,
+                 static_cast<size_t>(services_->config.slowlog_entries.load(std::memory_order_relaxed)));
+  }
+}
+
+void Dispatcher::Replicate(CallContext& ctx) {
+  if (ctx.effects.changes() == 0) [[likely]] return;
+  if (ctx.effects.empty()) return;
+  const uint64_t offset = services_->replication.Append(ctx.effects.Records());
+  if (ctx.session == nullptr) return;
+  Session& session = *ctx.session;
+  session.last_write_offset = offset;
+  states_[session.connection.worker().index()]->appended = true;
+}
+
+void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args args, uint64_t hash,
+                      resp::Writer& reply) {
+  store::Keyspace& keyspace = services_->keyspace;
+  const bool writes = (row.flags & kWrite) != 0 || session.transaction;
+  state.effects.Reset(writes && services_->replication.active());
+  CallContext ctx{*services_, keyspace, state.effects, state.stats};
+  ctx.session = &session;
+  ctx.db = session.db.load(std::memory_order_relaxed);
+  ctx.now_ms = state.worker->wall_ms();
+  ctx.may_expire = state.may_expire;
+  ctx.first_hash = hash;
+  const bool synchronous = writes && services_->gate.synchronous_replicas() > 0;
+  const uint64_t position = synchronous ? session.connection.position() : 0;
+  if (row.keys.first == 0 && row.keys.find == nullptr) {
+    if (row.flags & kAllShards) {
+      store::AllShardsGuard guard(keyspace);
+      ctx.all_locked = true;
+      RunHandler(ctx, row, args, reply);
+      Replicate(ctx);
+    } else {
+      RunHandler(ctx, row, args, reply);  // EXEC replicates by itself, under its locks
+    }
+  } else if (row.keys.first == row.keys.last && row.keys.find == nullptr) {
+    store::ShardGuard guard(keyspace, keyspace.ShardIndex(hash));
+    RunHandler(ctx, row, args, reply);
+    Replicate(ctx);
+  } else {
+    state.indexes.clear();
+    state.shards.clear();
+    if (FindKeys(row, args, &state.indexes)) {
+      for (const uint32_t i : state.indexes) state.shards.push_back(keyspace.ShardIndex(keyspace.Hash(args[i])));
+    }
+    // Without keys the handler finds the error in the arguments; it touches no shard.
+    if (state.shards.empty()) {
+      RunHandler(ctx, row, args, reply);
+    } else {
+      store::ShardGuard guard(keyspace, state.shards);
+      RunHandler(ctx, row, args, reply);
+      Replicate(ctx);
+    }
+  }
+  if (writes && state.effects.changes() > 0) {
+    session.connection.MarkWrote(state.generation);
+    if (synchronous) session.connection.HoldFrom(position, session.last_write_offset);
+  }
+}
+
+void Dispatcher::RunTransaction(CallContext& ctx, Transaction& transaction, resp::Writer& reply) {
+  store::Keyspace& keyspace = ctx.keyspace;
+  Session& session = *ctx.session;
+  // The lock plan: the shards of all queued commands and of the watched keys.
+  std::vector<std::vector<std::string_view>> arguments;
+  std::vector<uint32_t> shards, indexes;
+  bool all = (transaction.flags & (kAllShards | kWalks)) != 0;
+  for (const QueuedCommand& queued : transaction.queue) {
+    std::vector<std::string_view>& args = arguments.emplace_back();
+    uint32_t begin = 0;
+    for (const uint32_t end : queued.ends) {
+      args.emplace_back(queued.bytes.data() + begin, end - begin);
+      begin = end;
+    }
+    indexes.clear();
+    if (FindKeys(*queued.row, args, &indexes)) {
+      for (const uint32_t i : indexes) shards.push_back(keyspace.ShardIndex(keyspace.Hash(args[i])));
+    }
+  }
+  for (const store::WatchedKey& watched : session.watches) shards.push_back(keyspace.ShardIndex(watched.hash));
+
+  const auto run = [&] {
+    bool dirty = session.watch_dirty.load(std::memory_order_relaxed);
+    for (const store::WatchedKey& watched : session.watches) {
+      dirty = dirty || keyspace.ShardOf(watched.hash).WatchedKeyExpired(watched, ctx.now_ms);
+    }
+    UnwatchAll(keyspace, session, true);
+    if (dirty) {
+      reply.NullArray();
+      return;
+    }
+    ctx.in_exec = true;
+    reply.Array(transaction.queue.size());
+    for (size_t i = 0; i < transaction.queue.size(); ++i) {
+      const Row& row = *transaction.queue[i].row;
+      const Args args = arguments[i];
+      ctx.db = session.db.load(std::memory_order_relaxed);
+      ctx.first_hash = row.keys.first > 0 && args.size() > static_cast<size_t>(row.keys.first)
+                           ? keyspace.Hash(args[static_cast<size_t>(row.keys.first)])
+                           : 0;
+      RunHandler(ctx, row, args, reply);
+    }
+    Replicate(ctx);
+  };
+  if (all) {
+    store::AllShardsGuard guard(keyspace);
+    ctx.all_locked = true;
+    run();
+  } else if (shards.empty()) {
+    run();
+  } else {
+    store::ShardGuard guard(keyspace, shards);
+    run();
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- turns, ticks
+
+void Dispatcher::OnTurnEnd(net::Worker& worker) {
+  WorkerState& state = *states_[worker.index()];
+  if (!state.appended && !expired_appended_.load(std::memory_order_relaxed)) return;
+  state.appended = false;
+  expired_appended_.store(false, std::memory_order_relaxed);
+  services_->replication.Wake();
+}
+
+void Dispatcher::OnExpired(int db, std::string_view key) {
+  if (!services_->replication.active()) return;
+  const std::string_view argv[] = {"DEL", key};
+  const replication::Record record{db, argv};
+  services_->replication.Append({&record, 1});
+  expired_appended_.store(true, std::memory_order_relaxed);
+}
+
+bool Dispatcher::MayExpire(int64_t now_ms) const {
+  const auto mode = services_->gate.mode();
+  if (mode != role::GateState::Mode::kPrimary && mode != role::GateState::Mode::kStandalone) return false;
+  // While writes are paused the data must not change (a switchover counts on it).
+  return pause(now_ms) == ClientPause::kNone &&
+         services_->gate.Check(true, services_->clock.Mono()) == role::Admission::kServe;
+}
+
+void Dispatcher::OnTick(net::Worker& worker) {
+  WorkerState& state = *states_[worker.index()];
+  const int64_t slow_us = services_->config.slowlog_us.load(std::memory_order_relaxed);
+  state.slow_ticks = slow_us < 0 ? UINT64_MAX : static_cast<uint64_t>(static_cast<double>(slow_us) * ticks_per_us());
+  if (pause(worker.wall_ms()) == ClientPause::kNone && services_->gate.paused_until() <= worker.now()) {
+    state.paused.clear();
+  }
+  if (worker.index() != 0) return;
+  const double us = static_cast<double>((worker.now() - first_time_).us());
+  if (us > 1000) ticks_per_us_.store(static_cast<double>(Ticks() - first_ticks_) / us, std::memory_order_relaxed);
+  SampleRates();
+  Sweep(worker);
+}
+
+void Dispatcher::Sweep(net::Worker& worker) {
+  if (!active_expire_.load(std::memory_order_relaxed) || !MayExpire(worker.wall_ms())) return;
+  const auto result = services_->keyspace.Sweep(worker.wall_ms(), services_->clock);
+  // A quarter of a core at most, however much is due.
+  if (result.more) worker.RunAt(worker.now() + kSweepAgain, [this, &worker] { Sweep(worker); });
+}
+
+void Dispatcher::SampleRates() {
+  Sample sample;
+  sample.ns = services_->clock.Mono().ns;
+  for (const auto& state : states_) sample.commands += state->stats.commands.value();
+  sample.input = totals_.input_bytes.load(std::memory_order_relaxed);
+  sample.output = totals_.output_bytes.load(std::memory_order_relaxed);
+  std::lock_guard lock(samples_mutex_);
+  samples_[sample_at_++ % kSamples] = sample;
+}
+
+Dispatcher::Rates Dispatcher::rates() const {
+  std::lock_guard lock(samples_mutex_);
+  if (sample_at_ < 2) return {};
+  const Sample& last = samples_[(sample_at_ - 1) % kSamples];
+  const Sample& first = samples_[sample_at_ < kSamples ? 0 : sample_at_ % kSamples];
+  const double s = static_cast<double>(last.ns - first.ns) / 1e9;
+  if (s <= 0) return {};
+  const auto rate = [s](uint64_t to, uint64_t from) { return to > from ? static_cast<double>(to - from) / s : 0.0; };
+  return {rate(last.commands, first.commands), rate(last.input, first.input), rate(last.output, first.output)};
+}
+
+void Dispatcher::ResetStats() {
+  for (const auto& state : states_) {
+    WorkerStats& stats = state->stats;
+    stats.commands.Reset();
+    stats.hits.Reset();
+    stats.misses.Reset();
+    stats.error_replies.Reset();
+    for (uint32_t i = 0; i < stats.command_count; ++i) {
+      stats.by_command[i].calls.Reset();
+      stats.by_command[i].ticks.Reset();
+      stats.by_command[i].rejected.Reset();
+      stats.by_command[i].failed.Reset();
+    }
+    std::lock_guard lock(stats.mutex);
+    stats.errors.clear();
+  }
+  totals_.accepted = 0;
+  totals_.rejected = 0;
+  totals_.input_bytes = 0;
+  totals_.output_bytes = 0;
+  totals_.closed_query_buffer = 0;
+  totals_.closed_output_buffer = 0;
+}
+
+// ---------------------------------------------------------------------------------------------- pauses
+
+ClientPause Dispatcher::pause(int64_t now_ms) const {
+  if (pause_until_ms_.load(std::memory_order_acquire) <= now_ms) return ClientPause::kNone;
+  return pause_kind_.load(std::memory_order_acquire);
+}
+
+void Dispatcher::Pause(ClientPause kind, int64_t until_ms) {
+  const int64_t now = services_->clock.Wall().unix_ms;
+  const ClientPause running = pause(now);
+  pause_kind_.store(running == ClientPause::kAll ? ClientPause::kAll : kind, std::memory_order_release);
+  pause_until_ms_.store(std::max(until_ms, pause_until_ms_.load(std::memory_order_relaxed)), std::memory_order_release);
+}
+
+void Dispatcher::Unpause() {
+  pause_until_ms_.store(0, std::memory_order_release);
+  WakePaused();
+}
+
+void Dispatcher::WakePaused() {
+  for (net::Worker* worker : workers_) {
+    worker->Post([this, worker] {
+      std::vector<uint64_t> paused;
+      paused.swap(states_[worker->index()]->paused);
+      for (const uint64_t id : paused) {
+        if (net::Connection* connection = worker->Find(id)) connection->Wake();
+      }
+    });
+  }
+}
+
+void Dispatcher::ParkUntil(WorkerState& state, Session& session, MonoTime until) {
+  const uint64_t id = session.connection.id();
+  session.connection.ParkBefore();
+  session.blocked.store(true, std::memory_order_relaxed);
+  state.paused.push_back(id);
+  state.worker->RunAt(until, [worker = state.worker, id] {
+    if (net::Connection* connection = worker->Find(id)) connection->Wake();
+  });
+}
+
+void Dispatcher::CloseAllClients() {
+  WakePaused();
+  for (net::Worker* worker : workers_) {
+    // First a turn in which what is queued is answered, then the close.
+    worker->Post([worker] {
+      worker->ForEachConnection([](net::Connection& connection) { connection.Wake(); });
+      worker->Post([worker] {
+        worker->ForEachConnection([](net::Connection& connection) { connection.CloseAfterFlush(); });
+      });
+    });
+  }
+}
+
+void Dispatcher::OnAcks() {
+  for (net::Worker* worker : workers_) {
+    worker->Post([this, worker] {
+      worker->CheckHolds();
+      std::vector<std::function<void()>> waiting;
+      waiting.swap(states_[worker->index()]->ack_waiters);
+      for (const auto& task : waiting) task();
+    });
+  }
+}
+
+void Dispatcher::WhenAcksGrow(net::Worker& worker, std::function<void()> task) {
+  states_[worker.index()]->ack_waiters.push_back(std::move(task));
+}
+
+}  // namespace understudy::command

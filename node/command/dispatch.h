@@ -1,0 +1,143 @@
+// From a batch of parsed commands to executed ones.
+//
+// For each group of commands, gathered across connections: look up the rows, hash the keys, prefetch buckets,
+// then entries; then execute in order. A command is admitted (Admit, one ordered list of checks), its shards
+// are locked as its row says, its handler runs, its effects go into the replication log while the locks are
+// still held.
+//
+// Threads: one per-worker state for each worker, used by its thread; the rest is atomic or says so.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "node/command/call_context.h"
+#include "node/command/client_registry.h"
+#include "node/command/slowlog.h"
+#include "node/command/stats.h"
+#include "node/net/worker.h"
+#include "node/resp/output.h"
+#include "node/resp/writer.h"
+
+namespace understudy::command {
+
+// CLIENT PAUSE.
+enum class ClientPause : uint8_t { kNone, kWrite, kAll };
+
+class Dispatcher final : public net::Handler, public store::ExpirySink {
+ public:
+  Dispatcher(const Table& table, uint32_t workers);
+  ~Dispatcher() override;
+
+  // Before workers start.
+  void Attach(Services& services, std::vector<net::Worker*> workers);
+
+  // net::Handler
+  void OnOpen(net::Connection& connection) override;
+  void OnClose(net::Connection& connection) override;
+  void OnBatch(net::Worker& worker, const net::Batch& batch, std::span<uint32_t> executed) override;
+  bool MayFlush(net::Connection& connection, MonoTime now) override;
+  uint64_t ReleasedTicket() override;
+  void OnTick(net::Worker& worker) override;
+  void OnTurnEnd(net::Worker& worker) override;
+
+  // store::ExpirySink
+  void OnExpired(int db, std::string_view key) override;
+
+  // Runs the queued commands of a transaction: EXEC. Takes and frees the locks.
+  void RunTransaction(CallContext& ctx, Transaction& transaction, resp::Writer& reply);
+
+  // ---- Any thread ----------------------------------------------------------------------------------------
+  // Clients whose commands wait for the end of a pause try again.
+  void WakePaused();
+  // This node left the primary role (or follows somebody else): what is queued is answered, then all clients
+  // are closed. The gate has changed already.
+  void CloseAllClients();
+  // Replicas acknowledged more: held replies may have become free; tasks of WhenAcksGrow run.
+  void OnAcks();
+  // CLIENT PAUSE; until_ms is wall time. A pause never shortens one that runs.
+  void Pause(ClientPause kind, int64_t until_ms);
+  void Unpause();
+  ClientPause pause(int64_t now_ms) const;
+
+  // `task` runs once on the worker after the next OnAcks (WAIT). The worker's thread.
+  void WhenAcksGrow(net::Worker& worker, std::function<void()> task);
+
+  ClientRegistry& clients() { return clients_; }
+  Slowlog& slowlog() { return slowlog_; }
+  const std::vector<net::Worker*>& workers() const { return workers_; }
+  WorkerStats& stats(uint32_t worker) const;
+  // Ticks() per microsecond.
+  double ticks_per_us() const { return ticks_per_us_.load(std::memory_order_relaxed); }
+  void set_active_expire(bool on) { active_expire_.store(on, std::memory_order_relaxed); }
+  net::Settings& settings() { return settings_; }
+  net::Totals& totals() { return totals_; }
+  // Commands, input and output bytes per second over the last 1.6 s.
+  struct Rates {
+    double commands = 0, input_bytes = 0, output_bytes = 0;
+  };
+  Rates rates() const;
+  void ResetStats();
+
+ private:
+  friend class ApplySink;
+  struct Plan {
+    const Row* row = nullptr;
+    uint64_t hash = 0;
+  };
+  struct WorkerState;
+
+  void PrefetchGroup(WorkerState& state, const net::Batch& batch, size_t begin, size_t end);
+  uint32_t RunSegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment);
+  void RunCommand(WorkerState& state, Session& session, const Plan& plan, Args args, resp::Writer& reply);
+  // The row (or subcommand) to run; null after the error reply was written.
+  const Row* Resolve(WorkerState& state, const Row* row, Args args, resp::Writer& reply);
+  // False: refused (reply written) or parked.
+  bool Admit(WorkerState& state, Session& session, const Row& row, Args args, resp::Writer& reply);
+  void Queue(WorkerState& state, Session& session, const Row& row, Args args, resp::Writer& reply);
+  // Locks what the row says, runs the handler, replicates.
+  void Call(WorkerState& state, Session& session, const Row& row, Args args, uint64_t hash, resp::Writer& reply);
+  void RunHandler(CallContext& ctx, const Row& row, Args args, resp::Writer& reply);
+  void Replicate(CallContext& ctx);
+  void Reject(WorkerState& state, Session& session, const Row* row, std::string_view error, resp::Writer& reply);
+  void ParkUntil(WorkerState& state, Session& session, MonoTime until);
+  void Sweep(net::Worker& worker);
+  void SampleRates();
+  bool MayExpire(int64_t now_ms) const;
+
+  const Table& table_;
+  Services* services_ = nullptr;
+  std::vector<net::Worker*> workers_;
+  std::vector<std::unique_ptr<WorkerState>> states_;
+  net::Settings settings_;
+  net::Totals totals_;
+  ClientRegistry clients_;
+  Slowlog slowlog_;
+
+  std::atomic<int64_t> pause_until_ms_{0};
+  std::atomic<ClientPause> pause_kind_{ClientPause::kNone};
+  std::atomic<bool> active_expire_{true};
+  std::atomic<bool> expired_appended_{false};
+  std::atomic<double> ticks_per_us_{1000};
+  uint64_t first_ticks_ = 0;
+  MonoTime first_time_;
+
+  // Samples of the totals every 100 ms: worker 0 writes.
+  static constexpr size_t kSamples = 16;
+  struct Sample {
+    int64_t ns = 0;
+    uint64_t commands = 0, input = 0, output = 0;
+  };
+  mutable std::mutex samples_mutex_;
+  Sample samples_[kSamples];   // samples_mutex_
+  size_t sample_at_ = 0;       // samples_mutex_
+};
+
+// Lets go of all watches. held: the caller has the locks of their shards.
+void UnwatchAll(store::Keyspace& keyspace, Session& session, bool held);
+
+}  // namespace understudy::command

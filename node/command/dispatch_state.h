@@ -1,0 +1,25 @@
+// What the dispatcher keeps for a worker; for dispatch.cc and admission.cc only.
+#pragma once
+
+#include "node/command/dispatch.h"
+
+namespace understudy::command {
+
+struct Dispatcher::WorkerState {
+  explicit WorkerState(uint32_t commands) : stats(commands) {}
+  WorkerStats stats;
+  net::Worker* worker = nullptr;
+  Effects effects;
+  std::vector<Plan> plans;
+  std::vector<uint32_t> indexes, shards;
+  std::vector<uint64_t> paused;  // connections that wait for the end of a pause
+  std::vector<std::function<void()>> ack_waiters;
+  resp::DiscardOutput discard;
+  uint64_t generation = 0;       // of the role, read before the last admission of a write
+  uint64_t slow_ticks = UINT64_MAX;
+  bool may_expire = false;
+  bool over_memory = false;
+  bool appended = false;         // to the replication log in this turn
+};
+
+}  // namespace understudy::command

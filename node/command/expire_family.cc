@@ -1,0 +1,122 @@
+// Times to live.
+#include "node/command/call_context.h"
+#include "node/command/expire_time.h"
+#include "node/resp/errors.h"
+#include "node/resp/writer.h"
+
+namespace understudy::command {
+namespace {
+
+using resp::Writer;
+
+struct Conditions {
+  bool if_none = false, if_some = false, if_greater = false, if_less = false;
+};
+
+bool ReadConditions(Args options, Conditions* out, Writer& reply) {
+  for (const std::string_view option : options) {
+    if (Is(option, "nx")) {
+      out->if_none = true;
+    } else if (Is(option, "xx")) {
+      out->if_some = true;
+    } else if (Is(option, "gt")) {
+      out->if_greater = true;
+    } else if (Is(option, "lt")) {
+      out->if_less = true;
+    } else {
+      reply.Error("ERR Unsupported option " + std::string(option));
+      return false;
+    }
+  }
+  if (out->if_none && (out->if_some || out->if_greater || out->if_less)) {
+    reply.Error("ERR NX and XX, GT or LT options at the same time are not compatible");
+    return false;
+  }
+  if (out->if_greater && out->if_less) {
+    reply.Error("ERR GT and LT options at the same time are not compatible");
+    return false;
+  }
+  return true;
+}
+
+// A key without TTL lives longer than any other.
+bool Hold(const Conditions& c, int64_t now_at, int64_t new_at) {
+  const bool has = now_at != store::kNoExpire;
+  if (c.if_none && has) return false;
+  if (c.if_some && !has) return false;
+  if (c.if_greater && (!has || new_at <= now_at)) return false;
+  if (c.if_less && has && new_at >= now_at) return false;
+  return true;
+}
+
+void ExpireKey(CallContext& ctx, Args args, ExpireUnit unit, ExpireBase base, std::string_view command, Writer& reply) {
+  const Key key = FirstKey(ctx, args[1]);
+  Conditions conditions;
+  int64_t at = 0;
+  if (!ReadConditions(args.subspan(3), &conditions, reply)) return;
+  if (!ReadExpireTime(args[2], unit, base, ctx.now_ms, false, command, &at, reply)) return;
+  const store::Entry* entry = LookupWrite(ctx, key);
+  if (entry == nullptr || !Hold(conditions, entry->expire_ms(), at)) return reply.Integer(0);
+  if (at <= ctx.now_ms && ctx.view == store::View::kNormal) {
+    key.shard.Erase(ctx.db, key.name, key.hash);
+    ctx.effects.Add(ctx.db, {"DEL", key.name});
+  } else {
+    key.shard.SetExpire(ctx.db, key.name, key.hash, at);
+    ctx.effects.Add(ctx.db, {"PEXPIREAT", key.name, ctx.effects.Keep(std::to_string(at))});
+  }
+  reply.Integer(1);
+}
+
+void Expire(CallContext& ctx, Args args, Writer& reply) {
+  ExpireKey(ctx, args, ExpireUnit::kSeconds, ExpireBase::kRelative, "expire", reply);
+}
+void PExpire(CallContext& ctx, Args args, Writer& reply) {
+  ExpireKey(ctx, args, ExpireUnit::kMilliseconds, ExpireBase::kRelative, "pexpire", reply);
+}
+void ExpireAt(CallContext& ctx, Args args, Writer& reply) {
+  ExpireKey(ctx, args, ExpireUnit::kSeconds, ExpireBase::kAbsolute, "expireat", reply);
+}
+void PExpireAt(CallContext& ctx, Args args, Writer& reply) {
+  ExpireKey(ctx, args, ExpireUnit::kMilliseconds, ExpireBase::kAbsolute, "pexpireat", reply);
+}
+
+// -2 no such key, -1 no TTL.
+void ReplyTime(CallContext& ctx, Args args, bool left, int64_t per, Writer& reply) {
+  const store::Entry* entry = LookupPeek(ctx, FirstKey(ctx, args[1]));
+  if (entry == nullptr) return reply.Integer(-2);
+  if (!entry->has_expire()) return reply.Integer(-1);
+  const int64_t ms = left ? std::max<int64_t>(entry->expire_ms() - ctx.now_ms, 0) : entry->expire_ms();
+  reply.Integer(per == 1 ? ms : (ms + (left ? per / 2 : 0)) / per);
+}
+void Ttl(CallContext& ctx, Args args, Writer& reply) { ReplyTime(ctx, args, true, 1000, reply); }
+void PTtl(CallContext& ctx, Args args, Writer& reply) { ReplyTime(ctx, args, true, 1, reply); }
+void ExpireTimeSeconds(CallContext& ctx, Args args, Writer& reply) { ReplyTime(ctx, args, false, 1000, reply); }
+void ExpireTimeMs(CallContext& ctx, Args args, Writer& reply) { ReplyTime(ctx, args, false, 1, reply); }
+
+void Persist(CallContext& ctx, Args args, Writer& reply) {
+  const Key key = FirstKey(ctx, args[1]);
+  if (LookupWrite(ctx, key) == nullptr || !key.shard.Persist(ctx.db, key.name, key.hash)) return reply.Integer(0);
+  ctx.effects.Verbatim(ctx.db, args);
+  reply.Integer(1);
+}
+
+// clang-format off
+constexpr KeySpec kOne{1, 1, 1};
+const Row kRows[] = {
+  {"expire", -3, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "1.0.0", "Lets a key live for a number of seconds.", "key seconds [NX|XX|GT|LT]", Expire},
+  {"pexpire", -3, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "2.6.0", "Lets a key live for a number of milliseconds.", "key milliseconds [NX|XX|GT|LT]", PExpire},
+  {"expireat", -3, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "1.2.0", "Lets a key live until a Unix time.", "key unix-time-seconds [NX|XX|GT|LT]", ExpireAt},
+  {"pexpireat", -3, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "2.6.0", "Lets a key live until a Unix time in milliseconds.", "key unix-time-milliseconds [NX|XX|GT|LT]", PExpireAt},
+  {"ttl", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@keyspace", "generic", "1.0.0", "Tells for how many seconds a key still lives.", "key", Ttl},
+  {"pttl", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@keyspace", "generic", "2.6.0", "Tells for how many milliseconds a key still lives.", "key", PTtl},
+  {"expiretime", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@keyspace", "generic", "7.0.0", "Tells until which Unix time a key lives.", "key", ExpireTimeSeconds},
+  {"pexpiretime", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@keyspace", "generic", "7.0.0", "Tells until which Unix time in milliseconds a key lives.", "key", ExpireTimeMs},
+  {"persist", 2, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "2.2.0", "Takes the time to live off a key.", "key", Persist},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const Row> ExpireCommands() { return kRows; }
+
+}  // namespace understudy::command

@@ -1,0 +1,300 @@
+#include "node/command/info.h"
+
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <fstream>
+#include <map>
+
+#include "node/command/call_context.h"
+#include "node/command/client_registry.h"
+#include "node/command/dispatch.h"
+#include "node/command/stats.h"
+#include "node/config/config.h"
+
+extern "C" int mallctl(const char*, void*, size_t*, void*, size_t) __attribute__((weak));
+
+namespace understudy::command {
+namespace {
+
+// Lines of one section.
+class Lines {
+ public:
+  explicit Lines(std::string* out) : out_(out) {}
+  void Add(std::string_view name, std::string_view value) {
+    out_->append(name).append(":").append(value).append("\r\n");
+  }
+  template <typename T>
+    requires std::is_arithmetic_v<T>
+  void Add(std::string_view name, T value) {
+    if constexpr (std::is_floating_point_v<T>) {
+      char text[64];
+      std::snprintf(text, sizeof(text), "%.2f", static_cast<double>(value));
+      Add(name, std::string_view(text));
+    } else {
+      Add(name, std::string_view(std::to_string(value)));
+    }
+  }
+
+ private:
+  std::string* out_;
+};
+
+std::string Human(size_t bytes) {
+  constexpr const char* kUnits[] = {"B", "K", "M", "G", "T"};
+  double value = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(kUnits)) value /= 1024, ++unit;
+  char text[64];
+  std::snprintf(text, sizeof(text), unit == 0 ? "%.0f%s" : "%.2f%s", value, kUnits[unit]);
+  return text;
+}
+
+void Server(const Services& s, std::string* out) {
+  Lines lines(out);
+  utsname system{};
+  uname(&system);
+  const int64_t now_ms = s.clock.Wall().unix_ms;
+  const int64_t up_s = std::max<int64_t>(now_ms - Process().start_unix_ms, 0) / 1000;
+  lines.Add("redis_version", config::kRedisVersion);
+  lines.Add("understudy_version", config::kServerVersion);
+  lines.Add("redis_mode", "standalone");
+  lines.Add("os", std::string(system.sysname) + " " + system.release + " " + system.machine);
+  lines.Add("arch_bits", sizeof(void*) * 8);
+  lines.Add("multiplexing_api", "epoll");
+  lines.Add("process_id", getpid());
+  lines.Add("run_id", Process().run_id);
+  lines.Add("tcp_port", s.config.port);
+  lines.Add("worker_threads", s.dispatcher.workers().size());
+  lines.Add("server_time_usec", now_ms * 1000);
+  lines.Add("uptime_in_seconds", up_s);
+  lines.Add("uptime_in_days", up_s / 86400);
+  lines.Add("executable", Process().executable);
+  lines.Add("config_file", s.config.file);
+}
+
+void Clients(const Services& s, std::string* out) {
+  Lines lines(out);
+  size_t blocked = 0, watching = 0, watched = 0;
+  uint64_t largest_input = 0, largest_output = 0;
+  s.dispatcher.clients().ForEach([&](Session& session) {
+    blocked += session.blocked.load(std::memory_order_relaxed);
+    const int watches = session.watch_count.load(std::memory_order_relaxed);
+    watching += watches > 0;
+    watched += static_cast<size_t>(watches);
+    largest_input = std::max(largest_input, session.connection.counters.input_bytes.load(std::memory_order_relaxed));
+    largest_output = std::max(largest_output, session.connection.counters.output_bytes.load(std::memory_order_relaxed));
+  });
+  lines.Add("connected_clients", s.dispatcher.totals().connections.load());
+  lines.Add("maxclients", s.config.max_clients.load());
+  lines.Add("client_recent_max_input_buffer", largest_input);
+  lines.Add("client_recent_max_output_buffer", largest_output);
+  lines.Add("blocked_clients", blocked);
+  lines.Add("watching_clients", watching);
+  lines.Add("total_watched_keys", watched);
+}
+
+void Memory(const Services& s, std::string* out) {
+  Lines lines(out);
+  const MemoryFigures memory = ReadMemoryFigures();
+  const size_t data = s.keyspace.UsedBytes();
+  const size_t used = memory.from_allocator ? memory.allocated : data;
+  static std::atomic<size_t> peak{0};
+  size_t before = peak.load();
+  while (before < used && !peak.compare_exchange_weak(before, used)) {
+  }
+  const size_t most = std::max(before, used);
+  const auto limit = static_cast<size_t>(s.config.max_memory_bytes.load());
+  lines.Add("used_memory", used);
+  lines.Add("used_memory_human", Human(used));
+  lines.Add("used_memory_rss", ResidentBytes());
+  lines.Add("used_memory_rss_human", Human(ResidentBytes()));
+  lines.Add("used_memory_peak", most);
+  lines.Add("used_memory_peak_human", Human(most));
+  lines.Add("used_memory_dataset", data);
+  if (memory.from_allocator) {
+    lines.Add("allocator_allocated", memory.allocated);
+    lines.Add("allocator_active", memory.active);
+    lines.Add("allocator_resident", memory.resident);
+  }
+  const size_t physical = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  lines.Add("total_system_memory", physical);
+  lines.Add("total_system_memory_human", Human(physical));
+  lines.Add("maxmemory", limit);
+  lines.Add("maxmemory_human", Human(limit));
+  lines.Add("maxmemory_policy", "noeviction");
+  lines.Add("mem_fragmentation_ratio", used > 0 ? static_cast<double>(ResidentBytes()) / static_cast<double>(used) : 0.0);
+  lines.Add("mem_allocator", memory.from_allocator ? "jemalloc" : "libc");
+  lines.Add("lazyfree_pending_objects", s.keyspace.LazyFreePending());
+}
+
+struct Sums {
+  uint64_t commands = 0, hits = 0, misses = 0, errors = 0;
+};
+
+Sums SumStats(const Services& s) {
+  Sums sums;
+  for (uint32_t i = 0; i < s.dispatcher.workers().size(); ++i) {
+    const WorkerStats& stats = s.dispatcher.stats(i);
+    sums.commands += stats.commands.value();
+    sums.hits += stats.hits.value();
+    sums.misses += stats.misses.value();
+    sums.errors += stats.error_replies.value();
+  }
+  return sums;
+}
+
+void Stats(const Services& s, std::string* out) {
+  Lines lines(out);
+  const net::Totals& totals = s.dispatcher.totals();
+  const Sums sums = SumStats(s);
+  const Dispatcher::Rates rates = s.dispatcher.rates();
+  lines.Add("total_connections_received", totals.accepted.load());
+  lines.Add("total_commands_processed", sums.commands);
+  lines.Add("instantaneous_ops_per_sec", static_cast<uint64_t>(rates.commands));
+  lines.Add("total_net_input_bytes", totals.input_bytes.load());
+  lines.Add("total_net_output_bytes", totals.output_bytes.load());
+  lines.Add("instantaneous_input_kbps", rates.input_bytes / 1024);
+  lines.Add("instantaneous_output_kbps", rates.output_bytes / 1024);
+  lines.Add("rejected_connections", totals.rejected.load());
+  lines.Add("client_query_buffer_limit_disconnections", totals.closed_query_buffer.load());
+  lines.Add("client_output_buffer_limit_disconnections", totals.closed_output_buffer.load());
+  lines.Add("expired_keys", s.keyspace.ExpiredKeys());
+  lines.Add("keyspace_hits", sums.hits);
+  lines.Add("keyspace_misses", sums.misses);
+  lines.Add("total_error_replies", sums.errors);
+  lines.Add("slowlog_entries", s.dispatcher.slowlog().size());
+}
+
+void Cpu(const Services&, std::string* out) {
+  Lines lines(out);
+  const auto add = [&](std::string_view name, const timeval& t) {
+    char text[64];
+    std::snprintf(text, sizeof(text), "%ld.%06ld", static_cast<long>(t.tv_sec), static_cast<long>(t.tv_usec));
+    lines.Add(name, std::string_view(text));
+  };
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  add("used_cpu_sys", usage.ru_stime);
+  add("used_cpu_user", usage.ru_utime);
+  getrusage(RUSAGE_CHILDREN, &usage);
+  add("used_cpu_sys_children", usage.ru_stime);
+  add("used_cpu_user_children", usage.ru_utime);
+}
+
+void CommandStatistics(const Services& s, std::string* out) {
+  const double ticks_per_us = s.dispatcher.ticks_per_us();
+  for (uint32_t i = 0; i < s.table.size(); ++i) {
+    uint64_t calls = 0, ticks = 0, rejected = 0, failed = 0;
+    for (uint32_t w = 0; w < s.dispatcher.workers().size(); ++w) {
+      const CommandStats& stats = s.dispatcher.stats(w).by_command[i];
+      calls += stats.calls.value();
+      ticks += stats.ticks.value();
+      rejected += stats.rejected.value();
+      failed += stats.failed.value();
+    }
+    if (calls == 0 && rejected == 0) continue;
+    const double us = static_cast<double>(ticks) / ticks_per_us;
+    char text[256];
+    std::snprintf(text, sizeof(text),
+                  "cmdstat_%s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,failed_calls=%llu\r\n",
+                  s.table.FullName(i).c_str(), static_cast<unsigned long long>(calls),
+                  static_cast<unsigned long long>(us), calls > 0 ? us / static_cast<double>(calls) : 0.0,
+                  static_cast<unsigned long long>(rejected), static_cast<unsigned long long>(failed));
+    out->append(text);
+  }
+}
+
+void ErrorStatistics(const Services& s, std::string* out) {
+  std::map<std::string, uint64_t> sums;
+  for (uint32_t i = 0; i < s.dispatcher.workers().size(); ++i) {
+    const WorkerStats& stats = s.dispatcher.stats(i);
+    std::lock_guard lock(stats.mutex);
+    for (const auto& [code, count] : stats.errors) sums[code] += count;
+  }
+  for (const auto& [code, count] : sums) {
+    out->append("errorstat_" + code + ":count=" + std::to_string(count) + "\r\n");
+  }
+}
+
+void Cluster(const Services&, std::string* out) { Lines(out).Add("cluster_enabled", 0); }
+
+void KeyspaceFigures(const Services& s, std::string* out) {
+  for (int db = 0; db < s.keyspace.databases(); ++db) {
+    const size_t keys = s.keyspace.Size(db);
+    if (keys == 0) continue;
+    out->append("db" + std::to_string(db) + ":keys=" + std::to_string(keys) +
+                ",expires=" + std::to_string(s.keyspace.ExpireCount(db)) + "\r\n");
+  }
+}
+
+struct Section {
+  std::string_view name, title;
+  void (*build)(const Services&, std::string*);
+  bool by_default;
+};
+
+constexpr Section kSections[] = {
+    {"server", "Server", Server, true},
+    {"clients", "Clients", Clients, true},
+    {"memory", "Memory", Memory, true},
+    {"stats", "Stats", Stats, true},
+    {"replication", "Replication", AppendReplicationInfo, true},
+    {"cpu", "CPU", Cpu, true},
+    {"commandstats", "Commandstats", CommandStatistics, false},
+    {"errorstats", "Errorstats", ErrorStatistics, true},
+    {"cluster", "Cluster", Cluster, true},
+    {"keyspace", "Keyspace", KeyspaceFigures, true},
+};
+
+}  // namespace
+
+std::string BuildInfo(const Services& services, std::span<const std::string_view> sections) {
+  const auto asked = [&](std::string_view name) {
+    return std::any_of(sections.begin(), sections.end(), [&](std::string_view s) { return Is(s, name); });
+  };
+  const bool everything = asked("all") || asked("everything");
+  const bool defaults = sections.empty() || asked("default");
+  std::string out;
+  for (const Section& section : kSections) {
+    if (!everything && !(defaults && section.by_default) && !asked(section.name)) continue;
+    if (!out.empty()) out += "\r\n";
+    out.append("# ").append(section.title).append("\r\n");
+    section.build(services, &out);
+  }
+  return out;
+}
+
+MemoryFigures ReadMemoryFigures() {
+  MemoryFigures figures;
+  figures.resident = ResidentBytes();
+  if (mallctl == nullptr) return figures;
+  uint64_t epoch = 1;
+  size_t size = sizeof(epoch);
+  mallctl("epoch", &epoch, &size, &epoch, sizeof(epoch));
+  const auto read = [](const char* name, size_t* value) {
+    size_t bytes = sizeof(*value);
+    return mallctl(name, value, &bytes, nullptr, 0) == 0;
+  };
+  figures.from_allocator = read("stats.allocated", &figures.allocated) && read("stats.active", &figures.active) &&
+                           read("stats.resident", &figures.resident);
+  return figures;
+}
+
+size_t ResidentBytes() {
+  std::ifstream file("/proc/self/statm");
+  size_t total = 0, resident = 0;
+  file >> total >> resident;
+  return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+ProcessFacts& Process() {
+  static ProcessFacts facts;
+  return facts;
+}
+
+}  // namespace understudy::command

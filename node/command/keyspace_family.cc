@@ -1,0 +1,127 @@
+// The keyspace as a whole: KEYS, SCAN, DBSIZE, FLUSHALL, SWAPDB ...
+#include <charconv>
+
+#include "node/command/call_context.h"
+#include "node/resp/errors.h"
+#include "node/resp/glob.h"
+#include "node/resp/writer.h"
+
+namespace understudy::command {
+namespace {
+
+using resp::Writer;
+
+void DbSize(CallContext& ctx, Args, Writer& reply) {
+  reply.Integer(static_cast<int64_t>(ctx.keyspace.Size(ctx.db)));
+}
+
+void Keys(CallContext& ctx, Args args, Writer& reply) {
+  const std::string_view pattern = args[1];
+  const bool all = resp::MatchesAll(pattern);
+  std::vector<std::string> names;
+  ctx.keyspace.ForEach(ctx.db, ctx.now_ms, ctx.view, ctx.locking(), [&](const store::Entry& entry) {
+    if (all || resp::GlobMatch(pattern, entry.key())) names.emplace_back(entry.key());
+  });
+  reply.Array(names.size());
+  for (const std::string& name : names) reply.Bulk(name);
+}
+
+bool ReadCursor(std::string_view text, uint64_t* out) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
+  return error == std::errc() && end == text.data() + text.size() && !text.empty();
+}
+
+void Scan(CallContext& ctx, Args args, Writer& reply) {
+  uint64_t cursor = 0;
+  if (!ReadCursor(args[1], &cursor)) return reply.Error("ERR invalid cursor");
+  int64_t count = 10;
+  std::string_view pattern = "*", type;
+  for (size_t i = 2; i < args.size(); i += 2) {
+    if (i + 1 == args.size()) return reply.Error(resp::kSyntaxError);
+    if (Is(args[i], "count")) {
+      if (!ReadInt64(args[i + 1], &count, reply)) return;
+      if (count < 1) return reply.Error(resp::kSyntaxError);
+    } else if (Is(args[i], "match")) {
+      pattern = args[i + 1];
+    } else if (Is(args[i], "type")) {
+      type = args[i + 1];
+    } else {
+      return reply.Error(resp::kSyntaxError);
+    }
+  }
+  const bool all = resp::MatchesAll(pattern);
+  std::vector<std::string> names;
+  const auto visit = [&](const store::Entry& entry) {
+    if (!type.empty() && !Is(type, store::TypeName(entry.type()))) return;
+    if (all || resp::GlobMatch(pattern, entry.key())) names.emplace_back(entry.key());
+  };
+  // One call never walks more than this, whatever COUNT says.
+  constexpr int64_t kMostEntries = 1 << 24;
+  cursor = ctx.keyspace.Scan(ctx.db, cursor, static_cast<size_t>(std::min(count, kMostEntries)), ctx.now_ms, ctx.view,
+                             ctx.locking(), visit);
+  reply.Array(2);
+  reply.Bulk(std::to_string(cursor));
+  reply.Array(names.size());
+  for (const std::string& name : names) reply.Bulk(name);
+}
+
+void RandomKey(CallContext& ctx, Args, Writer& reply) {
+  const std::optional<std::string> name = ctx.keyspace.RandomKey(ctx.db, ctx.now_ms, ctx.view, ctx.locking());
+  if (name) {
+    reply.Bulk(*name);
+  } else {
+    reply.Null();
+  }
+}
+
+// Memory is always freed in the background; SYNC is understood and makes no difference to what clients see.
+bool ReadFlushMode(Args args, Writer& reply) {
+  if (args.size() == 1 || (args.size() == 2 && (Is(args[1], "async") || Is(args[1], "sync")))) return true;
+  reply.Error(resp::kSyntaxError);
+  return false;
+}
+
+void FlushDb(CallContext& ctx, Args args, Writer& reply) {
+  if (!ReadFlushMode(args, reply)) return;
+  ctx.keyspace.FlushDb(ctx.db);
+  ctx.effects.Verbatim(ctx.db, args);
+  reply.Ok();
+}
+
+void FlushAll(CallContext& ctx, Args args, Writer& reply) {
+  if (!ReadFlushMode(args, reply)) return;
+  ctx.keyspace.FlushAll();
+  ctx.effects.Verbatim(ctx.db, args);
+  reply.Ok();
+}
+
+void SwapDb(CallContext& ctx, Args args, Writer& reply) {
+  int64_t first = 0, second = 0;
+  if (!ParseInt64(args[1], &first)) return reply.Error("ERR invalid first DB index");
+  if (!ParseInt64(args[2], &second)) return reply.Error("ERR invalid second DB index");
+  const int64_t most = ctx.keyspace.databases();
+  if (first < 0 || first >= most || second < 0 || second >= most) return reply.Error(resp::kDbOutOfRange);
+  if (first != second) {
+    ctx.keyspace.SwapDb(static_cast<int>(first), static_cast<int>(second));
+    ctx.effects.Verbatim(ctx.db, args);
+  }
+  reply.Ok();
+}
+
+// clang-format off
+const Row kRows[] = {
+  {"dbsize", 1, kReadonly | kFast | kWalks, {}, KeyAccess::kNone, "@keyspace", "server", "1.0.0", "Counts the keys of the database.", "", DbSize},
+  {"keys", 2, kReadonly | kWalks, {}, KeyAccess::kNone, "@keyspace @dangerous", "generic", "1.0.0", "Lists the keys whose names match a pattern.", "pattern", Keys},
+  {"scan", -2, kReadonly | kWalks, {}, KeyAccess::kNone, "@keyspace", "generic", "2.8.0", "Walks over the keys in steps.", "cursor [MATCH pattern] [COUNT count] [TYPE type]", Scan},
+  {"randomkey", 1, kReadonly | kWalks, {}, KeyAccess::kNone, "@keyspace", "generic", "1.0.0", "Names a random key.", "", RandomKey},
+  {"flushdb", -1, kWrite | kAllShards, {}, KeyAccess::kNone, "@keyspace @dangerous", "server", "1.0.0", "Removes all keys of the database.", "[ASYNC|SYNC]", FlushDb},
+  {"flushall", -1, kWrite | kAllShards, {}, KeyAccess::kNone, "@keyspace @dangerous", "server", "1.0.0", "Removes all keys of all databases.", "[ASYNC|SYNC]", FlushAll},
+  {"swapdb", 3, kWrite | kFast | kAllShards, {}, KeyAccess::kNone, "@keyspace @dangerous", "server", "4.0.0", "Exchanges two databases.", "index1 index2", SwapDb},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const Row> KeyspaceCommands() { return kRows; }
+
+}  // namespace understudy::command

@@ -1,0 +1,74 @@
+// What the server knows about one client between its commands: database, protocol, name, transaction.
+//
+// Owned by the connection's worker. What CLIENT LIST shows of clients on other workers is atomic, or text
+// under Registry's lock.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "node/net/connection.h"
+#include "node/store/shard.h"
+
+namespace understudy::command {
+
+struct Row;
+
+// What another part keeps with a client; ends with it. replication_family.cc keeps a replica's handshake.
+class SessionAttachment {
+ public:
+  virtual ~SessionAttachment() = default;
+};
+
+// A command that MULTI queued: the arguments, copied.
+struct QueuedCommand {
+  const Row* row;
+  std::string bytes;           // all arguments, one after the other
+  std::vector<uint32_t> ends;  // end of each in `bytes`
+};
+
+struct Transaction {
+  std::deque<QueuedCommand> queue;
+  size_t bytes = 0;
+  uint32_t flags = 0;          // of all rows together
+  bool needs_role = false;     // not all of them are allowed in a node without a role
+  bool failed = false;         // a command was refused while queueing: EXECABORT
+};
+
+class Session final : public net::ConnectionState {
+ public:
+  enum ReplyMode : uint8_t { kReplyOn, kReplyOff, kReplySkip, kReplySkipNext };
+
+  explicit Session(net::Connection& connection) : connection(connection) {}
+
+  net::Connection& connection;
+
+  // The worker's thread only.
+  bool authenticated = false;
+  ReplyMode reply_mode = kReplyOn;
+  std::unique_ptr<Transaction> transaction;        // between MULTI and EXEC
+  std::deque<store::WatchedKey> watches;           // registered in their shards
+  std::atomic<bool> watch_dirty{false};            // set by any writer of a watched key
+  uint64_t last_write_offset = 0;                  // replication offset after its last write, for WAIT
+  std::unique_ptr<SessionAttachment> replication;  // REPLCONF's handshake state
+
+  // Written by the worker, read by any thread (CLIENT LIST).
+  std::atomic<int> db{0};
+  std::atomic<int> protocol{2};
+  std::atomic<int> multi_commands{-1};             // queued, -1 = no MULTI
+  std::atomic<int> watch_count{0};
+  std::atomic<int64_t> created_ms{0};              // wall
+  std::atomic<int64_t> last_command_ms{0};         // wall
+  std::atomic<uint32_t> last_command{UINT32_MAX};  // index in the table
+  std::atomic<bool> no_evict{false}, no_touch{false}, blocked{false};
+
+  // Registry's lock, or the worker's thread for reading.
+  std::string name, library_name, library_version, user = "default";
+};
+
+}  // namespace understudy::command

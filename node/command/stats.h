@@ -1,0 +1,76 @@
+// What INFO counts, per worker: each is written by its worker only (plain add), read by any thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <ctime>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+namespace understudy::command {
+
+// A counter with one writer.
+class OwnedCounter {
+ public:
+  void Add(uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+  // CONFIG RESETSTAT, from any thread; an addition at the same moment may survive it.
+  void Reset() { value_.store(0, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+struct CommandStats {
+  OwnedCounter calls;
+  OwnedCounter ticks;
+  OwnedCounter rejected;  // refused before it ran
+  OwnedCounter failed;    // ran, and answered an error
+};
+
+struct alignas(64) WorkerStats {
+  explicit WorkerStats(uint32_t commands) : by_command(new CommandStats[commands]), command_count(commands) {}
+
+  OwnedCounter commands;
+  OwnedCounter hits, misses;
+  OwnedCounter error_replies;
+  std::unique_ptr<CommandStats[]> by_command;
+  const uint32_t command_count;
+
+  void CountError(std::string_view code) {
+    error_replies.Add();
+    std::lock_guard lock(mutex);
+    auto it = errors.find(code);
+    if (it == errors.end()) {
+      if (errors.size() >= kMostErrors) return;
+      it = errors.emplace(std::string(code), 0).first;
+    }
+    ++it->second;
+  }
+
+  static constexpr size_t kMostErrors = 128;  // distinct codes; scripts may make up any number
+  mutable std::mutex mutex;
+  std::map<std::string, uint64_t, std::less<>> errors;  // mutex
+};
+
+// Processor ticks: a command is timed at a few nanoseconds' cost. TickScale turns them into microseconds.
+inline uint64_t Ticks() {
+#if defined(__x86_64__)
+  return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+  uint64_t ticks;
+  asm volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+  return ticks;
+#else
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1'000'000'000ULL + static_cast<uint64_t>(t.tv_nsec);
+#endif
+}
+
+}  // namespace understudy::command

@@ -1,0 +1,317 @@
+// Strings: values as a whole. Numbers and ranges of strings are in string_number_family.cc.
+#include "node/command/call_context.h"
+#include "node/command/expire_time.h"
+#include "node/config/config.h"
+#include "node/resp/errors.h"
+#include "node/resp/writer.h"
+#include "node/command/stats.h"
+
+namespace understudy::command {
+namespace {
+
+using resp::Writer;
+
+void ReplyValue(const store::Entry* entry, Writer& reply) {
+  if (entry == nullptr) {
+    reply.Null();
+  } else {
+    reply.Bulk(entry->value());
+  }
+}
+
+std::string_view Decimal(CallContext& ctx, int64_t value) {
+  return ctx.effects.wanted() ? ctx.effects.Keep(std::to_string(value)) : std::string_view();
+}
+
+void Get(CallContext& ctx, Args args, Writer& reply) { ReplyValue(LookupRead(ctx, FirstKey(ctx, args[1])), reply); }
+
+// ---------------------------------------------------------------------------------------------- SET
+
+struct SetArguments {
+  bool if_absent = false, if_present = false, get = false, keep_ttl = false, has_expire = false;
+  int64_t expire_ms = store::kNoExpire;
+};
+
+// The options of SET (allow_set) and GETEX. False after the error reply.
+bool ReadSetOptions(CallContext& ctx, Args options, bool allow_set, std::string_view command, SetArguments* out,
+                    bool* persist, Writer& reply) {
+  for (size_t i = 0; i < options.size(); ++i) {
+    const std::string_view option = options[i];
+    const bool last = i + 1 == options.size();
+    const bool expiry_free = !out->has_expire && !out->keep_ttl && !*persist;
+    if (allow_set && Is(option, "nx") && !out->if_present) {
+      out->if_absent = true;
+    } else if (allow_set && Is(option, "xx") && !out->if_absent) {
+      out->if_present = true;
+    } else if (allow_set && Is(option, "get")) {
+      out->get = true;
+    } else if (allow_set && Is(option, "keepttl") && !out->has_expire) {
+      out->keep_ttl = true;
+    } else if (!allow_set && Is(option, "persist") && expiry_free) {
+      *persist = true;
+    } else if ((Is(option, "ex") || Is(option, "px") || Is(option, "exat") || Is(option, "pxat")) && !last &&
+               expiry_free) {
+      const ExpireUnit unit = option[0] == 'e' || option[0] == 'E' ? ExpireUnit::kSeconds : ExpireUnit::kMilliseconds;
+      const ExpireBase base = option.size() == 4 ? ExpireBase::kAbsolute : ExpireBase::kRelative;
+      if (!ReadExpireTime(options[++i], unit, base, ctx.now_ms, true, command, &out->expire_ms, reply)) return false;
+      out->has_expire = true;
+    } else {
+      reply.Error(resp::kSyntaxError);
+      return false;
+    }
+  }
+  return true;
+}
+
+// Stores and tells the replicas: SET key value [PXAT ms | KEEPTTL].
+void Store(CallContext& ctx, const Key& key, std::string_view value, const SetArguments& how) {
+  store::SetOptions options;
+  options.expire_ms = how.expire_ms;
+  options.keep_expire = how.keep_ttl;
+  if (how.has_expire && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
+    // A time in the past: the key is gone, on the replicas, too.
+    if (key.shard.Erase(ctx.db, key.name, key.hash)) ctx.effects.Add(ctx.db, {"DEL", key.name});
+    return;
+  }
+  key.shard.Set(ctx.db, key.name, key.hash, value, ctx.now_ms, options);
+  if (how.has_expire) {
+    ctx.effects.Add(ctx.db, {"SET", key.name, value, "PXAT", Decimal(ctx, how.expire_ms)});
+  } else if (how.keep_ttl) {
+    ctx.effects.Add(ctx.db, {"SET", key.name, value, "KEEPTTL"});
+  } else {
+    ctx.effects.Add(ctx.db, {"SET", key.name, value});
+  }
+}
+
+void Set(CallContext& ctx, Args args, Writer& reply) {
+  const Key key = FirstKey(ctx, args[1]);
+  SetArguments how;
+  if (args.size() > 3) {
+    bool persist = false;
+    if (!ReadSetOptions(ctx, args.subspan(3), true, "set", &how, &persist, reply)) return;
+    // Only these look at the old value.
+    if (how.if_absent || how.if_present || how.get || how.keep_ttl) {
+      const store::Entry* old = LookupWrite(ctx, key);
+      if (how.get) {
+        (old ? ctx.stats.hits : ctx.stats.misses).Add();
+        ReplyValue(old, reply);
+      }
+      if ((how.if_absent && old != nullptr) || (how.if_present && old == nullptr)) {
+        if (!how.get) reply.Null();
+        return;
+      }
+    }
+  }
+  Store(ctx, key, args[2], how);
+  if (!how.get) reply.Ok();
+}
+
+void SetNx(CallContext& ctx, Args args, Writer& reply) {
+  const Key key = FirstKey(ctx, args[1]);
+  if (LookupWrite(ctx, key) != nullptr) return reply.Integer(0);
+  Store(ctx, key, args[2], {});
+  reply.Integer(1);
+}
+
+void SetWithExpiry(CallContext& ctx, Args args, ExpireUnit unit, std::string_view command, Writer& reply) {
+  SetArguments how;
+  how.has_expire = true;
+  if (!ReadExpireTime(args[2], unit, ExpireBase::kRelative, ctx.now_ms, true, command, &how.expire_ms, reply)) return;
+  Store(ctx, FirstKey(ctx, args[1]), args[3], how);
+  reply.Ok();
+}
+void SetEx(CallContext& ctx, Args args, Writer& reply) {
+  SetWithExpiry(ctx, args, ExpireUnit::kSeconds, "setex", reply);
+}
+void PSetEx(CallContext& ctx, Args args, Writer& reply) {
+  SetWithExpiry(ctx, args, ExpireUnit::kMilliseconds, "psetex", reply);
+}
+
+void GetSet(CallContext& ctx, Args args, Writer& reply) {
+  const Key key = FirstKey(ctx, args[1]);
+  ReplyValue(LookupWrite(ctx, key), reply);
+  Store(ctx, key, args[2], {});
+}
+
+void GetDel(CallContext& ctx, Args args, Writer& reply) {
+  const Key key = FirstKey(ctx, args[1]);
+  const store::Entry* entry = LookupWrite(ctx, key);
+  (entry ? ctx.stats.hits : ctx.stats.misses).Add();
+  ReplyValue(entry, reply);
+  if (entry == nullptr) return;
+  key.shard.Erase(ctx.db, key.name, key.hash);
+  ctx.effects.Add(ctx.db, {"DEL", key.name});
+}
+
+void GetEx(CallContext& ctx, Args args, Writer& reply) {
+  const Key key = FirstKey(ctx, args[1]);
+  SetArguments how;
+  bool persist = false;
+  if (!ReadSetOptions(ctx, args.subspan(2), false, "getex", &how, &persist, reply)) return;
+  const store::Entry* entry = LookupWrite(ctx, key);
+  (entry ? ctx.stats.hits : ctx.stats.misses).Add();
+  ReplyValue(entry, reply);
+  if (entry == nullptr) return;
+  if (how.has_expire && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
+    key.shard.Erase(ctx.db, key.name, key.hash);
+    ctx.effects.Add(ctx.db, {"DEL", key.name});
+  } else if (how.has_expire) {
+    key.shard.SetExpire(ctx.db, key.name, key.hash, how.expire_ms);
+    ctx.effects.Add(ctx.db, {"PEXPIREAT", key.name, Decimal(ctx, how.expire_ms)});
+  } else if (persist && key.shard.Persist(ctx.db, key.name, key.hash)) {
+    ctx.effects.Add(ctx.db, {"PERSIST", key.name});
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- several keys
+
+void MGet(CallContext& ctx, Args args, Writer& reply) {
+  reply.Array(args.size() - 1);
+  for (const std::string_view name : args.subspan(1)) ReplyValue(LookupRead(ctx, AnyKey(ctx, name)), reply);
+}
+
+bool SetMany(CallContext& ctx, Args args, bool if_absent, std::string_view command, Writer& reply) {
+  if (args.size() % 2 == 0) {
+    reply.Error("ERR wrong number of arguments for '" + std::string(command) + "' command");
+    return false;
+  }
+  if (if_absent) {
+    for (size_t i = 1; i < args.size(); i += 2) {
+      if (LookupWrite(ctx, AnyKey(ctx, args[i])) != nullptr) return false;
+    }
+  }
+  for (size_t i = 1; i < args.size(); i += 2) {
+    const Key key = AnyKey(ctx, args[i]);
+    key.shard.Set(ctx.db, key.name, key.hash, args[i + 1], ctx.now_ms);
+  }
+  ctx.effects.Verbatim(ctx.db, args);
+  return true;
+}
+
+void MSet(CallContext& ctx, Args args, Writer& reply) {
+  if (SetMany(ctx, args, false, "mset", reply)) reply.Ok();
+}
+
+void MSetNx(CallContext& ctx, Args args, Writer& reply) {
+  const uint64_t errors = reply.errors();
+  const bool stored = SetMany(ctx, args, true, "msetnx", reply);
+  if (reply.errors() == errors) reply.Integer(stored ? 1 : 0);
+}
+
+// ---------------------------------------------------------------------------------------------- LCS
+
+struct LcsOptions {
+  bool length = false, ranges = false, with_match_length = false;
+  int64_t shortest = 0;
+};
+
+struct Match {
+  size_t a_begin, a_end, b_begin, b_end;  // inclusive ends
+};
+
+// The usual table of lengths, then the way back through it.
+void Lcs(CallContext& ctx, Args args, Writer& reply) {
+  LcsOptions options;
+  for (size_t i = 3; i < args.size(); ++i) {
+    if (Is(args[i], "idx")) {
+      options.ranges = true;
+    } else if (Is(args[i], "len")) {
+      options.length = true;
+    } else if (Is(args[i], "withmatchlen")) {
+      options.with_match_length = true;
+    } else if (Is(args[i], "minmatchlen") && i + 1 < args.size()) {
+      if (!ReadInt64(args[++i], &options.shortest, reply)) return;
+      options.shortest = std::max<int64_t>(options.shortest, 0);
+    } else {
+      return reply.Error(resp::kSyntaxError);
+    }
+  }
+  if (options.ranges && options.length) {
+    return reply.Error("ERR If you want both the length and indexes, please just use IDX.");
+  }
+  const store::Entry* first = LookupRead(ctx, AnyKey(ctx, args[1]));
+  const store::Entry* second = LookupRead(ctx, AnyKey(ctx, args[2]));
+  const std::string_view a = first ? first->value() : std::string_view();
+  const std::string_view b = second ? second->value() : std::string_view();
+  // 4 bytes a cell, and the time to fill them, with the shards locked.
+  constexpr uint64_t kMostCells = 128ULL << 20;
+  if ((a.size() + 1) * static_cast<uint64_t>(b.size() + 1) > kMostCells) {
+    return reply.Error("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len");
+  }
+  const size_t width = b.size() + 1;
+  std::vector<uint32_t> table((a.size() + 1) * width, 0);
+  for (size_t i = 1; i <= a.size(); ++i) {
+    for (size_t j = 1; j <= b.size(); ++j) {
+      table[i * width + j] = a[i - 1] == b[j - 1] ? table[(i - 1) * width + j - 1] + 1
+                                                  : std::max(table[(i - 1) * width + j], table[i * width + j - 1]);
+    }
+  }
+  const uint32_t length = table[a.size() * width + b.size()];
+  if (options.length) return reply.Integer(length);
+
+  std::string text(options.ranges ? 0 : length, '\0');
+  std::vector<Match> matches;
+  size_t i = a.size(), j = b.size(), at = length;
+  while (i > 0 && j > 0) {
+    if (a[i - 1] == b[j - 1]) {
+      --i, --j, --at;
+      if (!options.ranges) {
+        text[at] = a[i];
+      } else if (!matches.empty() && matches.back().a_begin == i + 1 && matches.back().b_begin == j + 1) {
+        matches.back().a_begin = i;
+        matches.back().b_begin = j;
+      } else {
+        matches.push_back({i, i, j, j});
+      }
+    } else if (table[(i - 1) * width + j] > table[i * width + j - 1]) {
+      --i;
+    } else {
+      --j;
+    }
+  }
+  if (!options.ranges) return reply.Bulk(text);
+  std::erase_if(matches, [&](const Match& m) {
+    return static_cast<int64_t>(m.a_end - m.a_begin + 1) < options.shortest;
+  });
+  reply.Map(2);
+  reply.Bulk("matches");
+  reply.Array(matches.size());
+  for (const Match& m : matches) {
+    reply.Array(options.with_match_length ? 3 : 2);
+    reply.Array(2);
+    reply.Integer(static_cast<int64_t>(m.a_begin));
+    reply.Integer(static_cast<int64_t>(m.a_end));
+    reply.Array(2);
+    reply.Integer(static_cast<int64_t>(m.b_begin));
+    reply.Integer(static_cast<int64_t>(m.b_end));
+    if (options.with_match_length) reply.Integer(static_cast<int64_t>(m.a_end - m.a_begin + 1));
+  }
+  reply.Bulk("len");
+  reply.Integer(length);
+}
+
+// clang-format off
+constexpr KeySpec kOne{1, 1, 1}, kAll{1, -1, 1}, kPairs{1, -1, 2}, kTwo{1, 2, 1};
+const Row kRows[] = {
+  {"get", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@string", "string", "1.0.0", "Reads a string.", "key", Get},
+  {"set", -3, kWrite | kDenyOom, kOne, KeyAccess::kOverwrite, "@string", "string", "1.0.0", "Stores a string, whatever the key held before.",
+   "key value [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]", Set},
+  {"setnx", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kInsert, "@string", "string", "1.0.0", "Stores a string if the key is free.", "key value", SetNx},
+  {"setex", 4, kWrite | kDenyOom, kOne, KeyAccess::kOverwrite, "@string", "string", "2.0.0", "Stores a string that lives for a number of seconds.", "key seconds value", SetEx},
+  {"psetex", 4, kWrite | kDenyOom, kOne, KeyAccess::kOverwrite, "@string", "string", "2.6.0", "Stores a string that lives for a number of milliseconds.", "key milliseconds value", PSetEx},
+  {"getset", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kReadWrite, "@string", "string", "1.0.0", "Stores a string and tells what was there before.", "key value", GetSet},
+  {"getdel", 2, kWrite | kFast, kOne, KeyAccess::kRemove, "@string", "string", "6.2.0", "Reads a string and removes its key.", "key", GetDel},
+  {"getex", -2, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@string", "string", "6.2.0", "Reads a string and changes its time to live.",
+   "key [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST]", GetEx},
+  {"mget", -2, kReadonly | kFast, kAll, KeyAccess::kRead, "@string", "string", "1.0.0", "Reads several strings.", "key [key ...]", MGet},
+  {"mset", -3, kWrite | kDenyOom, kPairs, KeyAccess::kOverwrite, "@string", "string", "1.0.1", "Stores several strings at once.", "key value [key value ...]", MSet},
+  {"msetnx", -3, kWrite | kDenyOom, kPairs, KeyAccess::kInsert, "@string", "string", "1.0.1", "Stores several strings if all their keys are free.", "key value [key value ...]", MSetNx},
+  {"lcs", -3, kReadonly, kTwo, KeyAccess::kRead, "@string", "string", "7.0.0", "Finds the longest sequence that two strings have in common.", "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]", Lcs},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const Row> StringCommands() { return kRows; }
+
+}  // namespace understudy::command

@@ -1,0 +1,85 @@
+#include "node/command/table.h"
+
+#include <algorithm>
+
+#include "common/check.h"
+
+namespace understudy::command {
+namespace {
+
+// Letters without their case; other characters of command names are not changed by it.
+uint32_t NameHash(std::string_view name) {
+  uint64_t h = name.size() * 0x9e3779b97f4a7c15ULL;
+  for (const char c : name) h = (h ^ (static_cast<unsigned char>(c) | 0x20)) * 0x100000001b3ULL;
+  return static_cast<uint32_t>(h >> 20 ^ h);
+}
+
+bool SameName(std::string_view lower, std::string_view any) {
+  if (lower.size() != any.size()) return false;
+  for (size_t i = 0; i < lower.size(); ++i) {
+    const char c = any[i];
+    if (lower[i] != (c >= 'A' && c <= 'Z' ? c | 0x20 : c)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+Table::Table(std::span<const std::span<const Row>> families) {
+  for (const auto& family : families) {
+    for (const Row& row : family) {
+      CHECK(Find(row.name) == nullptr);
+      rows_.push_back(&row);
+      row.index = static_cast<uint32_t>(indexed_.size());
+      indexed_.push_back(&row);
+      parents_.push_back(nullptr);
+      for (const Row& sub : row.subcommands) {
+        sub.index = static_cast<uint32_t>(indexed_.size());
+        indexed_.push_back(&sub);
+        parents_.push_back(&row);
+      }
+      // Find() above needs the rows so far: the few hundred insertions may each rebuild a small table.
+      if (slots_.size() < rows_.size() * 4) slots_.resize(slots_.empty() ? 256 : slots_.size() * 2);
+      std::fill(slots_.begin(), slots_.end(), Slot{});
+      for (uint32_t i = 0; i < indexed_.size(); ++i) {
+        if (parents_[i] != nullptr) continue;
+        size_t at = NameHash(indexed_[i]->name) & (slots_.size() - 1);
+        while (slots_[at].row != nullptr) at = (at + 1) & (slots_.size() - 1);
+        slots_[at] = {indexed_[i], i};
+      }
+    }
+  }
+}
+
+const Row* Table::Find(std::string_view name) const {
+  if (slots_.empty()) return nullptr;
+  for (size_t at = NameHash(name) & (slots_.size() - 1);; at = (at + 1) & (slots_.size() - 1)) {
+    if (slots_[at].row == nullptr) return nullptr;
+    if (SameName(slots_[at].row->name, name)) return slots_[at].row;
+  }
+}
+
+std::string Table::FullName(uint32_t index) const {
+  const std::string name(indexed_[index]->name);
+  return parents_[index] ? std::string(parents_[index]->name) + "|" + name : name;
+}
+
+const Row* FindSubcommand(const Row& row, Args args) {
+  if (args.size() < 2) return nullptr;
+  for (const Row& sub : row.subcommands) {
+    if (SameName(sub.name, args[1])) return &sub;
+  }
+  return nullptr;
+}
+
+bool FindKeys(const Row& row, Args args, std::vector<uint32_t>* indexes) {
+  if (row.keys.find != nullptr) return row.keys.find(args, indexes);
+  if (row.keys.first == 0) return true;
+  const int count = static_cast<int>(args.size());
+  const int last = row.keys.last < 0 ? count + row.keys.last : row.keys.last;
+  if (row.keys.first >= count || last >= count) return false;
+  for (int i = row.keys.first; i <= last; i += row.keys.step) indexes->push_back(static_cast<uint32_t>(i));
+  return true;
+}
+
+}  // namespace understudy::command

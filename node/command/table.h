@@ -1,0 +1,119 @@
+// The command table: what a command is called, what it takes, when it may run, which keys it locks.
+//
+// One row feeds dispatch, the lock plan, COMMAND INFO/DOCS/GETKEYS and the error texts. A family file
+// (string_family.cc, ...) ends with its rows; Table gathers them once at start. Rows are constants: any thread.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace understudy::resp {
+class Writer;
+}
+
+namespace understudy::command {
+
+struct CallContext;
+using Args = std::span<const std::string_view>;  // args[0] is the command's name as it was sent
+using Handler = void (*)(CallContext&, Args, resp::Writer&);
+
+enum Flag : uint32_t {
+  kWrite = 1 << 0,
+  kReadonly = 1 << 1,
+  kDenyOom = 1 << 2,       // refused above maxmemory
+  kAdmin = 1 << 3,
+  kFast = 1 << 4,
+  kNoAuth = 1 << 5,        // allowed before AUTH
+  kLoading = 1 << 6,       // allowed while a data set is being loaded, and in a node without a role
+  kStale = 1 << 7,         // allowed in a replica without a link
+  kNoMulti = 1 << 8,       // not inside MULTI
+  kBlocking = 1 << 9,
+  kNoScript = 1 << 10,
+  kSkipSlowlog = 1 << 11,
+  kNoAsyncLoading = 1 << 12,
+  kAllowBusy = 1 << 13,
+  kPubsub = 1 << 14,
+  // For the lock plan, not shown to clients:
+  kAllShards = 1 << 24,    // runs with every shard locked
+  kImmediate = 1 << 25,    // inside MULTI it runs at once instead of being queued (EXEC, DISCARD, ...)
+  kWalks = 1 << 26,        // visits shards by WithShard; a transaction with it locks all of them
+  kRunsQueue = 1 << 27,    // EXEC
+  kForTests = 1 << 28,     // needs enable-debug-command
+};
+
+// Where a command's keys are: arguments first, first+step, ... last. last < 0 counts from the end (-1 = the
+// last argument). first 0: no keys. find: for commands where a count comes first; adds argument indexes.
+struct KeySpec {
+  int first = 0;
+  int last = 0;
+  int step = 0;
+  bool (*find)(Args args, std::vector<uint32_t>* indexes) = nullptr;
+};
+
+// What COMMAND INFO says a command does with its keys.
+enum class KeyAccess : uint8_t { kNone, kRead, kReadWrite, kOverwrite, kRemove, kInsert };
+
+struct Row {
+  std::string_view name;        // lower case
+  int arity;                    // with the name; -n = at least n
+  uint32_t flags;
+  KeySpec keys;
+  KeyAccess access;
+  std::string_view categories;  // ACL categories beyond those that follow from flags: "@string"
+  std::string_view group;       // "string", "generic", ...
+  std::string_view since;
+  std::string_view summary;
+  std::string_view syntax;      // arguments as text, for COMMAND DOCS
+  Handler handler;
+  std::span<const Row> subcommands = {};  // names without the parent's; their handlers get all arguments
+  // Its number in the table (Table::At), given by the one Table of the process.
+  mutable uint32_t index = 0;
+};
+
+class Table {
+ public:
+  // families: rows of each family. A name that occurs twice is a CHECK failure.
+  explicit Table(std::span<const std::span<const Row>> families);
+
+  // Any case; null for an unknown one. Does not allocate.
+  const Row* Find(std::string_view name) const;
+  std::span<const Row* const> rows() const { return rows_; }
+  // Row::index of a row or subcommand of this table, for statistics.
+  uint32_t size() const { return static_cast<uint32_t>(indexed_.size()); }
+  const Row& At(uint32_t index) const { return *indexed_[index]; }
+  // "get", or "config|get".
+  std::string FullName(uint32_t index) const;
+
+ private:
+  struct Slot {
+    const Row* row = nullptr;
+    uint32_t index = 0;
+  };
+  std::vector<const Row*> rows_;
+  std::vector<const Row*> indexed_;    // rows and their subcommands
+  std::vector<const Row*> parents_;    // of indexed_, null for a command itself
+  std::vector<Slot> slots_;            // open addressing by a hash of the lower-case name
+};
+
+// The subcommand of `row` that args[1] names, any case; null if there is none.
+const Row* FindSubcommand(const Row& row, Args args);
+// Argument indexes of the keys; false if the arguments make no sense ("ERR Invalid arguments ..." is the caller's).
+bool FindKeys(const Row& row, Args args, std::vector<uint32_t>* indexes);
+
+// The families. Each is defined in <name>_family.cc.
+std::span<const Row> StringCommands();
+std::span<const Row> StringNumberCommands();
+std::span<const Row> KeyCommands();
+std::span<const Row> KeyspaceCommands();
+std::span<const Row> ExpireCommands();
+std::span<const Row> ConnectionCommands();
+std::span<const Row> ClientCommands();
+std::span<const Row> ServerCommands();
+std::span<const Row> CommandCommands();
+std::span<const Row> TransactionCommands();
+std::span<const Row> ReplicationCommands();
+
+}  // namespace understudy::command

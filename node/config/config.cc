@@ -1,0 +1,186 @@
+#include "node/config/config.h"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
+#include "node/config/option_table.h"
+#include "node/resp/glob.h"
+#include "node/resp/parser.h"
+
+namespace understudy::config {
+namespace {
+
+bool SameName(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+           return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
+         });
+}
+
+const Option* FindOption(std::string_view name) {
+  for (const Option& option : Options()) {
+    if (SameName(option.name, name) || (!option.alias.empty() && SameName(option.alias, name))) return &option;
+  }
+  return nullptr;
+}
+
+Status Failed(std::string_view name, std::string_view why) {
+  return Invalid("CONFIG SET failed (possibly related to argument '" + std::string(name) + "') - " + std::string(why));
+}
+
+}  // namespace
+
+Config::Config() = default;
+
+OutputLimit Config::normal_limit() const {
+  std::lock_guard lock(mutex_);
+  return normal_limit_;
+}
+
+OutputLimit Config::replica_limit() const {
+  std::lock_guard lock(mutex_);
+  return replica_limit_;
+}
+
+Status Config::Apply(std::string_view name, std::span<const std::string> words, bool at_start) {
+  const Option* option = FindOption(name);
+  if (option == nullptr) {
+    return NotFound("'" + std::string(name) + "' is not an option; understudy-node --help lists them all");
+  }
+  if (!at_start && !(option->flags & kLive)) return Invalid("can't set immutable config");
+  const bool enough = !words.empty() || (option->flags & kSwitch);
+  if (!enough || (words.size() > 1 && !(option->flags & kManyWords))) {
+    return Invalid("wrong number of arguments: it takes " + std::string(option->takes));
+  }
+  return option->set(*this, words);
+}
+
+Status Config::LoadText(std::string_view text, std::string_view source) {
+  int line_number = 0;
+  while (!text.empty()) {
+    const size_t end = text.find('\n');
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    ++line_number;
+    const std::string where = std::string(source) + ", line " + std::to_string(line_number);
+    const size_t first = line.find_first_not_of(" \t\r");
+    if (first == std::string_view::npos || line[first] == '#') continue;
+    std::vector<std::string> words;
+    if (!resp::SplitInline(line, &words)) return Invalid(where + ": quotes don't match");
+    const std::string name = words[0];
+    const Status status = Apply(name, std::span(words).subspan(1), true);
+    if (!status.ok()) {
+      const std::string context = status.code() == Code::kNotFound ? where : where + ": " + name;
+      return status.Prefixed(context);
+    }
+  }
+  return {};
+}
+
+Status Config::Load(std::span<const std::string> arguments) {
+  size_t i = 0;
+  if (i < arguments.size() && !arguments[i].starts_with("-")) {
+    std::ifstream in(arguments[i], std::ios::binary);
+    std::stringstream text;
+    text << in.rdbuf();
+    if (!in) return NotFound("can't read the configuration file '" + arguments[i] + "'");
+    file = arguments[i];
+    RETURN_IF_ERROR(LoadText(text.str(), arguments[i]));
+    ++i;
+  }
+  while (i < arguments.size()) {
+    if (!arguments[i].starts_with("--")) {
+      return Invalid("'" + arguments[i] + "' is not expected here; usage: understudy-node [redis.conf] [--name value ...]");
+    }
+    const std::string name = arguments[i].substr(2);
+    std::vector<std::string> words;
+    for (++i; i < arguments.size() && !arguments[i].starts_with("--"); ++i) words.push_back(arguments[i]);
+    const Status status = Apply(name, words, true);
+    if (!status.ok()) return status.code() == Code::kNotFound ? status : status.Prefixed("--" + name);
+  }
+  if (standalone && !admin_port_given) admin_port = 0;
+  if (!standalone && admin_port == 0) return Invalid("admin-port 0 is allowed only with --standalone");
+  if (!standalone && !replica_of_host.empty()) return Invalid("replicaof is allowed only with --standalone");
+  return {};
+}
+
+std::vector<Config::Pair> Config::Get(std::span<const std::string_view> patterns) const {
+  std::vector<Pair> out;
+  for (const Option& option : Options()) {
+    for (const std::string_view name : {option.name, option.alias}) {
+      if (name.empty()) continue;
+      const bool matches = std::any_of(patterns.begin(), patterns.end(), [&](std::string_view pattern) {
+        return resp::GlobMatch(pattern, name, true);
+      });
+      if (matches) out.emplace_back(name, option.get(*this));
+    }
+  }
+  return out;
+}
+
+Status Config::Set(std::span<const std::pair<std::string_view, std::string_view>> changes, bool managed) {
+  std::lock_guard lock(set_mutex_);
+  std::vector<const Option*> options;
+  for (const auto& [name, value] : changes) {
+    const Option* option = FindOption(name);
+    if (option == nullptr) {
+      return NotFound("Unknown option or number of arguments for CONFIG SET - '" + std::string(name) + "'");
+    }
+    if (!(option->flags & kLive)) return Failed(name, "can't set immutable config");
+    if (managed && (option->flags & kManaged)) {
+      return Failed(name, "it is managed by the Understudy operator: change the object instead");
+    }
+    if (std::find(options.begin(), options.end(), option) != options.end()) return Failed(name, "duplicate parameter");
+    options.push_back(option);
+  }
+  std::vector<std::string> before;
+  for (size_t i = 0; i < options.size(); ++i) {
+    before.push_back(options[i]->get(*this));
+    std::vector<std::string> words = {std::string(changes[i].second)};
+    if (options[i]->flags & kManyWords) {
+      words.clear();
+      if (!resp::SplitInline(changes[i].second, &words)) words.clear();
+    }
+    const Status status = Apply(options[i]->name, words, false);
+    if (status.ok()) continue;
+    // All or none: put back what was set before it.
+    for (size_t k = i; k-- > 0;) {
+      std::vector<std::string> old = {before[k]};
+      if (options[k]->flags & kManyWords) {
+        old.clear();
+        CHECK(resp::SplitInline(before[k], &old));
+      }
+      CHECK(options[k]->set(*this, old).ok());
+    }
+    return Failed(changes[i].first, status.message());
+  }
+  if (on_change_) on_change_();
+  return {};
+}
+
+std::string Config::Version() {
+  return "understudy-node v=" + std::string(kServerVersion) + " redis_version=" + std::string(kRedisVersion) + "\n";
+}
+
+std::string Config::Help() {
+  std::string out =
+      "A cache node that speaks the Redis protocol.\n\n"
+      "  understudy-node [redis.conf] [--name value ...]\n\n"
+      "Without --standalone it waits for its role from the Understudy operator. Each option may stand in the\n"
+      "configuration file (`port 6379`) or on the command line (`--port 6379`), which wins. Those marked * can be\n"
+      "changed by CONFIG SET while it runs.\n\n";
+  const Config defaults;
+  for (const Option& option : Options()) {
+    std::string line = std::string("  ") + ((option.flags & kLive) ? "* " : "  ") + "--" + std::string(option.name);
+    if (!option.takes.empty()) line += " " + std::string(option.takes);
+    if (line.size() < 44) line.resize(44, ' ');
+    line += "  " + std::string(option.help);
+    const std::string value = option.get(defaults);
+    if (!value.empty() && !(option.flags & kSwitch)) line += " (" + value + ")";
+    if (!option.alias.empty()) line += "; also --" + std::string(option.alias);
+    out += line + "\n";
+  }
+  return out + "\n    --help       this text\n    --version    the version\n";
+}
+
+}  // namespace understudy::config

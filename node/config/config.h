@@ -1,0 +1,118 @@
+// The node's options: redis.conf syntax, `--name value` on the command line, CONFIG GET and SET.
+//
+// One table (options.cc) holds them all; an option that does nothing is not in it. A few have only one
+// allowed value ("appendonly no"): they say truthfully what this server does, for tools that ask.
+// Members marked "start" are set before threads start and constant afterwards. Others may be read by any
+// thread at any time; Set() is for any thread, too, one at a time.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/result.h"
+
+namespace understudy::config {
+
+// enable-debug-command: from where DEBUG may be used.
+enum class DebugCommand : uint8_t { kNo, kLocal, kYes };
+
+// client-output-buffer-limit of one class; 0 = none.
+struct OutputLimit {
+  int64_t hard_bytes = 0, soft_bytes = 0, soft_s = 0;
+};
+
+class Config {
+ public:
+  Config();
+
+  // ---- start
+  bool standalone = false;
+  uint16_t port = 6379;
+  uint16_t admin_port = 8379;      // 0 = none (standalone only)
+  bool admin_port_given = false;   // --standalone has none unless it is asked for
+  std::string operator_key_dir = "/etc/understudy";      // holds the operator's public key, operator.pub
+  std::string termination_log = "/dev/termination-log";  // where the kubelet looks for a last message
+  std::vector<std::string> bind = {"*"};
+  uint32_t workers = 0;            // 0 = CPU limit rounded up
+  uint32_t shards = 64;
+  int databases = 16;
+  int tcp_backlog = 511;
+  std::string dir = ".";
+  std::string log_level = "notice";
+  std::string replica_of_host;     // standalone; empty = a primary
+  uint16_t replica_of_port = 0;
+  DebugCommand debug_command = DebugCommand::kNo;
+  std::string file;                // the configuration file, empty = none
+
+  // ---- live
+  std::atomic<int64_t> max_clients{10000};
+  std::atomic<int64_t> timeout_s{0};
+  std::atomic<int64_t> tcp_keepalive_s{300};
+  std::atomic<int64_t> max_memory_bytes{0};
+  std::atomic<int64_t> max_bulk_bytes{512LL << 20};
+  std::atomic<int64_t> query_buffer_bytes{1LL << 30};
+  std::atomic<int64_t> slowlog_us{10000};  // < 0 = off
+  std::atomic<int64_t> slowlog_entries{128};
+  std::atomic<int64_t> repl_backlog_bytes{10LL << 20};
+  std::atomic<int64_t> repl_backlog_ttl_s{3600};
+  std::atomic<int64_t> repl_ping_period_s{10};
+  std::atomic<int64_t> repl_timeout_s{60};
+  std::atomic<int64_t> announce_port{0};
+  std::atomic<bool> has_password{false};
+
+  std::string password() const { return Text(&password_); }
+  std::string master_user() const { return Text(&master_user_); }
+  std::string master_auth() const { return Text(&master_auth_); }
+  std::string announce_ip() const { return Text(&announce_ip_); }
+  OutputLimit normal_limit() const;
+  OutputLimit replica_limit() const;
+
+  // [file] [--name value ...]; arguments without the program's name. An error is one sentence that names what
+  // was wrong and where.
+  Status Load(std::span<const std::string> arguments);
+  // Lines of a file. source: for error messages.
+  Status LoadText(std::string_view text, std::string_view source);
+
+  using Pair = std::pair<std::string, std::string>;
+  // CONFIG GET: options that match any of the patterns, in the table's order.
+  std::vector<Pair> Get(std::span<const std::string_view> patterns) const;
+  // CONFIG SET: all or none. The message is Redis's, without "ERR ". managed: refuse what the operator manages.
+  Status Set(std::span<const std::pair<std::string_view, std::string_view>> changes, bool managed);
+  // Called after Set changed something; by the thread that called Set. Before threads start.
+  void OnChange(std::function<void()> callback) { on_change_ = std::move(callback); }
+
+  static std::string Help();     // the text of --help
+  static std::string Version();  // the text of --version
+
+ private:
+  friend struct OptionTable;
+  std::string Text(const std::string* member) const {
+    std::lock_guard lock(mutex_);
+    return *member;
+  }
+  Status Apply(std::string_view name, std::span<const std::string> words, bool at_start);
+
+  mutable std::mutex mutex_;
+  std::string password_, master_user_, master_auth_, announce_ip_;  // mutex_
+  OutputLimit normal_limit_, replica_limit_{256LL << 20, 64LL << 20, 60};  // mutex_
+  std::mutex set_mutex_;  // one Set at a time
+  std::function<void()> on_change_;
+};
+
+// "100", "64kb" (1024), "64k" (1000), "1gb": bytes.
+Result<int64_t> ParseMemory(std::string_view text);
+// CPUs that this process may use: the cgroup's limit rounded up, at most those of the machine.
+uint32_t AvailableCpus();
+
+inline constexpr std::string_view kServerVersion = "0.1.0";
+// What INFO and HELLO say, since clients choose features by it.
+inline constexpr std::string_view kRedisVersion = "7.2.4";
+
+}  // namespace understudy::config

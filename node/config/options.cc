@@ -1,0 +1,309 @@
+// The table of options. A row: name, whether CONFIG SET may change it, what it takes, what it is for.
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <optional>
+#include <thread>
+
+#include "node/config/config.h"
+#include "node/config/option_table.h"
+
+namespace understudy::config {
+namespace {
+
+using Words = std::span<const std::string>;
+
+Result<int64_t> ParseInt(const std::string& text, int64_t low, int64_t high) {
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) {
+    return Invalid("argument couldn't be parsed into an integer");
+  }
+  if (value < low || value > high) {
+    return Invalid("argument must be between " + std::to_string(low) + " and " + std::to_string(high) + " inclusive");
+  }
+  return value;
+}
+
+template <typename T>
+Status SetInt(T& target, Words words, int64_t low, int64_t high) {
+  Result<int64_t> value = ParseInt(words[0], low, high);
+  if (!value.ok()) return value.status();
+  target = static_cast<std::remove_reference_t<decltype(int64_t(target))>>(*value);
+  return {};
+}
+
+Status SetMemory(std::atomic<int64_t>& target, Words words, int64_t low, int64_t high) {
+  Result<int64_t> value = ParseMemory(words[0]);
+  if (!value.ok()) return value.status();
+  if (*value < low || *value > high) {
+    return Invalid("argument must be between " + std::to_string(low) + " and " + std::to_string(high) + " inclusive");
+  }
+  target = *value;
+  return {};
+}
+
+Status Only(Words words, std::string_view allowed, std::string_view why) {
+  if (words[0] == allowed) return {};
+  return Invalid("argument must be '" + std::string(allowed) + "': " + std::string(why));
+}
+
+std::string Number(int64_t value) { return std::to_string(value); }
+
+std::string Lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+constexpr int64_t kMax = INT64_MAX;
+
+}  // namespace
+
+// Getters and setters of members that are private to Config.
+struct OptionTable {
+  static Status SetText(Config& c, std::string& member, Words words) {
+    std::lock_guard lock(c.mutex_);
+    member = words[0];
+    return {};
+  }
+  static Status SetPassword(Config& c, Words words) {
+    if (words[0].size() > 512) return Invalid("Password is longer than CONFIG_AUTHPASS_MAX_LEN");
+    std::lock_guard lock(c.mutex_);
+    c.password_ = words[0];
+    c.has_password = !words[0].empty();
+    return {};
+  }
+  static Status SetMasterUser(Config& c, Words w) { return SetText(c, c.master_user_, w); }
+  static Status SetMasterAuth(Config& c, Words w) { return SetText(c, c.master_auth_, w); }
+  static Status SetAnnounceIp(Config& c, Words w) { return SetText(c, c.announce_ip_, w); }
+
+  static Status SetOutputLimit(Config& c, Words words) {
+    if (words.size() % 4 != 0) return Invalid("Wrong number of arguments in buffer limit configuration.");
+    std::optional<OutputLimit> normal, replica;
+    for (size_t i = 0; i < words.size(); i += 4) {
+      const std::string name = Lower(words[i]);
+      if (name != "normal" && name != "replica" && name != "slave") {
+        return Invalid("Invalid client class '" + words[i] + "' in buffer limit configuration: it may be normal or replica.");
+      }
+      const Result<int64_t> hard = ParseMemory(words[i + 1]), soft = ParseMemory(words[i + 2]);
+      const Result<int64_t> seconds = ParseInt(words[i + 3], 0, INT32_MAX);
+      if (!hard.ok() || !soft.ok() || !seconds.ok() || *hard < 0 || *soft < 0) {
+        return Invalid("Error in hard, soft or soft_seconds setting in buffer limit configuration.");
+      }
+      (name == "normal" ? normal : replica) = OutputLimit{*hard, *soft, *seconds};
+    }
+    std::lock_guard lock(c.mutex_);
+    if (normal) c.normal_limit_ = *normal;
+    if (replica) c.replica_limit_ = *replica;
+    return {};
+  }
+  static std::string GetOutputLimit(const Config& c) {
+    const OutputLimit n = c.normal_limit(), r = c.replica_limit();
+    return "normal " + Number(n.hard_bytes) + " " + Number(n.soft_bytes) + " " + Number(n.soft_s) + " slave " +
+           Number(r.hard_bytes) + " " + Number(r.soft_bytes) + " " + Number(r.soft_s);
+  }
+
+  static Status SetReplicaOf(Config& c, Words words) {
+    if (words.size() != 2) return Invalid("wrong number of arguments: it takes a host and a port");
+    if (Lower(words[0]) == "no" && Lower(words[1]) == "one") {
+      c.replica_of_host.clear();
+      return {};
+    }
+    const Result<int64_t> port = ParseInt(words[1], 1, 65535);
+    if (!port.ok()) return port.status();
+    c.replica_of_host = words[0];
+    c.replica_of_port = static_cast<uint16_t>(*port);
+    return {};
+  }
+  static Status SetBind(Config& c, Words words) {
+    std::vector<std::string> addresses;
+    for (std::string address : words) {
+      // "-::1" means in Redis: no error if the address does not exist. Here each must exist.
+      if (address == "-::*" || address == "-::1") continue;
+      addresses.push_back(std::move(address));
+    }
+    if (addresses.empty()) return Invalid("argument must name at least one address");
+    c.bind = std::move(addresses);
+    return {};
+  }
+  static Status SetLogLevel(Config& c, Words words) {
+    for (std::string_view level : {"debug", "verbose", "notice", "warning"}) {
+      if (words[0] == level) {
+        c.log_level = level;
+        return {};
+      }
+    }
+    return Invalid("argument(s) must be one of the following: debug, verbose, notice, warning");
+  }
+};
+
+namespace {
+
+std::string Join(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& w : words) out += (out.empty() ? "" : " ") + w;
+  return out;
+}
+
+// clang-format off
+const Option kOptions[] = {
+  {"standalone", "", kAtStart | kSwitch, "", "serve at once, without an operator",
+   [](const Config& c) { return std::string(c.standalone ? "yes" : "no"); },
+   [](Config& c, Words w) -> Status {
+     if (!w.empty() && w[0] != "yes" && w[0] != "no") return Invalid("argument must be 'yes' or 'no'");
+     c.standalone = w.empty() || w[0] == "yes";
+     return {};
+   }},
+  {"port", "", kAtStart, "N", "port of the Redis protocol",
+   [](const Config& c) { return Number(c.port); },
+   [](Config& c, Words w) -> Status { return SetInt(c.port, w, 1, 65535); }},
+  {"admin-port", "", kAtStart, "N", "port of probes, metrics and the operator's channel; 0 = none (only with --standalone, where it is the default)",
+   [](const Config& c) { return Number(c.admin_port); },
+   [](Config& c, Words w) -> Status { c.admin_port_given = true; return SetInt(c.admin_port, w, 0, 65535); }},
+  {"operator-key-dir", "", kAtStart, "DIR", "directory of the operator's public key (operator.pub)",
+   [](const Config& c) { return c.operator_key_dir; },
+   [](Config& c, Words w) -> Status { c.operator_key_dir = w[0]; return {}; }},
+  {"termination-log", "", kAtStart, "FILE", "file from which the kubelet learns which process ended",
+   [](const Config& c) { return c.termination_log; },
+   [](Config& c, Words w) -> Status { c.termination_log = w[0]; return {}; }},
+  {"bind", "", kAtStart | kManyWords, "ADDRESS...", "IP addresses to listen on; * = all",
+   [](const Config& c) { return Join(c.bind); }, OptionTable::SetBind},
+  {"workers", "", kAtStart, "N", "threads that serve clients; 0 = the CPU limit rounded up",
+   [](const Config& c) { return Number(c.workers); },
+   [](Config& c, Words w) -> Status { return SetInt(c.workers, w, 0, 256); }},
+  {"shards", "", kAtStart, "N", "parts of the keyspace with a lock of their own; a power of two",
+   [](const Config& c) { return Number(c.shards); },
+   [](Config& c, Words w) -> Status {
+     Result<int64_t> n = ParseInt(w[0], 1, 1024);
+     if (!n.ok()) return n.status();
+     if ((*n & (*n - 1)) != 0) return Invalid("argument must be a power of two");
+     c.shards = static_cast<uint32_t>(*n);
+     return {};
+   }},
+  {"databases", "", kAtStart, "N", "number of databases",
+   [](const Config& c) { return Number(c.databases); },
+   [](Config& c, Words w) -> Status { return SetInt(c.databases, w, 1, 1024); }},
+  {"tcp-backlog", "", kAtStart, "N", "connections that may wait to be accepted",
+   [](const Config& c) { return Number(c.tcp_backlog); },
+   [](Config& c, Words w) -> Status { return SetInt(c.tcp_backlog, w, 1, 65535); }},
+  {"dir", "", kAtStart, "PATH", "working directory",
+   [](const Config& c) { return c.dir; },
+   [](Config& c, Words w) -> Status { c.dir = w[0]; return {}; }},
+  {"loglevel", "", kAtStart, "debug|verbose|notice|warning", "what is logged to standard error",
+   [](const Config& c) { return c.log_level; }, OptionTable::SetLogLevel},
+  {"replicaof", "slaveof", kAtStart | kManyWords, "HOST PORT", "follow this primary (only with --standalone)",
+   [](const Config& c) { return c.replica_of_host.empty() ? std::string() : c.replica_of_host + " " + Number(c.replica_of_port); },
+   OptionTable::SetReplicaOf},
+  {"enable-debug-command", "", kAtStart, "no|local|yes", "who may use DEBUG: nobody, clients on this machine, everybody",
+   [](const Config& c) { return std::string(c.debug_command == DebugCommand::kNo ? "no" : c.debug_command == DebugCommand::kLocal ? "local" : "yes"); },
+   [](Config& c, Words w) -> Status {
+     if (w[0] != "no" && w[0] != "local" && w[0] != "yes") return Invalid("argument(s) must be one of the following: no, local, yes");
+     c.debug_command = w[0] == "no" ? DebugCommand::kNo : w[0] == "local" ? DebugCommand::kLocal : DebugCommand::kYes;
+     return {};
+   }},
+  {"maxclients", "", kLive, "N", "client connections at most",
+   [](const Config& c) { return Number(c.max_clients); },
+   [](Config& c, Words w) -> Status { return SetInt(c.max_clients, w, 1, UINT32_MAX); }},
+  {"timeout", "", kLive, "SECONDS", "close clients that were idle for so long; 0 = never",
+   [](const Config& c) { return Number(c.timeout_s); },
+   [](Config& c, Words w) -> Status { return SetInt(c.timeout_s, w, 0, INT32_MAX); }},
+  {"tcp-keepalive", "", kLive, "SECONDS", "idle time before TCP probes the other side; 0 = off. For new connections",
+   [](const Config& c) { return Number(c.tcp_keepalive_s); },
+   [](Config& c, Words w) -> Status { return SetInt(c.tcp_keepalive_s, w, 0, 32767); }},
+  {"requirepass", "", kLive | kManaged | kSecret, "PASSWORD", "clients must AUTH with it; empty = no password",
+   [](const Config& c) { return c.password(); }, OptionTable::SetPassword},
+  {"maxmemory", "", kLive | kManaged, "BYTES", "refuse commands that need memory above it; 0 = no limit",
+   [](const Config& c) { return Number(c.max_memory_bytes); },
+   [](Config& c, Words w) -> Status { return SetMemory(c.max_memory_bytes, w, 0, kMax); }},
+  {"maxmemory-policy", "", kLive | kManaged, "noeviction", "what happens at maxmemory",
+   [](const Config&) { return std::string("noeviction"); },
+   [](Config&, Words w) -> Status { return Only(w, "noeviction", "this version evicts no keys"); }},
+  {"proto-max-bulk-len", "", kLive, "BYTES", "longest argument and longest string value",
+   [](const Config& c) { return Number(c.max_bulk_bytes); },
+   [](Config& c, Words w) -> Status { return SetMemory(c.max_bulk_bytes, w, 1024 * 1024, 512LL << 20); }},
+  {"client-query-buffer-limit", "", kLive, "BYTES", "longest command",
+   [](const Config& c) { return Number(c.query_buffer_bytes); },
+   [](Config& c, Words w) -> Status { return SetMemory(c.query_buffer_bytes, w, 1024 * 1024, kMax); }},
+  {"client-output-buffer-limit", "", kLive | kManyWords, "CLASS HARD SOFT SECONDS...", "close a client of the class (normal, replica) for which more bytes wait; 0 = no limit",
+   OptionTable::GetOutputLimit, OptionTable::SetOutputLimit},
+  {"slowlog-log-slower-than", "", kLive, "MICROSECONDS", "commands that took longer go into SLOWLOG; negative = none",
+   [](const Config& c) { return Number(c.slowlog_us); },
+   [](Config& c, Words w) -> Status { return SetInt(c.slowlog_us, w, -1, kMax); }},
+  {"slowlog-max-len", "", kLive, "N", "entries that SLOWLOG keeps",
+   [](const Config& c) { return Number(c.slowlog_entries); },
+   [](Config& c, Words w) -> Status { return SetInt(c.slowlog_entries, w, 0, INT32_MAX); }},
+  {"masteruser", "", kLive | kManaged | kSecret, "NAME", "user for AUTH at the primary",
+   [](const Config& c) { return c.master_user(); }, OptionTable::SetMasterUser},
+  {"masterauth", "", kLive | kManaged | kSecret, "PASSWORD", "password for AUTH at the primary",
+   [](const Config& c) { return c.master_auth(); }, OptionTable::SetMasterAuth},
+  {"repl-backlog-size", "", kLive | kManaged, "BYTES", "replication stream kept for replicas that come back",
+   [](const Config& c) { return Number(c.repl_backlog_bytes); },
+   [](Config& c, Words w) -> Status { return SetMemory(c.repl_backlog_bytes, w, 16 * 1024, kMax); }},
+  {"repl-backlog-ttl", "", kLive | kManaged, "SECONDS", "keep it so long without replicas; 0 = for ever",
+   [](const Config& c) { return Number(c.repl_backlog_ttl_s); },
+   [](Config& c, Words w) -> Status { return SetInt(c.repl_backlog_ttl_s, w, 0, INT32_MAX); }},
+  {"repl-ping-replica-period", "repl-ping-slave-period", kLive | kManaged, "SECONDS", "PING in the replication stream",
+   [](const Config& c) { return Number(c.repl_ping_period_s); },
+   [](Config& c, Words w) -> Status { return SetInt(c.repl_ping_period_s, w, 1, INT32_MAX); }},
+  {"repl-timeout", "", kLive | kManaged, "SECONDS", "a silent replication link is down after it",
+   [](const Config& c) { return Number(c.repl_timeout_s); },
+   [](Config& c, Words w) -> Status { return SetInt(c.repl_timeout_s, w, 1, INT32_MAX); }},
+  {"replica-announce-ip", "slave-announce-ip", kLive | kManaged, "ADDRESS", "address that a replica tells its primary; empty = the connection's",
+   [](const Config& c) { return c.announce_ip(); }, OptionTable::SetAnnounceIp},
+  {"replica-announce-port", "slave-announce-port", kLive | kManaged, "N", "port that a replica tells its primary; 0 = its own",
+   [](const Config& c) { return Number(c.announce_port); },
+   [](Config& c, Words w) -> Status { return SetInt(c.announce_port, w, 0, 65535); }},
+  {"save", "", kLive | kManaged, "\"\"", "snapshots to disk",
+   [](const Config&) { return std::string(); },
+   [](Config&, Words w) -> Status { return Only(w, "", "data is not written to disk; replicas keep it"); }},
+  {"appendonly", "", kLive | kManaged, "no", "log to disk",
+   [](const Config&) { return std::string("no"); },
+   [](Config&, Words w) -> Status { return Only(w, "no", "data is not written to disk; replicas keep it"); }},
+  {"cluster-enabled", "", kAtStart, "no", "Redis Cluster",
+   [](const Config&) { return std::string("no"); },
+   [](Config&, Words w) -> Status { return Only(w, "no", "this server has no cluster mode"); }},
+  {"daemonize", "", kAtStart, "no", "run in the background",
+   [](const Config&) { return std::string("no"); },
+   [](Config&, Words w) -> Status { return Only(w, "no", "the process stays in the foreground"); }},
+};
+// clang-format on
+
+}  // namespace
+
+std::span<const Option> Options() { return kOptions; }
+
+Result<int64_t> ParseMemory(std::string_view text) {
+  size_t digits = 0;
+  if (!text.empty() && text[0] == '-') digits = 1;
+  while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9') ++digits;
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + digits, value);
+  if (error != std::errc() || end != text.data() + digits) return Invalid("argument must be a memory value");
+  const std::string unit = Lower(text.substr(digits));
+  int64_t factor = 0;
+  if (unit.empty() || unit == "b") factor = 1;
+  if (unit == "k") factor = 1000;
+  if (unit == "kb") factor = 1024;
+  if (unit == "m") factor = 1000 * 1000;
+  if (unit == "mb") factor = 1024 * 1024;
+  if (unit == "g") factor = 1000LL * 1000 * 1000;
+  if (unit == "gb") factor = 1024LL * 1024 * 1024;
+  if (factor == 0 || __builtin_mul_overflow(value, factor, &value)) return Invalid("argument must be a memory value");
+  return value;
+}
+
+uint32_t AvailableCpus() {
+  uint32_t cpus = std::max(1u, std::thread::hardware_concurrency());
+  std::ifstream file("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  if (file >> quota >> period && quota != "max" && period > 0) {
+    const double limit = std::strtod(quota.c_str(), nullptr) / period;
+    if (limit > 0) cpus = std::min(cpus, static_cast<uint32_t>(std::ceil(limit)));
+  }
+  return std::max(1u, cpus);
+}
+
+}  // namespace understudy::config

@@ -1,0 +1,114 @@
+// understudy-node: the program. Reads options, starts the server, waits for the signal that ends it.
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "common/random.h"
+#include "node/config/config.h"
+#include "node/control/control_plane.h"
+#include "node/server.h"
+#include "node/server_data_path.h"
+
+// jemalloc reads it at start: pages that are no longer used go back to the system without an allocation's help.
+extern "C" const char* malloc_conf;
+const char* malloc_conf = "background_thread:true";
+
+namespace {
+
+// Test suites of other servers look for these words in the output (docs: valkey's tests/support/server.tcl).
+void AnnounceStart(uint16_t port) {
+  std::printf("understudy-node %s PID: %d Server initialized\n", std::string(understudy::config::kServerVersion).c_str(),
+              getpid());
+  std::printf("Ready to accept connections tcp, port %d\n", port);
+  std::fflush(stdout);
+}
+
+std::string_view LogLevel(const std::string& level) {
+  if (level == "debug") return "debug";
+  return level == "warning" ? "warn" : "info";
+}
+
+int Fail(const understudy::Status& status) {
+  std::fprintf(stderr, "understudy-node: %s\n", std::string(status.message()).c_str());
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  using namespace understudy;
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  for (const std::string& argument : arguments) {
+    if (argument == "--help" || argument == "-h") {
+      std::fputs(config::Config::Help().c_str(), stdout);
+      return 0;
+    }
+    if (argument == "--version" || argument == "-v") {
+      std::fputs(config::Config::Version().c_str(), stdout);
+      return 0;
+    }
+  }
+  config::Config config;
+  if (const Status status = config.Load(arguments); !status.ok()) return Fail(status);
+  if (chdir(config.dir.c_str()) != 0) return Fail(NotFound("can't change to the directory '" + config.dir + "' (option dir)"));
+  if (const Status status = log::Init("understudy-node", LogLevel(config.log_level)); !status.ok()) return Fail(status);
+  const char* pod_uid = getenv("POD_UID");
+  if (!config.standalone && (pod_uid == nullptr || *pod_uid == '\0')) {
+    return Fail(Invalid("POD_UID is not set: the operator sets it in each Pod; outside Kubernetes start with --standalone"));
+  }
+
+  // Signals are taken by this thread alone; the threads that are started below inherit the mask.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
+
+  const SystemClock clock;
+  const std::string incarnation = RandomHex(16);
+  metrics::Registry registry;
+  Server server(config, clock, incarnation);
+  ServerDataPath data_path(server);
+  std::unique_ptr<control::ControlPlane> plane;
+  if (!config.standalone) {
+    const char* host_name = getenv("HOSTNAME");
+    plane = std::make_unique<control::ControlPlane>(
+        control::ControlPlane::Options{.admin_port = config.admin_port,
+                                       .operator_key_dir = config.operator_key_dir,
+                                       .termination_log = config.termination_log,
+                                       .pod_uid = pod_uid,
+                                       .pod_name = host_name == nullptr ? "" : host_name},
+        clock, data_path, incarnation, registry);
+    // First of all: the port is the lock that one process per Pod holds.
+    if (const Status status = plane->Bind(); !status.ok()) return Fail(status);
+    data_path.set_plane(plane.get());
+    server.set_role_events(&data_path);
+  }
+  if (const Status status = server.Start(); !status.ok()) return Fail(status);
+  if (plane) plane->Start();
+  LOG_INFO("serving port {} with {} worker threads{}", server.port(), server.dispatcher().workers().size(),
+           config.standalone ? "" : ", incarnation " + incarnation + ", waiting for a role");
+  AnnounceStart(server.port());
+
+  int signal_number = 0;
+  sigwait(&signals, &signal_number);
+  if (plane) {
+    // A primary with voters asks for a switchover and waits for it, within the grace period that the Pod has.
+    LOG_INFO("signal {}: ending as soon as no switchover is waited for", signal_number);
+    plane->Terminate([] { _exit(0); });
+    sigwait(&signals, &signal_number);
+  }
+  LOG_INFO("signal {}: ending at once", signal_number);
+  // No destructors: every socket, listeners included, is closed by the end of the process and not before.
+  _exit(0);
+}

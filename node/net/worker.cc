@@ -1,0 +1,673 @@
+#include "node/net/worker.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+
+#include "common/log.h"
+#include "node/net/listener.h"
+
+namespace understudy::net {
+namespace {
+
+constexpr size_t kEventsPerTurn = 512;
+constexpr size_t kAcceptsPerTurn = 64;
+constexpr size_t kArenaBytes = 512 * 1024;
+constexpr size_t kReadBytes = 32 * 1024;          // of one connection in a turn
+constexpr size_t kLargeReadBytes = 1024 * 1024;   // the same, in the middle of a large argument
+constexpr uint32_t kCommandsPerSegment = 2048;    // of one connection in a turn
+constexpr size_t kBatchCommands = 128;            // gathered across connections before executing
+constexpr Duration kSweep = Seconds(1);
+
+int listener_tag;  // epoll data of listeners
+
+bool Later(const MonoTime& a, const MonoTime& b) { return a > b; }
+
+}  // namespace
+
+Worker::Worker(Options options, Handler& handler, Settings& settings, Totals& totals, const Clock& clock)
+    : index_(options.index),
+      handler_(handler),
+      settings_(settings),
+      totals_(totals),
+      clock_(clock),
+      listeners_(std::move(options.listeners)),
+      arena_(new char[kArenaBytes]),
+      output_(*this) {
+  for (int fd : listeners_) {
+    const Status status = loop_.AddListener(fd, &listener_tag);
+    CHECK(status.ok());
+  }
+  RefreshTime();
+  last_turn_end_ns_.store(now_.ns, std::memory_order_relaxed);
+}
+
+Worker::~Worker() {
+  Stop();
+  for (auto& [id, connection] : connections_) handler_.OnClose(*connection);
+  connections_.clear();
+  for (int fd : listeners_) close(fd);
+}
+
+void Worker::Start() {
+  thread_ = std::thread([this] { Run(); });
+}
+
+void Worker::Stop() {
+  if (!thread_.joinable()) return;
+  stop_.store(true, std::memory_order_relaxed);
+  loop_.Wake();
+  thread_.join();
+}
+
+void Worker::Post(std::function<void()> task) {
+  bool first;
+  {
+    std::lock_guard lock(tasks_mutex_);
+    first = tasks_.empty();
+    tasks_.push_back(std::move(task));
+    has_tasks_.store(true, std::memory_order_release);
+  }
+  if (first && !OnOwnThread()) loop_.Wake();
+}
+
+void Worker::PostAndWait(std::function<void()> task) {
+  CHECK(!OnOwnThread());
+  std::mutex mutex;
+  std::condition_variable done_changed;
+  bool done = false;
+  Post([&] {
+    task();
+    // Notified under the lock: the waiter destroys both as soon as it sees `done`.
+    std::lock_guard lock(mutex);
+    done = true;
+    done_changed.notify_one();
+  });
+  std::unique_lock lock(mutex);
+  done_changed.wait(lock, [&] { return done; });
+}
+
+void Worker::RefreshTime() {
+  now_ = clock_.Mono();
+  wall_ms_ = clock_.Wall().unix_ms;
+}
+
+Worker::TimerId Worker::RunAt(MonoTime at, std::function<void()> task) {
+  timers_.push_back({at, next_timer_, std::move(task)});
+  std::push_heap(timers_.begin(), timers_.end(), [](const Timer& a, const Timer& b) { return Later(a.at, b.at); });
+  return next_timer_++;
+}
+
+void Worker::Cancel(TimerId id) {
+  // Few timers at a time; a cancelled one only loses its task.
+  for (Timer& t : timers_) {
+    if (t.id == id) t.task = nullptr;
+  }
+}
+
+Connection* Worker::Find(uint64_t id) {
+  const auto it = connections_.find(id);
+  return it == connections_.end() || it->second->dead_ ? nullptr : it->second.get();
+}
+
+void Worker::ForEachConnection(const std::function<void(Connection&)>& visit) {
+  for (auto& [id, connection] : connections_) {
+    if (!connection->dead_) visit(*connection);
+  }
+}
+
+void Worker::NeedsTurn(Connection& connection) {
+  if (connection.in_turn_list_) return;
+  connection.in_turn_list_ = true;
+  turn_list_.push_back(&connection);
+}
+
+void Worker::NeedsRead(Connection& connection) {
+  if (connection.in_ready_list_) return;
+  connection.in_ready_list_ = true;
+  ready_.push_back(&connection);
+}
+
+// ---------------------------------------------------------------------------------------------- the turn
+
+void Worker::Run() {
+  pthread_setname_np(pthread_self(), ("worker-" + std::to_string(index_)).c_str());
+  thread_id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+  while (!stop_.load(std::memory_order_relaxed)) RunTurn();
+}
+
+int Worker::SleepMs() const {
+  if (!ready_.empty() || !turn_list_.empty() || has_tasks_.load(std::memory_order_acquire)) return 0;
+  MonoTime until = next_tick_;
+  if (!timers_.empty()) until = std::min(until, timers_.front().at);
+  const MonoTime now = clock_.Mono();
+  if (until <= now) return 0;
+  return static_cast<int>(((until - now).ns + 999'999) / 1'000'000);
+}
+
+void Worker::RunTurn() {
+  epoll_event events[kEventsPerTurn];
+  const std::span<epoll_event> ready = loop_.Wait(events, SleepMs());
+  RefreshTime();
+  for (const epoll_event& event : ready) {
+    if (event.data.ptr == &listener_tag) {
+      listeners_ready_ = true;
+    } else {
+      OnEvent(*static_cast<Connection*>(event.data.ptr), event.events);
+    }
+  }
+  RunTasks();
+  AcceptPhase();
+  ReadPhase();
+  RunTimers();
+  FlushPhase();
+  ClosePhase();
+  turns_.store(turns() + 1, std::memory_order_relaxed);
+  last_turn_end_ns_.store(now_.ns, std::memory_order_relaxed);
+}
+
+void Worker::RunTasks() {
+  if (!has_tasks_.load(std::memory_order_acquire)) return;
+  std::vector<std::function<void()>> tasks;
+  {
+    std::lock_guard lock(tasks_mutex_);
+    tasks.swap(tasks_);
+    has_tasks_.store(false, std::memory_order_relaxed);
+  }
+  for (auto& task : tasks) task();
+}
+
+void Worker::RunTimers() {
+  while (!timers_.empty() && timers_.front().at <= now_) {
+    std::pop_heap(timers_.begin(), timers_.end(), [](const Timer& a, const Timer& b) { return Later(a.at, b.at); });
+    const std::function<void()> task = std::move(timers_.back().task);
+    timers_.pop_back();
+    if (task) task();
+  }
+  if (now_ >= next_tick_) {
+    next_tick_ = now_ + kTick;
+    handler_.OnTick(*this);
+  }
+  if (now_ >= next_sweep_) {
+    next_sweep_ = now_ + kSweep;
+    SweepConnections();
+  }
+}
+
+// ---------------------------------------------------------------------------------------------- accept
+
+void Worker::AcceptPhase() {
+  if (!listeners_ready_) return;
+  listeners_ready_ = false;
+  size_t accepted = 0;
+  for (int listener : listeners_) {
+    while (accepted < kAcceptsPerTurn) {
+      const int fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (fd < 0) {
+        if (errno == EINTR || errno == ECONNABORTED) continue;
+        if (errno == EMFILE || errno == ENFILE) LOG_WARN("accept: no file descriptors left; raise the limit or lower maxclients");
+        break;
+      }
+      ++accepted;
+      AddConnection(fd);
+    }
+  }
+}
+
+void Worker::AddConnection(int fd) {
+  if (totals_.connections.load(std::memory_order_relaxed) >= settings_.max_clients.load(std::memory_order_relaxed)) {
+    constexpr std::string_view kFull = "-ERR max number of clients reached\r\n";
+    totals_.rejected.fetch_add(1, std::memory_order_relaxed);
+    [[maybe_unused]] const ssize_t n = send(fd, kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    close(fd);
+    return;
+  }
+  const int one = 1;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+  if (const int idle = static_cast<int>(settings_.tcp_keepalive_s.load(std::memory_order_relaxed)); idle > 0) {
+    const int interval = std::max(1, idle / 3), probes = 3;
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+  }
+  const uint64_t id = totals_.next_connection_id.fetch_add(1, std::memory_order_relaxed);
+  auto connection = std::make_unique<Connection>(*this, id, fd, PeerAddress(fd), LocalAddress(fd));
+  if (!loop_.AddConnection(fd, connection.get()).ok()) return;
+  totals_.connections.fetch_add(1, std::memory_order_relaxed);
+  totals_.accepted.fetch_add(1, std::memory_order_relaxed);
+  connection->counters.last_input_ms.store(wall_ms_, std::memory_order_relaxed);
+  handler_.OnOpen(*connection);
+  connections_.emplace(id, std::move(connection));
+}
+
+// ---------------------------------------------------------------------------------------------- read, parse
+
+void Worker::OnEvent(Connection& connection, uint32_t events) {
+  if (connection.dead_) return;
+  if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+    connection.peer_closed_ = true;
+    // Nobody waits for the answer to a parked command any longer.
+    if (connection.parked_ || (events & (EPOLLHUP | EPOLLERR))) {
+      connection.Close();
+      return;
+    }
+  }
+  if (events & (EPOLLIN | EPOLLRDHUP)) {
+    connection.readable_ = true;
+    NeedsRead(connection);
+  }
+  if ((events & EPOLLOUT) && connection.want_write_) {
+    connection.want_write_ = false;
+    NeedsTurn(connection);
+  }
+}
+
+void Worker::ReadPhase() {
+  if (ready_.empty()) return;
+  reading_.swap(ready_);
+  for (Connection* connection : reading_) {
+    connection->in_ready_list_ = false;
+    if (connection->dead_) continue;
+    if (connection->closing() || connection->detach_) {
+      // What else comes from a connection that is being closed is not wanted; read, so that its end shows.
+      if (connection->closing() && connection->peer_closed_) connection->Close();
+      continue;
+    }
+    if (!connection->parked_) Read(*connection);
+    if (commands_.size() >= kBatchCommands) ExecuteBatch();
+  }
+  reading_.clear();
+  ExecuteBatch();
+}
+
+bool Worker::Receive(Connection& connection, char* to, size_t size, size_t* received) {
+  *received = 0;
+  for (;;) {
+    const ssize_t n = recv(connection.fd_, to, size, MSG_DONTWAIT);
+    if (n > 0) {
+      *received = static_cast<size_t>(n);
+      input_bytes_ += *received;
+      auto& total = connection.counters.total_input_bytes;
+      total.store(total.load(std::memory_order_relaxed) + *received, std::memory_order_relaxed);
+      connection.counters.last_input_ms.store(wall_ms_, std::memory_order_relaxed);
+      // A short read: the socket is drained, and more will be announced; the end of the stream came with the
+      // same event, so it must be looked for.
+      if (*received < size && !connection.peer_closed_) connection.readable_ = false;
+      return true;
+    }
+    if (n < 0 && errno == EINTR) continue;
+    connection.readable_ = false;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
+    return false;
+  }
+}
+
+void Worker::Read(Connection& connection) {
+  InputBuffer& input = connection.input_;
+  // Commands left over from the last turn come first.
+  if (!input.empty() && input.size() >= connection.input_needed_ && connection.input_needed_ == 0) {
+    ParseInput(connection, input.view(), false);
+    return;
+  }
+  if (!connection.readable_) return;
+  size_t received = 0;
+  const size_t kept = input.size();
+  if (kept < kReadBytes / 2) {
+    if (arena_used_ + kept + kReadBytes > kArenaBytes) ExecuteBatch();
+    char* const at = arena_.get() + arena_used_;
+    if (!Receive(connection, at + kept, kReadBytes, &received)) {
+      connection.CloseAfterFlush();
+      return;
+    }
+    if (received == 0) return;
+    if (kept > 0) {
+      const std::string_view left = input.view();
+      std::memcpy(at, left.data(), kept);
+      input.Clear();
+    }
+    arena_used_ += kept + received;
+    ParseInput(connection, {at, kept + received}, true);
+    return;
+  }
+  // In the middle of a large command: straight into the connection's own buffer.
+  const size_t missing = connection.input_needed_ > kept ? connection.input_needed_ - kept : 0;
+  const size_t want = std::clamp(missing, kReadBytes, kLargeReadBytes);
+  if (!Receive(connection, input.Room(want), want, &received)) {
+    connection.CloseAfterFlush();
+    return;
+  }
+  input.Grew(received);
+  if (received > 0 && input.size() >= connection.input_needed_) {
+    ParseInput(connection, input.view(), false);
+    return;
+  }
+  const size_t limit = static_cast<size_t>(settings_.max_query_buffer_bytes.load(std::memory_order_relaxed));
+  if (input.size() > limit) {
+    LOG_WARN("client {} closed: its command is larger than client-query-buffer-limit ({} bytes)", connection.peer_,
+             limit);
+    totals_.closed_query_buffer.fetch_add(1, std::memory_order_relaxed);
+    connection.Close();
+    return;
+  }
+  connection.counters.input_bytes.store(input.size(), std::memory_order_relaxed);
+  if (connection.readable_) NeedsRead(connection);
+}
+
+void Worker::ParseInput(Connection& connection, std::string_view data, bool in_arena) {
+  resp::Limits limits;
+  limits.max_bulk_bytes = settings_.max_bulk_bytes.load(std::memory_order_relaxed);
+  limits.unauthenticated = !connection.trusted_;
+  const uint32_t most = connection.trusted_ ? kCommandsPerSegment : 1;
+  Segment segment{&connection, static_cast<uint32_t>(commands_.size()), 0};
+  SegmentInput parsed{data, 0, in_arena, false};
+  connection.input_needed_ = 0;
+  while (parsed.parsed < data.size()) {
+    if (segment.commands == most) {
+      parsed.stopped = true;
+      break;
+    }
+    const uint32_t first = static_cast<uint32_t>(arguments_.views.size());
+    resp::ParseResult result =
+        resp::Parse(data.substr(parsed.parsed), limits, &arguments_, &connection.partial_);
+    if (result.outcome == resp::Outcome::kError) {
+      connection.protocol_error_ = std::move(result.error);
+      parsed.parsed = data.size();
+      break;
+    }
+    parsed.parsed += result.consumed;
+    if (result.outcome == resp::Outcome::kNeedMore) {
+      connection.input_needed_ = std::max(result.needed, data.size() - parsed.parsed + 1);
+      if (parsed.parsed == data.size()) connection.input_needed_ = 0;
+      break;
+    }
+    commands_.push_back({first, static_cast<uint32_t>(result.arguments), static_cast<uint32_t>(parsed.parsed)});
+    ++segment.commands;
+  }
+  segments_.push_back(segment);
+  inputs_.push_back(parsed);
+}
+
+// ---------------------------------------------------------------------------------------------- execute
+
+void Worker::ExecuteBatch() {
+  if (segments_.empty()) return;
+  executed_.assign(segments_.size(), 0);
+  handler_.OnBatch(*this, {segments_, commands_, arguments_.views}, executed_);
+  CloseOutput();
+  for (size_t i = 0; i < segments_.size(); ++i) FinishSegment(segments_[i], inputs_[i], executed_[i]);
+  segments_.clear();
+  inputs_.clear();
+  commands_.clear();
+  arguments_.Clear();
+  arena_used_ = 0;
+}
+
+void Worker::FinishSegment(const Segment& segment, const SegmentInput& input, uint32_t executed) {
+  Connection& connection = *segment.connection;
+  auto& commands = connection.counters.commands;
+  commands.store(commands.load(std::memory_order_relaxed) + executed, std::memory_order_relaxed);
+  size_t used = input.parsed;
+  const bool all = executed == segment.commands;
+  if (!all) {
+    // Stopped in the middle: the rest is parsed again when the connection goes on.
+    used = executed == 0 ? 0 : commands_[segment.first_command + executed - 1].input_end;
+    connection.partial_.reset();
+    connection.protocol_error_.clear();
+    connection.input_needed_ = 0;
+  }
+  if (input.in_arena) {
+    connection.input_.Append(input.data.substr(used));
+  } else {
+    connection.input_.Consume(used);
+  }
+  if (connection.input_.empty()) connection.input_.Clear();
+  connection.counters.input_bytes.store(connection.input_.size(), std::memory_order_relaxed);
+  if (all && !connection.protocol_error_.empty() && !connection.closing()) {
+    connection.Append("-ERR " + connection.protocol_error_ + "\r\n");
+    connection.CloseAfterFlush();
+    return;
+  }
+  if (!connection.accepts_commands()) return;
+  if (!all || input.stopped || connection.readable_) NeedsRead(connection);
+}
+
+resp::Output& Worker::OpenOutput(Connection& connection) {
+  CloseOutput();
+  if (connection.turn_begin_ != connection.turn_end_) connection.TakeTurnOutput();
+  output_owner_ = &connection;
+  connection.turn_begin_ = connection.turn_end_ = output_.cursor();
+  NeedsTurn(connection);
+  return output_;
+}
+
+void Worker::CloseOutput() {
+  if (output_owner_ == nullptr) return;
+  Connection& owner = *output_owner_;
+  if (output_large_) {
+    owner.queue_.CommitLarge(static_cast<size_t>(output_.cursor() - large_begin_));
+    output_large_ = false;
+    output_.BackToBlock();
+    owner.turn_begin_ = owner.turn_end_ = nullptr;
+  } else {
+    owner.turn_end_ = output_.cursor();
+  }
+  output_owner_ = nullptr;
+}
+
+void Worker::CloseOutputOf(Connection& connection) {
+  if (output_owner_ != &connection) return;
+  CloseOutput();
+  connection.TakeTurnOutput();
+  // Replies that follow go on in the block.
+  output_owner_ = &connection;
+  connection.turn_begin_ = connection.turn_end_ = output_.cursor();
+}
+
+size_t Worker::TurnBytesOf(const Connection& connection) const {
+  if (output_owner_ != &connection) return static_cast<size_t>(connection.turn_end_ - connection.turn_begin_);
+  const char* const begin = output_large_ ? large_begin_ : connection.turn_begin_;
+  return static_cast<size_t>(output_.cursor() - begin);
+}
+
+char* Worker::OnFull(char* cursor, size_t bytes) {
+  CHECK(output_owner_ != nullptr);
+  Connection& owner = *output_owner_;
+  if (output_large_) {
+    owner.queue_.CommitLarge(static_cast<size_t>(cursor - large_begin_));
+    output_large_ = false;
+  } else {
+    owner.turn_end_ = cursor;
+    owner.TakeTurnOutput();
+  }
+  if (bytes >= TurnOutput::kLargeBytes) {
+    output_large_ = true;
+    large_begin_ = owner.queue_.ReserveLarge(bytes);
+    return large_begin_;
+  }
+  return nullptr;
+}
+
+void Worker::OnRoom(char* cursor) { output_owner_->turn_begin_ = output_owner_->turn_end_ = cursor; }
+
+// ---------------------------------------------------------------------------------------------- flush, close
+
+void Worker::FlushPhase() {
+  handler_.OnTurnEnd(*this);
+  if (check_holds_) {
+    check_holds_ = false;
+    std::vector<uint64_t> held;
+    held.swap(held_);
+    for (const uint64_t id : held) {
+      if (Connection* connection = Find(id)) NeedsTurn(*connection);
+    }
+  }
+  // Flushing puts nothing on the list but what belongs to the next turn.
+  std::vector<Connection*> list;
+  list.swap(turn_list_);
+  for (Connection* connection : list) {
+    connection->in_turn_list_ = false;
+    if (!connection->dead_) Flush(*connection);
+  }
+  list.clear();
+  if (turn_list_.empty()) turn_list_.swap(list);
+  output_.EndTurn();
+  if (input_bytes_ + output_bytes_ > 0) {
+    totals_.input_bytes.fetch_add(input_bytes_, std::memory_order_relaxed);
+    totals_.output_bytes.fetch_add(output_bytes_, std::memory_order_relaxed);
+    input_bytes_ = output_bytes_ = 0;
+  }
+}
+
+void Worker::Flush(Connection& connection) {
+  if (connection.close_ == Connection::CloseMode::kNow) {
+    EndConnection(connection);
+    return;
+  }
+  if (connection.wrote_ && connection.pending_output_bytes() > 0 && !handler_.MayFlush(connection, clock_.Mono())) {
+    EndConnection(connection);
+    return;
+  }
+  if (connection.holds_) {
+    connection.TakeTurnOutput();
+    const size_t sendable = connection.Sendable(handler_.ReleasedTicket());
+    if (connection.holds_) held_.push_back(connection.id_);
+    if (!Send(connection, sendable)) return EndConnection(connection);
+  } else if (connection.queue_.empty()) {
+    // The usual case: this turn's replies, straight from the turn buffer.
+    const size_t size = static_cast<size_t>(connection.turn_end_ - connection.turn_begin_);
+    if (size > 0) {
+      ssize_t n = send(connection.fd_, connection.turn_begin_, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n < 0 && errno != EAGAIN && errno != EINTR) return EndConnection(connection);
+      n = std::max<ssize_t>(n, 0);
+      connection.turn_begin_ += n;
+      connection.sent_ += static_cast<size_t>(n);
+      output_bytes_ += static_cast<size_t>(n);
+      if (connection.turn_begin_ != connection.turn_end_) {
+        connection.want_write_ = true;
+        connection.TakeTurnOutput();
+      }
+      connection.turn_begin_ = connection.turn_end_ = nullptr;
+    }
+  } else {
+    connection.TakeTurnOutput();
+    if (!Send(connection, connection.queue_.size())) return EndConnection(connection);
+  }
+  auto& counters = connection.counters;
+  counters.output_bytes.store(connection.queue_.size(), std::memory_order_relaxed);
+  counters.total_output_bytes.store(connection.sent_, std::memory_order_relaxed);
+  if (connection.queue_.empty()) {
+    connection.wrote_ = false;
+    connection.soft_limit_since_ = {};
+    if (connection.closing()) return EndConnection(connection);
+    if (connection.detach_) {
+      const auto take = std::move(connection.detach_);
+      std::string left(connection.input_.view());
+      loop_.Remove(connection.fd_);
+      connection.keep_fd_ = true;
+      EndConnection(connection);
+      take(std::exchange(connection.fd_, -1), std::move(left));
+    }
+  } else {
+    CheckOutputLimits(connection);
+  }
+}
+
+// Sends up to `limit` bytes of the queue; false if the connection is broken.
+bool Worker::Send(Connection& connection, size_t limit) {
+  if (connection.want_write_) return true;  // EPOLLOUT will come
+  while (limit > 0) {
+    iovec pieces[16];
+    msghdr message{};
+    message.msg_iov = pieces;
+    message.msg_iovlen = connection.queue_.Gather(pieces, limit);
+    size_t size = 0;
+    for (size_t i = 0; i < message.msg_iovlen; ++i) size += pieces[i].iov_len;
+    const ssize_t n = sendmsg(connection.fd_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
+      connection.want_write_ = true;
+      return true;
+    }
+    connection.queue_.Drop(static_cast<size_t>(n));
+    connection.sent_ += static_cast<size_t>(n);
+    output_bytes_ += static_cast<size_t>(n);
+    limit -= static_cast<size_t>(n);
+    if (static_cast<size_t>(n) < size) {
+      connection.want_write_ = true;
+      return true;
+    }
+  }
+  return true;
+}
+
+void Worker::CheckOutputLimits(Connection& connection) {
+  const size_t pending = connection.queue_.size();
+  const auto hard = static_cast<size_t>(settings_.output_hard_bytes.load(std::memory_order_relaxed));
+  const auto soft = static_cast<size_t>(settings_.output_soft_bytes.load(std::memory_order_relaxed));
+  bool over = hard > 0 && pending > hard;
+  if (soft > 0 && pending > soft) {
+    if (connection.soft_limit_since_ == MonoTime{}) connection.soft_limit_since_ = now_;
+    const Duration allowed = Seconds(settings_.output_soft_s.load(std::memory_order_relaxed));
+    over = over || now_ - connection.soft_limit_since_ > allowed;
+  } else {
+    connection.soft_limit_since_ = {};
+  }
+  if (!over) return;
+  LOG_WARN("client {} closed: {} bytes of replies wait for it, more than client-output-buffer-limit allows",
+           connection.peer_, pending);
+  totals_.closed_output_buffer.fetch_add(1, std::memory_order_relaxed);
+  EndConnection(connection);
+}
+
+void Worker::EndConnection(Connection& connection) {
+  if (connection.dead_) return;
+  connection.dead_ = true;
+  connection.turn_begin_ = connection.turn_end_ = nullptr;
+  handler_.OnClose(connection);
+  if (!connection.keep_fd_) {
+    loop_.Remove(connection.fd_);
+    // Unread input would turn the close into a reset, which may overtake the last reply.
+    char rest[4096];
+    for (int i = 0; i < 16 && recv(connection.fd_, rest, sizeof(rest), MSG_DONTWAIT) > 0; ++i) {
+    }
+    close(connection.fd_);
+    connection.fd_ = -1;
+  }
+  totals_.connections.fetch_sub(1, std::memory_order_relaxed);
+  closed_.push_back(&connection);
+}
+
+void Worker::ClosePhase() {
+  if (closed_.empty()) return;
+  auto dead = [](const Connection* c) { return c->dead_; };
+  std::erase_if(ready_, dead);
+  std::erase_if(turn_list_, dead);
+  for (const Connection* connection : closed_) connections_.erase(connection->id_);
+  closed_.clear();
+}
+
+void Worker::SweepConnections() {
+  const int64_t timeout_s = settings_.idle_timeout_s.load(std::memory_order_relaxed);
+  for (auto& [id, connection] : connections_) {
+    Connection& c = *connection;
+    if (c.dead_) continue;
+    if ((c.closing() || c.detach_) && now_ > c.close_deadline_) {
+      c.Close();
+    } else if (timeout_s > 0 && !c.parked_ &&
+               wall_ms_ - c.counters.last_input_ms.load(std::memory_order_relaxed) > timeout_s * 1000) {
+      c.Close();
+    } else if (!c.queue_.empty()) {
+      CheckOutputLimits(c);
+    }
+  }
+}
+
+}  // namespace understudy::net

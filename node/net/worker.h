@@ -1,0 +1,229 @@
+// A worker: one thread, one epoll loop, one listener per address (SO_REUSEPORT), its own connections.
+//
+// RunTurn is the list of phases: accept, read + parse, execute (a batch gathered across connections), flush,
+// close. Each has a bound, so that neither one deep pipeline nor a storm of new connections starves the rest:
+// what is left is done in the next turn, which then does not sleep. Edge-triggered; a read that is shorter
+// than its buffer means that the socket is drained (research/floor/REPORT.md: 8 % at P=1). One send per
+// connection at the end of the turn.
+// net knows no command: it calls a Handler. Any thread may Post; everything else is for the worker's thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "common/clock.h"
+#include "common/result.h"
+#include "node/net/connection.h"
+#include "node/net/event_loop.h"
+#include "node/net/turn_output.h"
+#include "node/resp/output.h"
+#include "node/resp/parser.h"
+
+namespace understudy::net {
+
+// One parsed command: `arguments` of them from `first_argument` on in Batch::arguments.
+struct Command {
+  uint32_t first_argument = 0;
+  uint32_t arguments = 0;
+  uint32_t input_end = 0;  // where the command ends, counted from the segment's first byte
+};
+
+// Consecutive commands of one connection.
+struct Segment {
+  Connection* connection = nullptr;
+  uint32_t first_command = 0;
+  uint32_t commands = 0;
+};
+
+struct Batch {
+  std::span<const Segment> segments;
+  std::span<const Command> commands;
+  std::span<const std::string_view> arguments;
+  std::span<const std::string_view> Arguments(const Command& c) const {
+    return arguments.subspan(c.first_argument, c.arguments);
+  }
+};
+
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  virtual void OnOpen(Connection& connection) = 0;  // sets its state
+  virtual void OnClose(Connection& connection) = 0;
+  // Executes the segments in order, each with Worker::OpenOutput(connection), and returns in executed[i] how
+  // many commands of segment i are done: fewer when the connection stopped accepting commands. Those that
+  // are not done run again when it does.
+  virtual void OnBatch(Worker& worker, const Batch& batch, std::span<uint32_t> executed) = 0;
+  // May what this connection wrote in this turn (MarkWrote) be sent?
+  virtual bool MayFlush(Connection& connection, MonoTime now) = 0;
+  // Tickets up to this one need not be held any longer.
+  virtual uint64_t ReleasedTicket() = 0;
+  // Every kTick.
+  virtual void OnTick(Worker& worker) = 0;
+  // Before the output of a turn is flushed.
+  virtual void OnTurnEnd(Worker& worker) = 0;
+};
+
+// Limits that CONFIG SET changes while workers run; shared by all workers.
+struct Settings {
+  std::atomic<int64_t> max_bulk_bytes{512LL << 20};
+  std::atomic<int64_t> max_query_buffer_bytes{1LL << 30};
+  std::atomic<int64_t> max_clients{10000};
+  std::atomic<int64_t> idle_timeout_s{0};         // 0 = never
+  std::atomic<int64_t> tcp_keepalive_s{300};      // 0 = off
+  std::atomic<int64_t> output_hard_bytes{0};      // client-output-buffer-limit normal; 0 = none
+  std::atomic<int64_t> output_soft_bytes{0};
+  std::atomic<int64_t> output_soft_s{0};
+};
+
+// Sums over all workers.
+struct Totals {
+  std::atomic<int64_t> connections{0};
+  std::atomic<uint64_t> accepted{0};
+  std::atomic<uint64_t> rejected{0};
+  std::atomic<uint64_t> input_bytes{0};
+  std::atomic<uint64_t> output_bytes{0};
+  std::atomic<uint64_t> closed_query_buffer{0};   // client-query-buffer-limit
+  std::atomic<uint64_t> closed_output_buffer{0};  // client-output-buffer-limit
+  std::atomic<uint64_t> next_connection_id{1};
+};
+
+class Worker final : private TurnOutput::Owner {
+ public:
+  struct Options {
+    uint32_t index = 0;
+    std::vector<int> listeners;  // bound and listening, non-blocking; owned from here on
+  };
+  using TimerId = uint64_t;
+  static constexpr Duration kTick = Milliseconds(100);
+
+  Worker(Options options, Handler& handler, Settings& settings, Totals& totals, const Clock& clock);
+  ~Worker();
+
+  // Starts the thread. Stop() lets it end its turn and joins it.
+  void Start();
+  void Stop();
+
+  // Runs `task` on this worker's thread, in the order of posting. Any thread.
+  void Post(std::function<void()> task);
+  // As Post, and returns when it has run. Not from a worker's thread.
+  void PostAndWait(std::function<void()> task);
+
+  uint32_t index() const { return index_; }
+  bool OnOwnThread() const { return std::this_thread::get_id() == thread_id_.load(std::memory_order_relaxed); }
+  MonoTime now() const { return now_; }              // of this turn
+  int64_t wall_ms() const { return wall_ms_; }       // of this turn
+  // Reads the clocks again: after something that took long.
+  void RefreshTime();
+
+  // Calls `task` at `at` or soon after it; once.
+  TimerId RunAt(MonoTime at, std::function<void()> task);
+  void Cancel(TimerId id);
+
+  Connection* Find(uint64_t id);
+  void ForEachConnection(const std::function<void(Connection&)>& visit);
+  // Output for a connection's replies, valid until the next call of OpenOutput or the end of OnBatch.
+  resp::Output& OpenOutput(Connection& connection);
+  // Held output is looked at again at the end of this turn. Posted by who releases tickets.
+  void CheckHolds() { check_holds_ = true; }
+
+  // When the last turn ended, for the verdict "unfit". Any thread.
+  MonoTime last_turn_end() const { return {last_turn_end_ns_.load(std::memory_order_relaxed)}; }
+  uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class Connection;
+  struct Timer {
+    MonoTime at;
+    TimerId id;
+    std::function<void()> task;
+  };
+
+  struct SegmentInput {
+    std::string_view data;  // what was parsed, and behind it what was not
+    size_t parsed;
+    bool in_arena;          // otherwise in the connection's own buffer
+    bool stopped;           // more complete commands may follow the parsed ones
+  };
+
+  void Run();
+  void RunTurn();
+  int SleepMs() const;
+  void RunTasks();
+  void RunTimers();
+  void AcceptPhase();
+  void AddConnection(int fd);
+  void OnEvent(Connection& connection, uint32_t events);
+  void ReadPhase();
+  void Read(Connection& connection);
+  bool Receive(Connection& connection, char* to, size_t size, size_t* received);
+  void ParseInput(Connection& connection, std::string_view data, bool in_arena);
+  void ExecuteBatch();
+  void FinishSegment(const Segment& segment, const SegmentInput& input, uint32_t executed);
+  void CloseOutput();
+  void CloseOutputOf(Connection& connection);
+  size_t TurnBytesOf(const Connection& connection) const;
+  char* OnFull(char* cursor, size_t bytes) override;
+  void OnRoom(char* cursor) override;
+  void FlushPhase();
+  void Flush(Connection& connection);
+  bool Send(Connection& connection, size_t limit);
+  void CheckOutputLimits(Connection& connection);
+  void EndConnection(Connection& connection);
+  void ClosePhase();
+  void SweepConnections();
+  void NeedsTurn(Connection& connection);  // end-of-turn work
+  void NeedsRead(Connection& connection);  // next read phase
+
+  const uint32_t index_;
+  Handler& handler_;
+  Settings& settings_;
+  Totals& totals_;
+  const Clock& clock_;
+  EventLoop loop_;
+  std::vector<int> listeners_;
+  std::thread thread_;
+  std::atomic<std::thread::id> thread_id_{};
+  std::atomic<bool> stop_{false};
+
+  std::mutex tasks_mutex_;
+  std::vector<std::function<void()>> tasks_;   // tasks_mutex_
+  std::atomic<bool> has_tasks_{false};
+
+  MonoTime now_;
+  int64_t wall_ms_ = 0;
+  MonoTime next_tick_, next_sweep_;
+  std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
+  std::vector<Timer> timers_;  // heap, earliest first
+  TimerId next_timer_ = 1;
+
+  // Of this turn.
+  std::unique_ptr<char[]> arena_;    // input read for this batch
+  size_t arena_used_ = 0;
+  resp::Arguments arguments_;
+  std::vector<Command> commands_;
+  std::vector<Segment> segments_;
+  std::vector<SegmentInput> inputs_;
+  std::vector<uint32_t> executed_;
+  TurnOutput output_;
+  Connection* output_owner_ = nullptr;
+  bool output_large_ = false;        // the owner writes into a chunk of its queue, from large_begin_ on
+  char* large_begin_ = nullptr;
+  std::vector<Connection*> ready_, reading_, turn_list_, closed_;
+  bool listeners_ready_ = false;
+  bool check_holds_ = false;
+  std::vector<uint64_t> held_;       // connections whose output waits for a ticket
+  uint64_t input_bytes_ = 0, output_bytes_ = 0;
+
+  std::atomic<int64_t> last_turn_end_ns_{0};
+  std::atomic<uint64_t> turns_{0};
+};
+
+}  // namespace understudy::net

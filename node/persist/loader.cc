@@ -1,0 +1,44 @@
+#include "node/persist/loader.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include "node/store/shard_guard.h"
+
+namespace understudy::persist {
+namespace {
+constexpr size_t kMaxAuxFields = 64;
+}
+
+Loader::Loader(store::Keyspace& into, const Options& options)
+    : keyspace_(into), options_(options),
+      reader_(*this, {.max_string_bytes = options.max_string_bytes, .databases = into.databases()}) {}
+
+Status Loader::OnAux(std::string_view name, std::string_view value) {
+  if (aux_.size() < kMaxAuxFields) aux_.emplace(name, value);
+  return {};
+}
+
+Status Loader::OnResizeDb(int /*db*/, uint64_t keys, uint64_t /*keys_with_expire*/) {
+  keys_announced_ += keys;
+  return {};
+}
+
+Status Loader::OnKey(const RdbKey& key) {
+  if (!options_.keep_expired && key.expire_ms != store::kNoExpire && options_.now_ms > key.expire_ms) {
+    ++keys_dropped_;
+    return {};
+  }
+  const uint64_t hash = store::Keyspace::Hash(key.key);
+  const uint32_t index = keyspace_.ShardIndex(hash);
+  store::ShardGuard guard(keyspace_, index);
+  store::Shard& shard = keyspace_.shard(index);
+  if (shard.Peek(key.db, key.key, hash, options_.now_ms, store::View::kRaw) != nullptr) {
+    return Invalid(fmt::format("RDB has a key of database {} that is there already", key.db));
+  }
+  shard.Set(key.db, key.key, hash, key.value, options_.now_ms - int64_t{key.idle_seconds} * 1000,
+            {.expire_ms = key.expire_ms});
+  ++keys_loaded_;
+  return {};
+}
+
+}  // namespace understudy::persist

@@ -1,0 +1,128 @@
+#include "node/replication/full_copy.h"
+
+#include "common/check.h"
+#include "node/persist/rdb_format.h"
+
+namespace understudy::replication {
+
+FullCopy::FullCopy(store::Keyspace& keyspace, Log& log, std::string dataset, size_t receivers, int rdb_version,
+                   std::function<void()> notify)
+    : keyspace_(keyspace),
+      log_(log),
+      dataset_(std::move(dataset)),
+      receivers_(receivers),
+      rdb_version_(rdb_version),
+      notify_(std::move(notify)),
+      thread_([this] { Run(); }) {}
+
+FullCopy::~FullCopy() {
+  {
+    std::lock_guard lock(mutex_);
+    cancelled_ = true;
+  }
+  room_.notify_all();
+  thread_.join();
+}
+
+void FullCopy::Run() {
+  // Runs while all shards are locked: takes the offset of exactly this moment.
+  const auto at_cut = [this]() -> persist::AuxFields {
+    std::lock_guard lock(mutex_);
+    cut_ = log_.TakeCut();
+    for (size_t i = 0; i < receivers_; ++i) {
+      readers_.push_back(log_.ReadFrom(cut_.offset));
+      CHECK(readers_.back() != nullptr);
+    }
+    has_cut_ = true;
+    persist::AuxFields aux = {{persist::kAuxReplStreamDb, std::to_string(cut_.db)},
+                              {persist::kAuxReplId, cut_.history.replid},
+                              {persist::kAuxReplOffset, std::to_string(cut_.offset)}};
+    if (!dataset_.empty()) aux.emplace_back(persist::kAuxDataset, dataset_);
+    if (cut_.history.last_record_epoch > 0) {
+      aux.emplace_back(persist::kAuxEpoch, std::to_string(cut_.history.last_record_epoch));
+    }
+    return aux;
+  };
+  Status status;
+  {
+    Result<std::unique_ptr<persist::Snapshot>> snapshot =
+        persist::Snapshot::Begin(keyspace_, persist::Snapshot::Options{.chunk_bytes = kChunkBytes, .rdb_version = rdb_version_}, at_cut);
+    status = snapshot.ok() ? Status() : snapshot.status();
+    if (status.ok()) {
+      notify_();
+      while (true) {
+        Result<bool> done = (*snapshot)->Step(*this);
+        if (!done.ok()) status = done.status();
+        if (!done.ok() || *done) break;
+      }
+    }
+    // The snapshot ends here, before anybody is told: its tables are this thread's to free.
+  }
+  {
+    std::lock_guard lock(mutex_);
+    finished_ = true;
+    failure_ = status;
+  }
+  notify_();
+}
+
+Status FullCopy::Write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    auto chunk = std::make_shared<const std::string>(bytes.substr(0, kChunkBytes));
+    bytes.remove_prefix(chunk->size());
+    {
+      std::unique_lock lock(mutex_);
+      room_.wait(lock, [this] { return queued_bytes_ < kQueueBytes || cancelled_; });
+      if (cancelled_) return Unavailable("the full copy was given up");
+      queued_bytes_ += chunk->size();
+      queue_.push_back(std::move(chunk));
+    }
+    notify_();
+  }
+  return cancelled_ ? Unavailable("the full copy was given up") : Status();
+}
+
+const Log::Cut* FullCopy::cut() const {
+  std::lock_guard lock(mutex_);
+  return has_cut_ ? &cut_ : nullptr;
+}
+
+std::unique_ptr<Log::Reader> FullCopy::TakeReader() {
+  std::lock_guard lock(mutex_);
+  CHECK(!readers_.empty());
+  std::unique_ptr<Log::Reader> reader = std::move(readers_.back());
+  readers_.pop_back();
+  return reader;
+}
+
+std::shared_ptr<const std::string> FullCopy::Chunk(uint64_t index) const {
+  std::lock_guard lock(mutex_);
+  CHECK(index >= first_chunk_);
+  return index - first_chunk_ < queue_.size() ? queue_[index - first_chunk_] : nullptr;
+}
+
+void FullCopy::DropBefore(uint64_t index) {
+  std::vector<std::shared_ptr<const std::string>> dropped;
+  {
+    std::lock_guard lock(mutex_);
+    while (first_chunk_ < index && !queue_.empty()) {
+      queued_bytes_ -= queue_.front()->size();
+      dropped.push_back(std::move(queue_.front()));
+      queue_.pop_front();
+      ++first_chunk_;
+    }
+  }
+  if (!dropped.empty()) room_.notify_all();
+}
+
+uint64_t FullCopy::chunks() const {
+  std::lock_guard lock(mutex_);
+  return finished_ && failure_.ok() ? first_chunk_ + queue_.size() : UINT64_MAX;
+}
+
+Status FullCopy::failure() const {
+  std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+}  // namespace understudy::replication

@@ -1,0 +1,77 @@
+// A full copy: one snapshot of the keyspace on its way to the replicas that wait for it.
+//
+// A thread of its own steps the snapshot into a bounded queue of chunks; the replication thread sends them. At
+// the cut, while all shards are locked, a place in the log is kept for each receiver, so that the stream goes
+// on exactly where the copy ends. The slowest receiver sets the pace (and is dropped by its own limits).
+//
+// Threads: everything but the snapshot itself belongs to the replication thread.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "common/result.h"
+#include "node/persist/snapshot.h"
+#include "node/replication/log.h"
+
+namespace understudy::replication {
+
+class FullCopy final : private persist::ChunkSink {
+ public:
+  static constexpr size_t kChunkBytes = 64 * 1024;
+  static constexpr size_t kQueueBytes = 4 * 1024 * 1024;
+
+  // The keyspace is shared (Hooks::ShareKeyspace) as long as this lives. rdb_version: one that all receivers can
+  // read. notify: called on the copy's thread
+  // when there is something new to look at.
+  FullCopy(store::Keyspace& keyspace, Log& log, std::string dataset, size_t receivers, int rdb_version,
+           std::function<void()> notify);
+  ~FullCopy();  // gives up, joins
+
+  // Null before the cut.
+  const Log::Cut* cut() const;
+  // The place in the log of one receiver, once each, after the cut.
+  std::unique_ptr<Log::Reader> TakeReader();
+
+  // A piece of the RDB, counted from 0; null if it is not there yet or there is none.
+  std::shared_ptr<const std::string> Chunk(uint64_t index) const;
+  // Nobody needs chunks before `index` any more.
+  void DropBefore(uint64_t index);
+  // The number of chunks once all were made; UINT64_MAX before.
+  uint64_t chunks() const;
+  Status failure() const;
+
+ private:
+  void Run();
+  Status Write(std::string_view bytes) override;
+
+  store::Keyspace& keyspace_;
+  Log& log_;
+  const std::string dataset_;
+  const size_t receivers_;
+  const int rdb_version_;
+  const std::function<void()> notify_;
+  std::atomic<bool> cancelled_{false};
+
+  mutable std::mutex mutex_;
+  std::condition_variable room_;
+  bool has_cut_ = false;                                      // mutex_
+  Log::Cut cut_;                                              // mutex_; constant once has_cut_
+  std::vector<std::unique_ptr<Log::Reader>> readers_;         // mutex_
+  std::deque<std::shared_ptr<const std::string>> queue_;      // mutex_
+  uint64_t first_chunk_ = 0;                                  // mutex_: index of queue_.front()
+  size_t queued_bytes_ = 0;                                   // mutex_
+  bool finished_ = false;                                     // mutex_
+  Status failure_;                                            // mutex_
+  std::thread thread_;
+};
+
+}  // namespace understudy::replication

@@ -1,0 +1,239 @@
+#include "node/server.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "common/log.h"
+#include "common/random.h"
+#include "node/command/info.h"
+#include "node/net/listener.h"
+#include "node/role/write_lease.h"
+
+namespace understudy {
+namespace {
+
+// Descriptors that are not clients: listeners, epoll, logs, replication, admin port.
+constexpr int64_t kOwnDescriptors = 64;
+
+replication::Settings ReplicationSettings(const config::Config& config) {
+  replication::Settings s;
+  s.backlog_bytes = static_cast<uint64_t>(config.repl_backlog_bytes.load());
+  s.backlog_ttl_ms = static_cast<uint64_t>(config.repl_backlog_ttl_s.load()) * 1000;
+  s.ping_period_ms = static_cast<uint64_t>(config.repl_ping_period_s.load()) * 1000;
+  s.timeout_ms = static_cast<uint64_t>(config.repl_timeout_s.load()) * 1000;
+  const config::OutputLimit limit = config.replica_limit();
+  s.replica_hard_limit_bytes = static_cast<uint64_t>(limit.hard_bytes);
+  s.replica_soft_limit_bytes = static_cast<uint64_t>(limit.soft_bytes);
+  s.replica_soft_limit_ms = static_cast<uint64_t>(limit.soft_s) * 1000;
+  s.master_user = config.master_user();
+  s.master_auth = config.master_auth();
+  s.announce_ip = config.announce_ip();
+  s.announce_port = static_cast<uint16_t>(config.announce_port.load());
+  return s;
+}
+
+}  // namespace
+
+command::Table BuildCommandTable() {
+  const std::span<const command::Row> families[] = {
+      command::StringCommands(),     command::StringNumberCommands(), command::KeyCommands(),
+      command::KeyspaceCommands(),   command::ExpireCommands(),       command::ConnectionCommands(),
+      command::ClientCommands(),     command::ServerCommands(),       command::CommandCommands(),
+      command::TransactionCommands(), command::ReplicationCommands(),
+  };
+  return command::Table(families);
+}
+
+Server::Server(config::Config& config, const Clock& clock, std::string incarnation)
+    : config_(config), clock_(clock), incarnation_(std::move(incarnation)), table_(BuildCommandTable()) {
+  keyspace_ = std::make_unique<store::Keyspace>(store::Keyspace::Options{config.shards, config.databases});
+  replication::Replication::Options options;
+  options.settings = ReplicationSettings(config);
+  options.incarnation = incarnation_;
+  options.listening_port = config.port;
+  options.standalone = config.standalone;
+  replication_ = std::make_unique<replication::Replication>(std::move(options), *keyspace_, sink_, *this, clock);
+  const uint32_t workers = config.workers > 0 ? config.workers : config::AvailableCpus();
+  dispatcher_ = std::make_unique<command::Dispatcher>(table_, workers);
+  services_ = std::make_unique<command::Services>(command::Services{
+      clock_, config_, *keyspace_, *replication_, gate_, table_, *dispatcher_, config.standalone});
+  sink_.set_services(services_.get());
+  keyspace_->SetExpirySink(dispatcher_.get());
+  if (workers > 1) keyspace_->SetShared(true);
+}
+
+Server::~Server() {
+  for (auto& worker : workers_) worker->Stop();
+  replication_->Stop();
+  workers_.clear();
+}
+
+Status Server::Start() {
+  command::ProcessFacts& process = command::Process();
+  process.run_id = RandomHex(20);
+  process.start_unix_ms = clock_.Wall().unix_ms;
+  std::error_code ignored;
+  process.executable = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
+
+  RaiseFileLimit();
+  ApplySettings();
+  config_.OnChange([this] {
+    ApplySettings();
+    replication_->Configure(ReplicationSettings(config_));
+  });
+  const uint32_t count = config_.workers > 0 ? config_.workers : config::AvailableCpus();
+  std::vector<std::vector<int>> listeners;
+  RETURN_IF_ERROR(OpenListeners(count, &listeners));
+  std::vector<net::Worker*> pointers;
+  for (uint32_t i = 0; i < count; ++i) {
+    workers_.push_back(std::make_unique<net::Worker>(net::Worker::Options{i, std::move(listeners[i])}, *dispatcher_,
+                                                     dispatcher_->settings(), dispatcher_->totals(), clock_));
+    pointers.push_back(workers_.back().get());
+  }
+  dispatcher_->Attach(*services_, std::move(pointers));
+  if (config_.standalone) gate_.ServeStandalone();
+  RETURN_IF_ERROR(replication_->Start());
+  for (auto& worker : workers_) worker->Start();
+  if (!config_.replica_of_host.empty()) {
+    replication_->FollowForeign(config_.replica_of_host, config_.replica_of_port, [](Status status) {
+      if (!status.ok()) LOG_WARN("replicaof: {}", status.ToString());
+    });
+  }
+  return {};
+}
+
+Status Server::OpenListeners(uint32_t workers, std::vector<std::vector<int>>* listeners) {
+  const auto close_all = [&] {
+    for (const auto& fds : *listeners) {
+      for (const int fd : fds) close(fd);
+    }
+    listeners->clear();
+  };
+  port_ = config_.port;
+  // Workers share the port; another process must not.
+  if (port_ != 0) {
+    for (const std::string& address : config_.bind) RETURN_IF_ERROR(net::CheckPortFree(address, port_));
+  }
+  for (uint32_t i = 0; i < workers; ++i) {
+    std::vector<int>& mine = listeners->emplace_back();
+    for (const std::string& address : config_.bind) {
+      Result<int> fd = net::Listen(address, port_, config_.tcp_backlog);
+      if (!fd.ok()) {
+        close_all();
+        return fd.status();
+      }
+      mine.push_back(*fd);
+      if (port_ == 0) port_ = net::LocalPort(*fd);
+    }
+  }
+  return {};
+}
+
+void Server::RaiseFileLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const auto wanted = static_cast<rlim_t>(config_.max_clients.load() + kOwnDescriptors);
+  if (limit.rlim_cur >= wanted) return;
+  const rlim_t before = limit.rlim_cur;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+  if (limit.rlim_cur >= wanted) return;
+  const int64_t possible = std::max<int64_t>(static_cast<int64_t>(limit.rlim_cur) - kOwnDescriptors, 1);
+  LOG_WARN("maxclients is {} instead of {}: the process may have {} open files only", possible,
+           config_.max_clients.load(), static_cast<uint64_t>(limit.rlim_cur));
+  config_.max_clients = possible;
+}
+
+void Server::ApplySettings() {
+  net::Settings& s = dispatcher_->settings();
+  s.max_bulk_bytes = config_.max_bulk_bytes.load();
+  s.max_query_buffer_bytes = config_.query_buffer_bytes.load();
+  s.max_clients = config_.max_clients.load();
+  s.idle_timeout_s = config_.timeout_s.load();
+  s.tcp_keepalive_s = config_.tcp_keepalive_s.load();
+  const config::OutputLimit limit = config_.normal_limit();
+  s.output_hard_bytes = limit.hard_bytes;
+  s.output_soft_bytes = limit.soft_bytes;
+  s.output_soft_s = limit.soft_s;
+}
+
+void Server::PostToAllWorkers(std::function<void(net::Worker&)> task, std::function<void()> done) {
+  struct Shared {
+    std::atomic<size_t> left;
+    std::function<void(net::Worker&)> task;
+    std::function<void()> done;
+  };
+  auto shared = std::make_shared<Shared>();
+  shared->left = workers_.size();
+  shared->task = std::move(task);
+  shared->done = std::move(done);
+  for (auto& worker : workers_) {
+    worker->Post([shared, w = worker.get()] {
+      shared->task(*w);
+      if (shared->left.fetch_sub(1, std::memory_order_acq_rel) == 1) shared->done();
+    });
+  }
+}
+
+Duration Server::LongestTurn() const {
+  const MonoTime now = clock_.Mono();
+  Duration longest{};
+  for (const auto& worker : workers_) longest = std::max(longest, now - worker->last_turn_end());
+  return longest;
+}
+
+// ---------------------------------------------------------------------------------------------- hooks
+
+// A posted task runs at the start of a turn: the turn that was running then has ended.
+void Server::DrainWorkers(std::function<void()> done) {
+  PostToAllWorkers([](net::Worker&) {}, std::move(done));
+}
+
+void Server::ShareKeyspace(std::function<void()> done) {
+  workers_[0]->Post([this, done = std::move(done)] {
+    keyspace_->SetShared(true);
+    done();
+  });
+}
+
+void Server::UnshareKeyspace() {
+  workers_[0]->Post([this] { keyspace_->SetShared(false); });
+}
+
+void Server::OnLoading(bool loading) {
+  if (role_events_ != nullptr) return role_events_->OnLoading(loading);
+  is_loading_ = loading;
+  PublishStandalone();
+}
+
+void Server::OnHigherEpoch(uint64_t epoch) {
+  if (role_events_ != nullptr) role_events_->OnHigherEpoch(epoch);
+}
+
+void Server::OnChange() {
+  if (role_events_ != nullptr) role_events_->OnChange();
+}
+
+void Server::OnAcks() { dispatcher_->OnAcks(); }
+
+void Server::OnReplicaOf(bool replica) {
+  if (replica != is_replica_) ++generation_;
+  is_replica_ = replica;
+  PublishStandalone();
+}
+
+void Server::PublishStandalone() {
+  role::GateState state;
+  state.mode = is_replica_ ? role::GateState::Mode::kReplica : role::GateState::Mode::kStandalone;
+  state.loading = is_loading_;
+  state.lease_until = role::kForever;
+  state.generation = generation_;
+  gate_.Publish(state);
+}
+
+}  // namespace understudy

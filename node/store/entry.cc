@@ -1,0 +1,63 @@
+#include "node/store/entry.h"
+
+#include <malloc.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <new>
+
+#include "common/check.h"
+#include "node/store/entry_heap.h"
+
+namespace understudy::store {
+
+std::string_view TypeName(Type type) {
+  switch (type) {
+    case Type::kString: return "string";
+  }
+  CHECK(false);
+}
+
+Blob* Blob::New(size_t size, size_t capacity) {
+  CHECK(size <= capacity);
+  void* memory = std::malloc(sizeof(Blob) + capacity);
+  CHECK(memory != nullptr);
+  return new (memory) Blob(size, capacity);
+}
+
+void Blob::Unref() {
+  if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    this->~Blob();
+    std::free(this);
+  }
+}
+
+size_t Blob::allocated_bytes() const { return malloc_usable_size(const_cast<Blob*>(this)); }
+
+std::string_view Entry::EncodingName() const {
+  const std::string_view v = value();
+  int64_t ignored;
+  if (string_hint() == StringHint::kAuto && ParseCanonicalInt(v, &ignored)) return "int";
+  return string_hint() != StringHint::kRaw && v.size() <= 44 ? "embstr" : "raw";
+}
+
+size_t Entry::BlockBytes() const {
+  const size_t key_bytes = key().size();
+  return BytesFor(key_bytes, has_expire(), external() ? sizeof(Blob*) : embedded_value_bytes());
+}
+
+size_t Entry::AllocatedBytes() const {
+  return EntryHeap::BlockBytes(this, BlockBytes()) + (external() ? blob()->allocated_bytes() : 0);
+}
+
+bool ParseCanonicalInt(std::string_view text, int64_t* out) {
+  if (text.empty() || text.size() > 20) return false;
+  const bool negative = text[0] == '-';
+  const std::string_view digits = text.substr(negative ? 1 : 0);
+  if (digits.empty() || digits[0] < '0' || digits[0] > '9') return false;
+  if (digits[0] == '0' && (digits.size() > 1 || negative)) return false;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+}  // namespace understudy::store

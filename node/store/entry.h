@@ -1,0 +1,190 @@
+// Entry: one key with its value, in one allocation.
+//
+// Memory per key is what a cache is paid for, so a string key is a single block: header, optional TTL, key,
+// value. Only values of kBlobMinBytes and more live outside, in a Blob with a reference count: a snapshot or
+// a copy of the key then shares it, and whoever changes a shared Blob copies it first.
+//
+//   byte 0    1..3            4        5..7
+//   +---------+---------------+--------+---------------+--------+---------+-----+------------------+
+//   | type,   | last access,  | key    | value bytes   | expire | key     | key | value, or Blob*  |
+//   | flags   | seconds mod   | bytes  | (24 bits;     | ms: 8, | bytes:  |     | if kExternal     |
+//   |         | 2^24          | or 255 | not external) | if TTL | 4, if   |     |                  |
+//   |         |               |        |               |        | 255     |     |                  |
+//   +---------+---------------+--------+---------------+--------+---------+-----+------------------+
+//
+// Threads: everything here is guarded by the lock of the shard that holds the key. Views into an entry are
+// valid until the next mutation of that key or until the lock is given up. Only a Shard changes entries.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+namespace understudy::store {
+
+// Expiry times are Unix milliseconds; this one means that the key has none.
+inline constexpr int64_t kNoExpire = INT64_MIN;
+// Values this large live in a Blob.
+inline constexpr size_t kBlobMinBytes = 16 * 1024;
+// Longest key and longest string value (Redis's proto-max-bulk-len is 512 MiB).
+inline constexpr size_t kMaxKeyBytes = 512u << 20;
+inline constexpr size_t kMaxValueBytes = 512u << 20;
+
+// What a key holds. Part of the entry's header: 4 bits.
+enum class Type : uint8_t { kString = 0 };
+std::string_view TypeName(Type type);  // "string", as TYPE answers
+
+// How OBJECT ENCODING names a string. Redis's answer depends on how the value came to be, so two bits of
+// history are kept.
+enum class StringHint : uint8_t {
+  kAuto = 0,     // set as a whole: int if it is a canonical 64-bit integer, else embstr to 44 bytes, else raw
+  kRaw = 1,      // changed in place (APPEND, SETRANGE, SETBIT): raw
+  kNotInt = 2,   // result of INCRBYFLOAT: embstr to 44 bytes, else raw
+};
+
+// A large value. Immutable while more than one holder has it.
+class Blob {
+ public:
+  static Blob* New(size_t size, size_t capacity);  // contents not initialised
+  void Ref() { refs_.fetch_add(1, std::memory_order_relaxed); }
+  void Unref();
+  bool shared() const { return refs_.load(std::memory_order_acquire) > 1; }
+  size_t size() const { return size_; }
+  size_t capacity() const { return capacity_; }
+  void set_size(size_t size) { size_ = size; }
+  char* data() { return reinterpret_cast<char*>(this + 1); }
+  const char* data() const { return reinterpret_cast<const char*>(this + 1); }
+  std::string_view view() const { return {data(), size_}; }
+  size_t allocated_bytes() const;
+
+ private:
+  Blob(size_t size, size_t capacity) : size_(size), capacity_(capacity) {}
+  std::atomic<uint32_t> refs_{1};
+  size_t size_;
+  size_t capacity_;
+};
+
+// Holds one reference to a Blob. May outlive the lock, and be given up on any thread.
+class BlobRef {
+ public:
+  BlobRef() = default;
+  static BlobRef Share(Blob* blob) { blob->Ref(); return BlobRef(blob); }
+  static BlobRef Adopt(Blob* blob) { return BlobRef(blob); }
+  BlobRef(const BlobRef& other) : blob_(other.blob_) { if (blob_) blob_->Ref(); }
+  BlobRef(BlobRef&& other) noexcept : blob_(std::exchange(other.blob_, nullptr)) {}
+  BlobRef& operator=(BlobRef other) noexcept { std::swap(blob_, other.blob_); return *this; }
+  ~BlobRef() { if (blob_) blob_->Unref(); }
+  explicit operator bool() const { return blob_ != nullptr; }
+  Blob* get() const { return blob_; }
+  Blob* Release() { return std::exchange(blob_, nullptr); }
+  std::string_view view() const { return blob_ ? blob_->view() : std::string_view(); }
+
+ private:
+  explicit BlobRef(Blob* blob) : blob_(blob) {}
+  Blob* blob_ = nullptr;
+};
+
+class Entry {
+ public:
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+
+  Type type() const { return static_cast<Type>(meta_ & 0x0f); }
+  StringHint string_hint() const { return static_cast<StringHint>((meta_ >> 4) & 3); }
+  bool has_expire() const { return (meta_ & kHasExpire) != 0; }
+  bool external() const { return (meta_ & kExternal) != 0; }
+  int64_t expire_ms() const {
+    if (!has_expire()) return kNoExpire;
+    int64_t at;
+    std::memcpy(&at, bytes() + kHeaderBytes, sizeof at);
+    return at;
+  }
+  // The key still lives in the millisecond of its expiry time, as in Redis.
+  bool ExpiredAt(int64_t now_ms) const { return has_expire() && now_ms > expire_ms(); }
+
+  std::string_view key() const {
+    const char* p = bytes() + kHeaderBytes + (has_expire() ? 8 : 0);
+    if (key_bytes_ < 255) [[likely]] return {p, key_bytes_};
+    uint32_t n;
+    std::memcpy(&n, p, sizeof n);
+    return {p + sizeof n, n};
+  }
+  // The string value.
+  std::string_view value() const {
+    const std::string_view k = key();
+    const char* p = k.data() + k.size();
+    if (!external()) [[likely]] return {p, embedded_value_bytes()};
+    return blob()->view();
+  }
+  // nullptr unless external().
+  Blob* blob() const {
+    if (!external()) return nullptr;
+    const std::string_view k = key();
+    Blob* b;
+    std::memcpy(&b, k.data() + k.size(), sizeof b);
+    return b;
+  }
+
+  // Seconds since the last access that was not a Peek, for OBJECT IDLETIME. Wraps after 194 days.
+  uint32_t IdleSeconds(int64_t now_ms) const {
+    return (static_cast<uint32_t>(now_ms / 1000) - access_clock()) & 0xffffff;
+  }
+  // "int", "embstr" or "raw", as OBJECT ENCODING answers.
+  std::string_view EncodingName() const;
+  // Bytes of the block and of the Blob, if any. MEMORY USAGE adds kSlotBytes for the table.
+  size_t AllocatedBytes() const;
+  static constexpr size_t kSlotBytes = 12;  // 64 bytes for 7 slots that are filled to 77 % on average
+
+ private:
+  friend class Table;
+
+  static constexpr size_t kHeaderBytes = 8;
+  static constexpr uint8_t kHasExpire = 0x40;
+  static constexpr uint8_t kExternal = 0x80;
+
+  Entry() = default;
+  // Bytes of a block whose embedded value (or Blob pointer) takes tail_bytes.
+  static size_t BytesFor(size_t key_bytes, bool has_expire, size_t tail_bytes) {
+    return kHeaderBytes + (has_expire ? 8 : 0) + (key_bytes >= 255 ? 4 : 0) + key_bytes + tail_bytes;
+  }
+  size_t BlockBytes() const;
+  const char* bytes() const { return reinterpret_cast<const char*>(this); }
+  char* bytes() { return reinterpret_cast<char*>(this); }
+  char* mutable_value() {
+    const std::string_view k = key();
+    return const_cast<char*>(k.data()) + k.size();
+  }
+  uint32_t embedded_value_bytes() const {
+    return static_cast<uint32_t>(value_[0] | value_[1] << 8 | value_[2] << 16);
+  }
+  void set_embedded_value_bytes(uint32_t n) {
+    value_[0] = static_cast<uint8_t>(n);
+    value_[1] = static_cast<uint8_t>(n >> 8);
+    value_[2] = static_cast<uint8_t>(n >> 16);
+  }
+  uint32_t access_clock() const {
+    return static_cast<uint32_t>(access_[0] | access_[1] << 8 | access_[2] << 16);
+  }
+  void set_access_clock(uint32_t seconds) {
+    access_[0] = static_cast<uint8_t>(seconds);
+    access_[1] = static_cast<uint8_t>(seconds >> 8);
+    access_[2] = static_cast<uint8_t>(seconds >> 16);
+  }
+  void set_expire_ms(int64_t at) { std::memcpy(bytes() + kHeaderBytes, &at, sizeof at); }
+  void set_hint(StringHint hint) {
+    meta_ = static_cast<uint8_t>((meta_ & ~0x30) | static_cast<uint8_t>(hint) << 4);
+  }
+
+  uint8_t meta_;       // bits 0-3 type, 4-5 string hint, 6 has TTL, 7 external
+  uint8_t access_[3];  // little-endian seconds
+  uint8_t key_bytes_;  // 255: a 4-byte length precedes the key
+  uint8_t value_[3];   // little-endian length; 0 if external
+};
+static_assert(sizeof(Entry) == 8, "the header is 8 bytes: memory per key is a promise");
+
+// True and *out if `text` is what the integer prints as: no sign but '-', no leading zeros, fits 64 bits.
+bool ParseCanonicalInt(std::string_view text, int64_t* out);
+
+}  // namespace understudy::store

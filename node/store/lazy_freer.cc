@@ -1,0 +1,57 @@
+#include "node/store/lazy_freer.h"
+
+#include <pthread.h>
+
+#include "node/store/table.h"
+
+namespace understudy::store {
+
+LazyFreer::LazyFreer() : thread_([this] { Run(); }) { pthread_setname_np(thread_.native_handle(), "lazy-free"); }
+
+LazyFreer::~LazyFreer() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void LazyFreer::Add(std::shared_ptr<Table> table) {
+  pending_.fetch_add(1, std::memory_order_relaxed);
+  std::lock_guard lock(mutex_);
+  tables_.push_back(std::move(table));
+  wake_.notify_one();
+}
+
+void LazyFreer::Add(BlobRef blob) {
+  pending_.fetch_add(1, std::memory_order_relaxed);
+  std::lock_guard lock(mutex_);
+  blobs_.push_back(std::move(blob));
+  wake_.notify_one();
+}
+
+void LazyFreer::Run() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, [this] { return stopping_ || !tables_.empty() || !blobs_.empty(); });
+    if (tables_.empty() && blobs_.empty()) return;
+    std::vector<std::shared_ptr<Table>> tables;
+    std::vector<BlobRef> blobs;
+    tables.swap(tables_);
+    blobs.swap(blobs_);
+    lock.unlock();
+    for (BlobRef& blob : blobs) {
+      blob = BlobRef();
+      pending_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    // A destroyed table may add its own large values; they are freed in the next round.
+    for (std::shared_ptr<Table>& table : tables) {
+      table.reset();
+      pending_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    lock.lock();
+  }
+}
+
+}  // namespace understudy::store

@@ -1,0 +1,358 @@
+#include "node/store/shard.h"
+
+#include "common/check.h"
+#include "node/store/keyspace.h"
+#include "node/store/lazy_freer.h"
+#include "node/store/table.h"
+
+namespace understudy::store {
+namespace {
+
+uint32_t ClockOf(int64_t now_ms, uint32_t idle_seconds = 0) {
+  return (static_cast<uint32_t>(now_ms / 1000) - idle_seconds) & 0xffffff;
+}
+
+}  // namespace
+
+// Around every mutation of one table: carries what it changed over to the figures that any thread may read.
+class Shard::Change {
+ public:
+  Change(Shard& shard, int db, const Table& table)
+      : shard_(shard), db_(static_cast<size_t>(db)), table_(table), bytes_(table.used_bytes()),
+        next_expire_ms_(table.next_expire_ms()) {}
+  ~Change() {
+    shard_.sizes_[db_].store(table_.size(), std::memory_order_relaxed);
+    shard_.expires_[db_].store(table_.expires(), std::memory_order_relaxed);
+    const size_t used = shard_.used_bytes_.load(std::memory_order_relaxed);
+    shard_.used_bytes_.store(used + table_.used_bytes() - bytes_, std::memory_order_relaxed);
+    if (table_.next_expire_ms() != next_expire_ms_) {
+      int64_t next = INT64_MAX;
+      for (const auto& table : shard_.tables_) {
+        if (table != nullptr) next = std::min(next, table->next_expire_ms());
+      }
+      shard_.next_expire_ms_.store(next, std::memory_order_relaxed);
+    }
+  }
+  Change(const Change&) = delete;
+  Change& operator=(const Change&) = delete;
+
+ private:
+  Shard& shard_;
+  const size_t db_;
+  const Table& table_;
+  const size_t bytes_;
+  const int64_t next_expire_ms_;
+};
+
+Shard::Shard(uint32_t index, int shard_bits, int databases, LazyFreer& freer, std::atomic<uint64_t>& expired_keys)
+    : index_(index), shard_bits_(shard_bits), freer_(freer), expired_keys_(expired_keys),
+      tables_(static_cast<size_t>(databases)),
+      sizes_(std::make_unique<std::atomic<size_t>[]>(static_cast<size_t>(databases))),
+      expires_(std::make_unique<std::atomic<size_t>[]>(static_cast<size_t>(databases))) {}
+
+Shard::~Shard() = default;
+
+Table& Shard::TableForWrite(int db) {
+  std::shared_ptr<Table>& slot = tables_[static_cast<size_t>(db)];
+  if (slot == nullptr) [[unlikely]] {
+    slot = std::make_shared<Table>(shard_bits_, freer_);
+    used_bytes_.store(used_bytes() + slot->used_bytes(), std::memory_order_relaxed);
+  }
+  return *slot;
+}
+
+// ---- Reading -------------------------------------------------------------------------------------------------
+
+Entry* Shard::Find(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) {
+  Table* t = table(db);
+  if (t == nullptr) return nullptr;
+  Entry* entry = t->Find(key, hash);
+  if (entry == nullptr || (view == View::kNormal && entry->ExpiredAt(now_ms))) return nullptr;
+  Table::NoteAccess(*entry, now_ms);
+  return entry;
+}
+
+const Entry* Shard::Peek(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) const {
+  const Table* t = table(db);
+  if (t == nullptr) return nullptr;
+  const Entry* entry = t->Find(key, hash);
+  return entry == nullptr || (view == View::kNormal && entry->ExpiredAt(now_ms)) ? nullptr : entry;
+}
+
+// ---- Writing -------------------------------------------------------------------------------------------------
+
+void Shard::NoteExpired(int db, std::string_view key) {
+  expired_keys_.fetch_add(1, std::memory_order_relaxed);
+  if (expiry_sink_ != nullptr) expiry_sink_->OnExpired(db, key);
+}
+
+bool Shard::EraseIfExpired(int db, std::string_view key, uint64_t hash, int64_t now_ms) {
+  Table* t = table(db);
+  if (t == nullptr) return false;
+  const Table::Place place = t->Locate(key, hash);
+  if (!place || !place.entry->ExpiredAt(now_ms)) return false;
+  NoteExpired(db, key);
+  MarkWatchers(db, key, hash, true);  // before the erasure: `key` may be a view of the entry's own
+  Change change(*this, db, *t);
+  t->Erase(place, hash, Freeing::kLazy);
+  return true;
+}
+
+Entry* Shard::FindForWrite(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) {
+  Table* t = table(db);
+  if (t == nullptr) return nullptr;
+  Entry* entry = t->Find(key, hash);
+  if (entry == nullptr) return nullptr;
+  if (view == View::kNormal && entry->ExpiredAt(now_ms)) {
+    EraseIfExpired(db, key, hash, now_ms);
+    return nullptr;
+  }
+  Table::NoteAccess(*entry, now_ms);
+  return entry;
+}
+
+Entry* Shard::Set(int db, std::string_view key, uint64_t hash, std::string_view value, int64_t now_ms,
+                  const SetOptions& options) {
+  Table& t = TableForWrite(db);
+  Entry* entry;
+  {
+    Change change(*this, db, t);
+    const Table::Place place = t.Locate(key, hash);
+    int64_t expire_ms = options.expire_ms;
+    if (options.keep_expire) expire_ms = place ? place.entry->expire_ms() : kNoExpire;
+    entry = t.Set(place, key, hash, value, expire_ms, options.hint, ClockOf(now_ms));
+  }
+  MarkWatchers(db, entry->key(), hash, false);
+  return entry;
+}
+
+std::span<char> Shard::Resize(int db, std::string_view key, uint64_t hash, size_t value_bytes, int64_t now_ms,
+                              StringHint hint) {
+  Table& t = TableForWrite(db);
+  Entry* entry;
+  {
+    Change change(*this, db, t);
+    entry = t.Resize(t.Locate(key, hash), key, hash, value_bytes, hint, ClockOf(now_ms));
+  }
+  MarkWatchers(db, entry->key(), hash, false);
+  return Table::ValueOf(*entry);
+}
+
+bool Shard::Erase(int db, std::string_view key, uint64_t hash, Freeing freeing) {
+  Table* t = table(db);
+  if (t == nullptr) return false;
+  const Table::Place place = t->Locate(key, hash);
+  if (!place) return false;
+  MarkWatchers(db, key, hash, true);  // before the erasure: `key` may be a view of the entry's own
+  Change change(*this, db, *t);
+  t->Erase(place, hash, freeing);
+  return true;
+}
+
+bool Shard::SetExpire(int db, std::string_view key, uint64_t hash, int64_t expire_ms) {
+  CHECK(expire_ms != kNoExpire);
+  Table* t = table(db);
+  if (t == nullptr) return false;
+  const Table::Place place = t->Locate(key, hash);
+  if (!place) return false;
+  MarkWatchers(db, key, hash, false);
+  Change change(*this, db, *t);
+  t->SetExpire(place, hash, expire_ms);
+  return true;
+}
+
+bool Shard::Persist(int db, std::string_view key, uint64_t hash) {
+  Table* t = table(db);
+  if (t == nullptr) return false;
+  const Table::Place place = t->Locate(key, hash);
+  if (!place || !place.entry->has_expire()) return false;
+  MarkWatchers(db, key, hash, false);
+  Change change(*this, db, *t);
+  t->SetExpire(place, hash, kNoExpire);
+  return true;
+}
+
+// ---- Moving values -------------------------------------------------------------------------------------------
+
+std::optional<StoredValue> Shard::Copy(int db, std::string_view key, uint64_t hash, int64_t now_ms) const {
+  const Table* t = table(db);
+  const Entry* entry = t == nullptr ? nullptr : t->Find(key, hash);
+  if (entry == nullptr) return std::nullopt;
+  StoredValue value;
+  value.type = entry->type();
+  value.hint = entry->string_hint();
+  value.expire_ms = entry->expire_ms();
+  value.idle_seconds = entry->IdleSeconds(now_ms);
+  if (entry->external()) {
+    value.blob = BlobRef::Share(entry->blob());
+  } else {
+    value.bytes = entry->value();
+  }
+  return value;
+}
+
+std::optional<StoredValue> Shard::Take(int db, std::string_view key, uint64_t hash, int64_t now_ms) {
+  std::optional<StoredValue> value = Copy(db, key, hash, now_ms);
+  if (value) Erase(db, key, hash);
+  return value;
+}
+
+Entry* Shard::Put(int db, std::string_view key, uint64_t hash, StoredValue value, int64_t now_ms) {
+  Table& t = TableForWrite(db);
+  Entry* entry;
+  {
+    Change change(*this, db, t);
+    const Table::Place place = t.Locate(key, hash);
+    const uint32_t clock = ClockOf(now_ms, value.idle_seconds);
+    if (value.blob && value.blob.view().size() >= kBlobMinBytes) {
+      entry = t.SetBlob(place, key, hash, value.blob.Release(), value.expire_ms, value.hint, clock);
+    } else {
+      entry = t.Set(place, key, hash, value.view(), value.expire_ms, value.hint, clock);
+    }
+  }
+  MarkWatchers(db, entry->key(), hash, false);
+  return entry;
+}
+
+// ---- WATCH ---------------------------------------------------------------------------------------------------
+
+void Shard::Watch(WatchedKey& watched, int64_t now_ms) {
+  CHECK(watched.dirty != nullptr);
+  const Table* t = table(watched.db);
+  const Entry* entry = t == nullptr ? nullptr : t->Find(watched.key, watched.hash);
+  watched.was_expired = entry != nullptr && entry->ExpiredAt(now_ms);
+  watchers_[watched.hash].push_back(&watched);
+}
+
+void Shard::Unwatch(WatchedKey& watched) {
+  const auto it = watchers_.find(watched.hash);
+  CHECK(it != watchers_.end());
+  CHECK(std::erase(it->second, &watched) == 1);
+  if (it->second.empty()) watchers_.erase(it);
+}
+
+bool Shard::WatchedKeyExpired(const WatchedKey& watched, int64_t now_ms) const {
+  if (watched.was_expired) return false;
+  const Table* t = table(watched.db);
+  const Entry* entry = t == nullptr ? nullptr : t->Find(watched.key, watched.hash);
+  return entry != nullptr && entry->ExpiredAt(now_ms);
+}
+
+void Shard::MarkWatchers(int db, std::string_view key, uint64_t hash, bool now_absent) {
+  if (watchers_.empty()) [[likely]] return;
+  const auto it = watchers_.find(hash);
+  if (it == watchers_.end()) return;
+  for (WatchedKey* watched : it->second) {
+    if (watched->db != db || watched->key != key) continue;
+    // It was as good as gone when it was watched; that it is gone now changes nothing (as in Redis).
+    if (watched->was_expired && now_absent) {
+      watched->was_expired = false;
+      continue;
+    }
+    watched->dirty->store(true, std::memory_order_relaxed);
+  }
+}
+
+void Shard::MarkWatchersOfDb(int db, const Table* before, const Table* after) {
+  for (auto& [hash, list] : watchers_) {
+    for (WatchedKey* watched : list) {
+      if (watched->db != db) continue;
+      const bool was = before != nullptr && before->Find(watched->key, hash) != nullptr;
+      const bool is = after != nullptr && after->Find(watched->key, hash) != nullptr;
+      if (watched->was_expired && was && !is) {
+        watched->was_expired = false;
+      } else if (was || is) {
+        watched->dirty->store(true, std::memory_order_relaxed);
+      }
+    }
+  }
+}
+
+// ---- Walking -------------------------------------------------------------------------------------------------
+
+uint64_t Shard::ScanStep(int db, uint64_t cursor, FunctionRef<void(const Entry&)> fn) const {
+  const uint64_t next_shard = uint64_t{index_ + 1} << (48 - shard_bits_);
+  const uint64_t end = next_shard == uint64_t{1} << 48 ? 0 : next_shard;
+  const Table* t = table(db);
+  if (t == nullptr) return end;
+  const uint64_t local = t->ScanBucket(cursor << 16 << shard_bits_, fn);
+  if (local == 0) return end;
+  return (uint64_t{index_} << (48 - shard_bits_)) | local >> shard_bits_ >> 16;
+}
+
+const Entry* Shard::RandomEntry(int db, uint64_t random) const {
+  const Table* t = table(db);
+  return t == nullptr ? nullptr : t->RandomEntry(random);
+}
+
+// ---- Expiry --------------------------------------------------------------------------------------------------
+
+size_t Shard::ExpireStep(int64_t now_ms, size_t max_entries) {
+  size_t removed = 0;
+  size_t looked_at = 0;
+  for (size_t db = 0; db < tables_.size() && looked_at < max_entries; ++db) {
+    Table* t = tables_[db].get();
+    while (t != nullptr && looked_at < max_entries && t->next_expire_ms() < now_ms) {
+      Change change(*this, static_cast<int>(db), *t);
+      looked_at += t->ExpireSegment(now_ms, [&](const Entry& entry) {
+        ++removed;
+        NoteExpired(static_cast<int>(db), entry.key());
+        if (!watchers_.empty()) {
+          MarkWatchers(static_cast<int>(db), entry.key(), HashKey(entry.key()), true);
+        }
+      });
+    }
+  }
+  return removed;
+}
+
+// ---- Databases -----------------------------------------------------------------------------------------------
+
+void Shard::FlushDb(int db) {
+  std::shared_ptr<Table>& slot = tables_[static_cast<size_t>(db)];
+  if (slot == nullptr) return;
+  MarkWatchersOfDb(db, slot.get(), nullptr);
+  freer_.Add(std::move(slot));
+  slot = nullptr;
+  PublishAll();
+}
+
+void Shard::SwapDb(int a, int b) {
+  MarkWatchersOfDb(a, table(a), table(b));
+  MarkWatchersOfDb(b, table(b), table(a));
+  std::swap(tables_[static_cast<size_t>(a)], tables_[static_cast<size_t>(b)]);
+  PublishAll();
+}
+
+void Shard::PublishAll() {
+  size_t used = 0;
+  int64_t next = INT64_MAX;
+  for (size_t db = 0; db < tables_.size(); ++db) {
+    const Table* t = tables_[db].get();
+    sizes_[db].store(t == nullptr ? 0 : t->size(), std::memory_order_relaxed);
+    expires_[db].store(t == nullptr ? 0 : t->expires(), std::memory_order_relaxed);
+    if (t == nullptr) continue;
+    used += t->used_bytes();
+    next = std::min(next, t->next_expire_ms());
+  }
+  used_bytes_.store(used, std::memory_order_relaxed);
+  next_expire_ms_.store(next, std::memory_order_relaxed);
+}
+
+void Shard::Validate() const {
+  size_t used = 0;
+  int64_t next = INT64_MAX;
+  for (size_t db = 0; db < tables_.size(); ++db) {
+    const Table* t = tables_[db].get();
+    CHECK(Size(static_cast<int>(db)) == (t == nullptr ? 0 : t->size()));
+    CHECK(ExpireCount(static_cast<int>(db)) == (t == nullptr ? 0 : t->expires()));
+    if (t == nullptr) continue;
+    t->Validate(index_);
+    used += t->used_bytes();
+    next = std::min(next, t->next_expire_ms());
+  }
+  CHECK(used == used_bytes());
+  CHECK(next == next_expire_ms());
+}
+
+}  // namespace understudy::store

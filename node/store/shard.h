@@ -1,0 +1,199 @@
+// Shard: the part of the keyspace behind one lock. All keys of one shard index, in every database.
+//
+// All methods need the shard's lock (ShardGuard), except those marked "any thread". `hash` is always
+// Keyspace::Hash(key), and ShardIndex(hash) is this shard. An Entry* and every view taken from it are good
+// until the next mutation of that key (mutations of other keys do not move it) and no longer than the lock.
+//
+// What every mutation does by itself: it saves the old state for running snapshots, marks those who WATCH the
+// key, keeps the counters, the memory account and the expiry index right. What it does not do: write the
+// replication log. That is the caller's; only for keys removed because they expired does the shard call the
+// keyspace's ExpirySink, so that the log has their DEL before the write that found them.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "node/store/entry.h"
+#include "node/store/function_ref.h"
+#include "node/store/shard_lock.h"
+
+namespace understudy::store {
+
+class Table;
+class Keyspace;
+class LazyFreer;
+
+// What a caller sees of keys whose time has come but which are still stored.
+enum class View {
+  kNormal,  // clients, on a primary and on a replica: they are not there
+  kRaw,     // the replication stream being applied: they are there until the primary says DEL
+};
+
+// Told about every key that the shard removes because it expired. Set once, before threads start.
+class ExpirySink {
+ public:
+  // Under the shard's lock, before the write that found it. May append to the replication log, no more.
+  virtual void OnExpired(int db, std::string_view key) = 0;
+
+ protected:
+  ~ExpirySink() = default;
+};
+
+// A value out of the table: for RENAME, MOVE, COPY, RESTORE, loading. May be kept as long as one likes.
+struct StoredValue {
+  Type type = Type::kString;
+  StringHint hint = StringHint::kAuto;
+  int64_t expire_ms = kNoExpire;
+  uint32_t idle_seconds = 0;
+  BlobRef blob;       // large values: shared, not copied
+  std::string bytes;  // others
+  std::string_view view() const { return blob ? blob.view() : std::string_view(bytes); }
+};
+
+struct SetOptions {
+  int64_t expire_ms = kNoExpire;       // Unix ms; kNoExpire: none
+  bool keep_expire = false;            // keep what TTL the key has; expire_ms is then ignored
+  StringHint hint = StringHint::kAuto;
+};
+
+// One WATCH of one client on one key (the session owns it and keeps it at its address until Unwatch).
+struct WatchedKey {
+  int db = 0;
+  std::string key;
+  uint64_t hash = 0;
+  std::atomic<bool>* dirty = nullptr;  // the session's one flag for all its keys, set by any writer
+  bool was_expired = false;            // set by Watch
+};
+
+enum class Freeing {
+  kInline,  // now, on this thread
+  kLazy,    // large values on the background thread
+};
+
+class alignas(64) Shard {
+ public:
+  Shard(uint32_t index, int shard_bits, int databases, LazyFreer& freer, std::atomic<uint64_t>& expired_keys);
+  ~Shard();
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  uint32_t index() const { return index_; }
+
+  // ---- Reading -----------------------------------------------------------------------------------------
+  // The entry, or nullptr. kNormal hides a key whose expiry time has passed (Entry::ExpiredAt).
+  // Find notes the access for OBJECT IDLETIME; Peek does not (OBJECT, TTL, TYPE, EXISTS, DEBUG).
+  Entry* Find(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view);
+  const Entry* Peek(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) const;
+
+  // ---- Writing -----------------------------------------------------------------------------------------
+  // As Find, but kNormal removes an expired key for good first (ExpirySink::OnExpired). Every command that
+  // may write calls it for each key whose old state it depends on, before its own effects are logged.
+  Entry* FindForWrite(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view);
+
+  // Makes or replaces the whole value, and the TTL unless keep_expire. One lookup; in place where the size
+  // class stays. An expired key that is still stored is replaced as any other, so call FindForWrite first if
+  // keep_expire. value may not point into this shard's entry of the same key unless that is its own value
+  // (then it is copied first). Requires sizes within kMaxKeyBytes, kMaxValueBytes (CHECK).
+  Entry* Set(int db, std::string_view key, uint64_t hash, std::string_view value, int64_t now_ms,
+             const SetOptions& options = {});
+
+  // Changes the value's length and gives it for writing: APPEND, SETRANGE, SETBIT. The common part is kept,
+  // new bytes are zero; a missing key is made, without TTL. TTL is kept. The span is good as an Entry* is.
+  std::span<char> Resize(int db, std::string_view key, uint64_t hash, size_t value_bytes, int64_t now_ms,
+                         StringHint hint = StringHint::kRaw);
+
+  // False if it was not there (also expired ones that are still stored are erased, and give true).
+  bool Erase(int db, std::string_view key, uint64_t hash, Freeing freeing = Freeing::kLazy);
+
+  // Removes the key if it is stored and expired at now_ms, and tells the ExpirySink. True if it did.
+  bool EraseIfExpired(int db, std::string_view key, uint64_t hash, int64_t now_ms);
+
+  // Sets the expiry time of a stored key (also one in the past: the caller decides whether that is a DEL).
+  // False if the key is not stored.
+  bool SetExpire(int db, std::string_view key, uint64_t hash, int64_t expire_ms);
+  // Removes the TTL. False if the key is not stored or has none.
+  bool Persist(int db, std::string_view key, uint64_t hash);
+
+  // ---- Moving values: RENAME, MOVE, COPY, RESTORE, loading ----------------------------------------------
+  // Copy of a stored key's value with its TTL (a Blob is shared), or nothing. now_ms: for its idle time.
+  std::optional<StoredValue> Copy(int db, std::string_view key, uint64_t hash, int64_t now_ms) const;
+  // The same, and the key is erased.
+  std::optional<StoredValue> Take(int db, std::string_view key, uint64_t hash, int64_t now_ms);
+  // Makes or replaces the key with value, TTL and idle time of `value`.
+  Entry* Put(int db, std::string_view key, uint64_t hash, StoredValue value, int64_t now_ms);
+
+  // ---- WATCH -------------------------------------------------------------------------------------------
+  // From now on every change of the key (write, expiry, flush, swap) sets *watched.dirty. Fill in all fields
+  // but was_expired. `watched` must stay where it is until Unwatch with the same object.
+  void Watch(WatchedKey& watched, int64_t now_ms);
+  void Unwatch(WatchedKey& watched);
+  // At EXEC: true if the key's time has come since Watch, though nobody removed it yet (EXEC must then fail,
+  // as it does when *dirty is set).
+  bool WatchedKeyExpired(const WatchedKey& watched, int64_t now_ms) const;
+
+  // ---- Walking -----------------------------------------------------------------------------------------
+  // Calls fn for the entries of one bucket at `cursor` (a cursor whose Keyspace::CursorShard is this shard)
+  // and returns the next one, 0 after the last of the last shard. A key that is stored during the whole walk
+  // is given exactly once, whatever else is inserted or erased meanwhile. fn must not mutate.
+  uint64_t ScanStep(int db, uint64_t cursor, FunctionRef<void(const Entry&)> fn) const;
+  // A key chosen by `random` (64 random bits), nearly uniform; nullptr only if there is none. Does not look at
+  // expiry.
+  const Entry* RandomEntry(int db, uint64_t random) const;
+
+  // ---- Expiry ------------------------------------------------------------------------------------------
+  // Removes keys that are due at now_ms, earliest segments first, each told to the ExpirySink. Looks at
+  // no more than about max_entries entries (at least one segment's). Returns the number removed.
+  size_t ExpireStep(int64_t now_ms, size_t max_entries);
+  // Lower bound of the earliest expiry time of all keys, INT64_MAX if none has one. Any thread.
+  int64_t next_expire_ms() const { return next_expire_ms_.load(std::memory_order_relaxed); }
+
+  // ---- Databases ---------------------------------------------------------------------------------------
+  // Keys, expired ones that are still stored included; keys with a TTL. Any thread.
+  size_t Size(int db) const { return sizes_[static_cast<size_t>(db)].load(std::memory_order_relaxed); }
+  size_t ExpireCount(int db) const { return expires_[static_cast<size_t>(db)].load(std::memory_order_relaxed); }
+  void FlushDb(int db);              // O(1); memory is freed in the background
+  void SwapDb(int a, int b);
+
+  // Bytes of entries, values and tables. Any thread.
+  size_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
+
+  // CHECKs every invariant of the tables. For tests; visits everything.
+  void Validate() const;
+
+ private:
+  friend class Keyspace;
+  friend class ShardGuard;
+  friend class AllShardsGuard;
+  class Change;
+
+  Table* table(int db) const { return tables_[static_cast<size_t>(db)].get(); }
+  Table& TableForWrite(int db);
+  void NoteExpired(int db, std::string_view key);
+  // now_absent: the change was a removal.
+  void MarkWatchers(int db, std::string_view key, uint64_t hash, bool now_absent);
+  // The database's table is about to be replaced: marks who watches a key that is in either.
+  void MarkWatchersOfDb(int db, const Table* before, const Table* after);
+  void PublishAll();  // after whole tables were exchanged
+
+  ShardLock lock_;
+  const uint32_t index_;
+  const int shard_bits_;
+  LazyFreer& freer_;
+  ExpirySink* expiry_sink_ = nullptr;  // set by Keyspace before threads start
+  std::atomic<uint64_t>& expired_keys_;
+  std::vector<std::shared_ptr<Table>> tables_;  // by database; null while it never had a key
+  std::map<uint64_t, std::vector<WatchedKey*>> watchers_;  // by hash
+  std::atomic<int64_t> next_expire_ms_{INT64_MAX};
+  std::unique_ptr<std::atomic<size_t>[]> sizes_;     // by database
+  std::unique_ptr<std::atomic<size_t>[]> expires_;   // by database
+  std::atomic<size_t> used_bytes_{0};
+};
+
+}  // namespace understudy::store

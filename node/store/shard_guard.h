@@ -1,0 +1,48 @@
+// Guards: how a command, the applier, a snapshot or the loader gets its shards.
+//
+// Several shards are locked in ascending order, each once, so that no two holders can wait for each other.
+// While the keyspace is not shared (Keyspace::SetShared) only one thread touches the tables and the guards
+// cost a branch. Nothing may be waited for, sent or called back under a guard, except the append to the
+// replication log, whose lock comes after all shards.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "node/store/keyspace.h"
+
+namespace understudy::store {
+
+// Locks the given shards until destroyed.
+class ShardGuard {
+ public:
+  // One shard: the usual case.
+  ShardGuard(Keyspace& keyspace, uint32_t shard_index);
+  // indexes: in any order, repetitions allowed, each < keyspace.shard_count(). Not kept.
+  ShardGuard(Keyspace& keyspace, std::span<const uint32_t> shard_indexes);
+  ~ShardGuard();
+  ShardGuard(const ShardGuard&) = delete;
+  ShardGuard& operator=(const ShardGuard&) = delete;
+
+ private:
+  Keyspace& keyspace_;
+  bool locked_;            // false while the keyspace is not shared
+  uint32_t single_ = 0;    // meaningful if many_ is empty
+  ShardSet many_;          // shards locked, for the second constructor
+  bool is_single_;
+};
+
+// Stops the world: all shards, for FLUSHALL, SWAPDB, MULTI with unbounded commands, the cut of a snapshot.
+class AllShardsGuard {
+ public:
+  explicit AllShardsGuard(Keyspace& keyspace);
+  ~AllShardsGuard();
+  AllShardsGuard(const AllShardsGuard&) = delete;
+  AllShardsGuard& operator=(const AllShardsGuard&) = delete;
+
+ private:
+  Keyspace& keyspace_;
+  bool locked_;
+};
+
+}  // namespace understudy::store

@@ -1,0 +1,178 @@
+// Table: the keys of one database in one shard.
+//
+// A directory indexed by hash bits leads to segments, each with 4 to 64 buckets of 64 bytes; a bucket has 7
+// slots. A segment grows in small steps up to 64 buckets, then splits in two, so there is never a second table,
+// nor a pause, and buckets are 77 % full on average. Everything is in the order of the hash:
+//
+//   hash, most significant bit first
+//   | shard bits | segment's depth bits | window: 16 bits        | ...     | tag: low 8 |
+//                  directory index        bucket = window * buckets >> 16
+//                                         interval = window >> 10 (for snapshots)
+//
+//   bucket: | tag 0..6, 0 = free | passed | slot 0 | ... | slot 6 |     slot: window << 48 | Entry*
+//
+// A key that finds its bucket full goes to the next one with room (round the segment); `passed` of every bucket
+// it passes counts it, so that a search knows how far to go, exactly, also after erasures. Because the slot has
+// the window, a segment grows without touching its entries; only a split reads the keys, to get the next bit.
+// Because a bucket is an interval of hashes whatever the size, a position in hash order is a cursor that stays
+// right over growth, splits and merges: SCAN and snapshots use that.
+//
+// Expiry: each segment knows a lower bound of its keys' expiry times; a heap orders the segments by it.
+//
+// Not thread-safe: guarded by the shard's lock. A table that was flushed or swapped away (detached) is never
+// changed again; a snapshot may still hold it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "node/store/entry.h"
+#include "node/store/entry_heap.h"
+#include "node/store/function_ref.h"
+#include "node/store/pre_image.h"
+#include "node/store/shard.h"
+
+namespace understudy::store {
+
+struct alignas(64) Bucket {
+  uint64_t head = 0;  // bytes 0-6 tags, byte 7 passed (255: that many or more, until the next rehash)
+  uint64_t slots[7] = {};
+};
+static_assert(sizeof(Bucket) == 64);
+
+struct Segment {
+  Bucket* buckets = nullptr;
+  uint8_t bucket_count = 0;
+  uint8_t depth = 0;               // directory bits all its keys share
+  uint16_t count = 0;              // keys
+  int32_t heap_index = -1;         // in Table::due_, -1: no key with a TTL
+  int64_t min_expire = INT64_MAX;  // no key expires earlier
+  uint64_t prefix = 0;             // those depth bits
+  // By snapshot: intervals it has, valid if the version is that snapshot's.
+  uint64_t saved[kMaxSnapshots] = {};
+  uint32_t saved_version[kMaxSnapshots] = {};
+};
+
+class Table {
+ public:
+  // freer: takes large values to be freed on another thread.
+  Table(int shard_bits, LazyFreer& freer);
+  ~Table();  // frees all itself
+  void set_freer(LazyFreer& freer) { freer_ = &freer; }  // when it moves to another keyspace
+  Table(const Table&) = delete;
+  Table& operator=(const Table&) = delete;
+
+  // Where a key is. Good until the next mutation of the table.
+  struct Place {
+    Segment* segment = nullptr;
+    uint32_t bucket = 0;
+    uint32_t slot = 0;
+    Entry* entry = nullptr;
+    explicit operator bool() const { return entry != nullptr; }
+  };
+  Entry* Find(std::string_view key, uint64_t hash) const { return Locate(key, hash).entry; }
+  Place Locate(std::string_view key, uint64_t hash) const;
+  void PrefetchBucket(uint64_t hash) const;
+  void PrefetchEntry(uint64_t hash) const;
+  static void NoteAccess(Entry& entry, int64_t now_ms);
+
+  // Mutations. All save pre-images first. `place` may be empty for a key that is not there.
+  Entry* Set(const Place& place, std::string_view key, uint64_t hash, std::string_view value, int64_t expire_ms,
+             StringHint hint, uint32_t clock);
+  // Takes over a reference to blob.
+  Entry* SetBlob(const Place& place, std::string_view key, uint64_t hash, Blob* blob, int64_t expire_ms,
+                 StringHint hint, uint32_t clock);
+  Entry* Resize(const Place& place, std::string_view key, uint64_t hash, size_t value_bytes, StringHint hint,
+                uint32_t clock);
+  void SetExpire(const Place& place, uint64_t hash, int64_t expire_ms);  // kNoExpire removes it
+  void Erase(const Place& place, uint64_t hash, Freeing freeing);
+  static std::span<char> ValueOf(Entry& entry);
+
+  // Walking. local: position within the shard, hash << shard_bits; `next` is 0 at the end.
+  uint64_t ScanBucket(uint64_t local, FunctionRef<void(const Entry&)> fn) const;
+  const Entry* RandomEntry(uint64_t random) const;
+  // Erases due keys of the segment that is first in the expiry order, if it may have any at now_ms. Calls
+  // before_erase for each. Returns the number of entries looked at, 0 if nothing is due.
+  size_t ExpireSegment(int64_t now_ms, FunctionRef<void(const Entry&)> before_erase);
+  int64_t next_expire_ms() const { return due_.empty() ? INT64_MAX : due_[0]->min_expire; }
+
+  size_t size() const { return size_; }
+  size_t expires() const { return expires_; }
+  size_t used_bytes() const { return heap_.live_bytes() + blob_bytes_ + index_bytes_; }
+
+  // Snapshots. slot < kMaxSnapshots; version: different for every snapshot of the process.
+  void AttachSink(int slot, PreImageSink* sink, int db, uint32_t version);
+  void DetachSink(int slot);
+  // Gives fn entries that the sink of `slot` does not have yet, from position on, and notes that it has them;
+  // about max_entries, at least one interval. Moves position. False when the end was reached.
+  bool WalkUnsaved(int slot, uint64_t* position, size_t max_entries, FunctionRef<void(const Entry&)> fn);
+
+  void Validate(uint32_t shard_index) const;
+
+ private:
+  struct DirectoryEntry {
+    uint64_t word;     // bucket address | bucket_count << 48 | depth << 56, so that a lookup needs no Segment
+    Segment* segment;
+  };
+
+  size_t DirectoryIndex(uint64_t local) const { return depth_ == 0 ? 0 : local >> (64 - depth_); }
+  static uint32_t Window(uint64_t local, int depth) { return static_cast<uint32_t>((local << depth) >> 48); }
+  uint64_t Local(uint64_t hash) const { return hash << shard_bits_; }
+  Segment& SegmentAt(uint64_t local) const { return *directory_[DirectoryIndex(local)].segment; }
+  void Publish(Segment& segment);  // writes the segment's directory entries
+
+  Segment* NewSegment(int bucket_count, int depth, uint64_t prefix);
+  void DeleteSegment(Segment* segment);
+  Bucket* NewBuckets(int bucket_count);
+  void DeleteBuckets(Bucket* buckets, int bucket_count);
+  // Puts a slot into the first bucket with room from its own on.
+  static void PutSlot(Bucket* buckets, uint32_t bucket_count, uint64_t word, uint8_t tag);
+  void RemoveSlot(Segment& segment, uint32_t bucket, uint32_t slot);
+  void Rehash(Segment& segment, int bucket_count);
+  void Split(Segment& segment);
+  void ShrinkIfSparse(Segment* segment);
+  bool MergeWithBuddy(Segment& segment);
+
+  Entry* NewEntry(std::string_view key, int64_t expire_ms, size_t tail_bytes, bool external, StringHint hint,
+                  uint32_t clock);
+  void FreeEntry(Entry* entry, Freeing freeing);
+  void DropBlob(Blob* blob, Freeing freeing);
+  Entry* Install(const Place& place, uint64_t hash, Entry* entry);
+  void NoteExpire(Segment& segment, int64_t at_ms);
+
+  // Comes before every change of a key, also before it is inserted: hands the old state to snapshots.
+  void BeforeChange(Segment& segment, uint64_t hash) {
+    if (sinks_active_ != 0) [[unlikely]] SavePreImage(segment, Window(Local(hash), segment.depth));
+  }
+  void BeforeChangeAt(Segment& segment, uint32_t window) {
+    if (sinks_active_ != 0) [[unlikely]] SavePreImage(segment, window);
+  }
+  void SavePreImage(Segment& segment, uint32_t window);
+  void VisitInterval(const Segment& segment, uint32_t interval, FunctionRef<void(const Entry&)> fn) const;
+  uint64_t& SavedBits(Segment& segment, int slot) const;
+
+  void HeapUp(size_t i);
+  void HeapDown(size_t i);
+  void HeapErase(Segment& segment);
+
+  const int shard_bits_;
+  LazyFreer* freer_;
+  int depth_ = 0;  // directory_ has 2^depth_ entries
+  std::vector<DirectoryEntry> directory_;
+  std::vector<Segment*> due_;  // heap by min_expire
+  EntryHeap heap_;
+  size_t size_ = 0;
+  size_t expires_ = 0;
+  size_t blob_count_ = 0;
+  size_t blob_bytes_ = 0;
+  size_t index_bytes_ = 0;
+
+  int sinks_active_ = 0;
+  PreImageSink* sinks_[kMaxSnapshots] = {};
+  int sink_db_[kMaxSnapshots] = {};
+  uint32_t sink_version_[kMaxSnapshots] = {};
+};
+
+}  // namespace understudy::store

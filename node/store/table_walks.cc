@@ -1,0 +1,175 @@
+// The table's order of expiry, and what snapshots do with it.
+#include <algorithm>
+
+#include "common/check.h"
+#include "node/store/table.h"
+#include "node/store/table_bits.h"
+
+namespace understudy::store {
+
+// ---- Expiry --------------------------------------------------------------------------------------------------
+
+void Table::HeapUp(size_t i) {
+  Segment* segment = due_[i];
+  for (; i > 0; i = (i - 1) / 2) {
+    Segment* parent = due_[(i - 1) / 2];
+    if (parent->min_expire <= segment->min_expire) break;
+    due_[i] = parent;
+    parent->heap_index = static_cast<int32_t>(i);
+  }
+  due_[i] = segment;
+  segment->heap_index = static_cast<int32_t>(i);
+}
+
+void Table::HeapDown(size_t i) {
+  Segment* segment = due_[i];
+  for (;;) {
+    size_t child = 2 * i + 1;
+    if (child >= due_.size()) break;
+    if (child + 1 < due_.size() && due_[child + 1]->min_expire < due_[child]->min_expire) ++child;
+    if (due_[child]->min_expire >= segment->min_expire) break;
+    due_[i] = due_[child];
+    due_[i]->heap_index = static_cast<int32_t>(i);
+    i = child;
+  }
+  due_[i] = segment;
+  segment->heap_index = static_cast<int32_t>(i);
+}
+
+void Table::HeapErase(Segment& segment) {
+  if (segment.heap_index < 0) return;
+  const auto i = static_cast<size_t>(segment.heap_index);
+  segment.heap_index = -1;
+  segment.min_expire = INT64_MAX;
+  Segment* last = due_.back();
+  due_.pop_back();
+  if (last == &segment) return;
+  due_[i] = last;
+  last->heap_index = static_cast<int32_t>(i);
+  HeapUp(i);
+  HeapDown(static_cast<size_t>(last->heap_index));
+}
+
+void Table::NoteExpire(Segment& segment, int64_t at_ms) {
+  if (segment.heap_index >= 0 && at_ms >= segment.min_expire) return;
+  segment.min_expire = at_ms;
+  if (segment.heap_index < 0) {
+    segment.heap_index = static_cast<int32_t>(due_.size());
+    due_.push_back(&segment);
+  }
+  HeapUp(static_cast<size_t>(segment.heap_index));
+}
+
+size_t Table::ExpireSegment(int64_t now_ms, FunctionRef<void(const Entry&)> before_erase) {
+  if (next_expire_ms() >= now_ms) return 0;
+  Segment& segment = *due_[0];
+  const size_t looked_at = segment.count + size_t{1};
+  for (uint32_t b = 0; b < segment.bucket_count; ++b) {
+    for (const uint64_t word : segment.buckets[b].slots) {
+      if (word != 0) __builtin_prefetch(EntryOf(word));
+    }
+  }
+  int64_t earliest = INT64_MAX;
+  for (uint32_t b = 0; b < segment.bucket_count; ++b) {
+    for (uint32_t s = 0; s < 7; ++s) {
+      const uint64_t word = segment.buckets[b].slots[s];
+      if (word == 0) continue;
+      Entry* entry = EntryOf(word);
+      if (!entry->has_expire()) continue;
+      if (!entry->ExpiredAt(now_ms)) {
+        earliest = std::min(earliest, entry->expire_ms());
+        continue;
+      }
+      before_erase(*entry);
+      BeforeChangeAt(segment, static_cast<uint32_t>(word >> 48));
+      RemoveSlot(segment, b, s);
+      --expires_;
+      FreeEntry(entry, Freeing::kLazy);
+    }
+  }
+  if (earliest == INT64_MAX) {
+    HeapErase(segment);
+  } else {
+    segment.min_expire = earliest;
+    HeapDown(static_cast<size_t>(segment.heap_index));
+  }
+  ShrinkIfSparse(&segment);
+  return looked_at;
+}
+
+// ---- Snapshots -----------------------------------------------------------------------------------------------
+
+void Table::AttachSink(int slot, PreImageSink* sink, int db, uint32_t version) {
+  CHECK(sinks_[slot] == nullptr);
+  sinks_[slot] = sink;
+  sink_db_[slot] = db;
+  sink_version_[slot] = version;
+  ++sinks_active_;
+}
+
+void Table::DetachSink(int slot) {
+  CHECK(sinks_[slot] != nullptr);
+  sinks_[slot] = nullptr;
+  --sinks_active_;
+}
+
+uint64_t& Table::SavedBits(Segment& segment, int slot) const {
+  if (segment.saved_version[slot] != sink_version_[slot]) {
+    segment.saved_version[slot] = sink_version_[slot];
+    segment.saved[slot] = 0;
+  }
+  return segment.saved[slot];
+}
+
+void Table::SavePreImage(Segment& segment, uint32_t window) {
+  const uint32_t interval = window >> 10;
+  for (int i = 0; i < kMaxSnapshots; ++i) {
+    if (sinks_[i] == nullptr) continue;
+    uint64_t& saved = SavedBits(segment, i);
+    if ((saved >> interval & 1) != 0) continue;
+    VisitInterval(segment, interval, [this, i](const Entry& entry) { sinks_[i]->AddPreImage(sink_db_[i], entry); });
+    saved |= uint64_t{1} << interval;
+  }
+}
+
+void Table::VisitInterval(const Segment& segment, uint32_t interval, FunctionRef<void(const Entry&)> fn) const {
+  const uint32_t n = segment.bucket_count;
+  const uint32_t first = (interval << 10) * n >> 16;
+  const uint32_t last = ((interval << 10) | 1023) * n >> 16;
+  uint32_t b = first;
+  for (uint32_t tried = 0; tried < n; ++tried) {
+    const Bucket& bucket = segment.buckets[b];
+    for (const uint64_t word : bucket.slots) {
+      if (word != 0 && word >> 58 == interval) fn(*EntryOf(word));
+    }
+    if (first + tried >= last && bucket.head >> 56 == 0) break;
+    if (++b == n) b = 0;
+  }
+}
+
+bool Table::WalkUnsaved(int slot, uint64_t* position, size_t max_entries, FunctionRef<void(const Entry&)> fn) {
+  size_t seen = 0;
+  for (;;) {
+    Segment& segment = SegmentAt(*position);
+    uint64_t& saved = SavedBits(segment, slot);
+    for (uint32_t interval = Window(*position, segment.depth) >> 10; interval < 64; ++interval) {
+      if ((saved >> interval & 1) != 0) continue;
+      if (seen >= max_entries) {
+        const uint64_t start = segment.depth == 0 ? 0 : segment.prefix << (64 - segment.depth);
+        *position = start + (uint64_t{interval} << (58 - segment.depth));
+        return true;
+      }
+      VisitInterval(segment, interval, [&seen, &fn](const Entry& entry) {
+        ++seen;
+        fn(entry);
+      });
+      saved |= uint64_t{1} << interval;
+    }
+    *position = segment.depth == 0 ? 0 : (segment.prefix + 1) << (64 - segment.depth);
+    if (*position == 0) return false;
+    // An empty table has many empty segments: they count, too.
+    ++seen;
+  }
+}
+
+}  // namespace understudy::store

@@ -1,0 +1,153 @@
+#include "operator/apply/apply_plan.h"
+
+#include <array>
+#include <utility>
+
+#include "common/log.h"
+
+namespace understudy::apply {
+namespace {
+
+template <typename... Fs>
+struct Overloaded : Fs... {
+  using Fs::operator()...;
+};
+template <typename... Fs>
+Overloaded(Fs...) -> Overloaded<Fs...>;
+
+Json Identity(const api::ObjectRef& ref) {
+  Json metadata = {{"name", ref.name}, {"namespace", ref.ns}, {"uid", ref.uid}};
+  if (!ref.resource_version.empty()) metadata["resourceVersion"] = ref.resource_version;
+  return metadata;
+}
+
+// Gone already, or replaced by another object of the same name: what was to be removed is removed.
+Status UnlessGone(Status status) {
+  if (status.code() == Code::kNotFound || status.code() == Code::kConflict) return {};
+  return status;
+}
+
+}  // namespace
+
+const kube::Resource& ResourceOf(const std::string& kind) {
+  static constexpr std::array<const kube::Resource*, 9> kWritten = {
+      &kube::kReplicationGroups, &kube::kReadReplicas,          &kube::kCacheClusters,
+      &kube::kPods,              &kube::kServices,              &kube::kConfigMaps,
+      &kube::kStatefulSets,      &kube::kPodDisruptionBudgets,  &kube::kEndpointSlices};
+  for (const kube::Resource* resource : kWritten) {
+    if (resource->kind == kind) return *resource;
+  }
+  LOG_ERROR("a plan names kind '{}', which plans never write", kind);
+  CHECK(false);
+  return *kWritten[0];
+}
+
+Status PlanApplier::CheckLeads(MonoTime under) const {
+  const kube::Leadership now = hooks_.leadership();
+  if (now.leading && now.acquired_at == under && clock_.Mono() < now.valid_until) return {};
+  return Denied("this process does not lead any more");
+}
+
+Result<PlanApplier::Next> PlanApplier::Apply(const std::string& group_uid, const plan::Plan& plan, MonoTime under) {
+  RETURN_IF_ERROR(CheckLeads(under));
+  nodes_.SetGrants(group_uid, plan.grants, under);
+  if (!plan.persist.empty()) {
+    for (const plan::StatusWrite& write : plan.persist) {
+      RETURN_IF_ERROR(CheckLeads(under));
+      RETURN_IF_ERROR(WriteStatus(write));
+    }
+    Record(plan.events);
+    return Next::kAgain;
+  }
+  for (const failover::OutgoingOrder& order : plan.orders) nodes_.SendOrder(order.pod_uid, order.order);
+  for (const std::string& pod_uid : plan.reconnect) nodes_.Reconnect(pod_uid);
+  for (const plan::Action& action : plan.actions) {
+    RETURN_IF_ERROR(CheckLeads(under));
+    RETURN_IF_ERROR(Act(action));
+  }
+  for (const plan::StatusWrite& write : plan.statuses) {
+    RETURN_IF_ERROR(CheckLeads(under));
+    RETURN_IF_ERROR(WriteStatus(write));
+  }
+  Record(plan.events);
+  return Next::kWait;
+}
+
+Status PlanApplier::WriteStatus(const plan::StatusWrite& write) {
+  const Json object = {{"apiVersion", write.ref.api_version},
+                       {"kind", write.ref.kind},
+                       {"metadata", Identity(write.ref)},
+                       {"status", write.status}};
+  const kube::Resource& resource = ResourceOf(write.ref.kind);
+  Result<Json> answer = client_.Apply(resource, object, {.subresource = "status"}, Limit());
+  if (!answer.ok()) return answer.status();
+  hooks_.written(resource, *answer);
+  return {};
+}
+
+Status PlanApplier::Act(const plan::Action& action) {
+  const auto patch_metadata = [&](const api::ObjectRef& ref, Json metadata) -> Status {
+    const kube::Resource& resource = ResourceOf(ref.kind);
+    Result<Json> answer =
+        client_.MergePatch(resource, ref.ns, ref.name, {{"metadata", std::move(metadata)}}, "", Limit());
+    if (!answer.ok()) return answer.status();
+    hooks_.written(resource, *answer);
+    return {};
+  };
+  const auto remove = [&](const api::ObjectRef& ref, int64_t grace_seconds) -> Status {
+    const kube::DeleteOptions options = {
+        .uid = ref.uid, .resource_version = "", .propagation = "Background", .grace_seconds = grace_seconds};
+    return UnlessGone(client_.Delete(ResourceOf(ref.kind), ref.ns, ref.name, options, Limit()).status());
+  };
+  return std::visit(
+      Overloaded{
+          [&](const plan::CreateObject& create) -> Status {
+            const kube::Resource& resource = ResourceOf(JsonString(create.object, "kind"));
+            Result<Json> answer = client_.Create(resource, create.object, Limit());
+            if (!answer.ok()) return answer.status();
+            hooks_.written(resource, *answer);
+            return {};
+          },
+          [&](const plan::ApplyObject& apply) -> Status {
+            const kube::Resource& resource = ResourceOf(JsonString(apply.object, "kind"));
+            Result<Json> answer = client_.FirstApply(resource, apply.object, Limit());
+            if (!answer.ok()) return answer.status();
+            hooks_.written(resource, *answer);
+            return {};
+          },
+          [&](const plan::DeleteObject& del) -> Status { return remove(del.ref, -1); },
+          [&](const plan::ForceDeletePod& del) -> Status {
+            LOG_INFO("deleting Pod {}/{} ({}) by force: its Node is lost and nothing names its process", del.ref.ns,
+                     del.ref.name, del.ref.uid);
+            return remove(del.ref, 0);
+          },
+          [&](const plan::LabelPod& label) -> Status {
+            Json labels = Json::object();
+            for (const auto& [key, value] : label.labels) labels[key] = value ? Json(*value) : Json();
+            return UnlessGone(patch_metadata(label.ref, {{"uid", label.ref.uid}, {"labels", std::move(labels)}}));
+          },
+          [&](const plan::SetFinalizers& set) -> Status {
+            Json metadata = {{"uid", set.ref.uid}, {"finalizers", set.finalizers}};
+            if (!set.ref.resource_version.empty()) metadata["resourceVersion"] = set.ref.resource_version;
+            const Status status = patch_metadata(set.ref, std::move(metadata));
+            if (status.code() == Code::kNotFound) return {};
+            return status;
+          },
+      },
+      action);
+}
+
+void PlanApplier::Record(const std::vector<plan::Event>& events) {
+  for (const plan::Event& event : events) {
+    LOG_INFO("{} {}/{}: {}: {}", event.regarding.kind, event.regarding.ns, event.regarding.name, event.reason,
+             event.note);
+    events_.Record({.type = event.warning ? kube::EventType::kWarning : kube::EventType::kNormal,
+                    .reason = event.reason,
+                    .action = event.action,
+                    .note = event.note,
+                    .regarding = {event.regarding.api_version, event.regarding.kind, event.regarding.ns,
+                                  event.regarding.name, event.regarding.uid}});
+  }
+}
+
+}  // namespace understudy::apply

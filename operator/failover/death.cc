@@ -1,0 +1,143 @@
+#include "operator/failover/death.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace understudy::failover {
+namespace {
+
+using control::NodeRef;
+
+bool Has(const std::vector<std::string>& list, const std::string& value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
+
+// Same Pod: by UID. By name it would be wrong: after a forced deletion the old process may go on.
+bool SamePod(const Turn& turn, const PodView& pod, const NodeRef& node) {
+  return turn.on(Rule::kPodUid) ? pod.pod_uid == node.pod_uid : pod.member == node.name;
+}
+
+std::optional<std::string> KubeletsWord(const Turn& turn, const NodeRef& node) {
+  for (const PodView& pod : turn.view.pods) {
+    if (pod.pod_uid == node.pod_uid && Has(pod.terminated, node.incarnation)) {
+      return "the kubelet says that its container terminated";
+    }
+  }
+  return std::nullopt;
+}
+
+// Another incarnation answers from the same Pod, over a channel begun after this one was known: the
+// admin port is a lock that one process per Pod holds. An older channel may still deliver late words of
+// a predecessor, which prove nothing; such a channel is opened anew.
+std::optional<std::string> Successor(Turn& turn, const NodeRef& node, MonoTime known_since) {
+  for (const PodView& pod : turn.view.pods) {
+    if (!SamePod(turn, pod, node) || !pod.heard || pod.heard->state.incarnation == node.incarnation) {
+      continue;
+    }
+    if (pod.channel.begun_at > known_since && pod.heard->at > pod.channel.begun_at) {
+      return "a later process answers from its Pod";
+    }
+    if (pod.channel.up && !Has(turn.out.reconnect, pod.pod_uid)) {
+      turn.out.reconnect.push_back(pod.pod_uid);
+    }
+  }
+  return std::nullopt;
+}
+
+bool VoterSawItEnd(const Turn& turn, const NodeRef& node) {
+  for (const control::Configuration& c : turn.state.configurations) {
+    for (const NodeRef& voter : c.voters) {
+      const control::NodeState* words = turn.Words(voter.incarnation);
+      if (words && voter.incarnation != node.incarnation && Has(words->ended, node.incarnation)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+std::optional<std::string> Lifeline(const Turn& turn, const NodeRef& node) {
+  for (const LifelineEnd& end : turn.view.lifelines) {
+    if (end.incarnation != node.incarnation || end.refused_begun_at == MonoTime{}) continue;
+    if (!turn.on(Rule::kRefused)) return "a connection to it was refused";
+    // Network policies answer RST for living Pods, and addresses are re-used: neither half is enough,
+    // nor one observer.
+    if (end.ended_by_fin_at == MonoTime{} || end.refused_begun_at <= end.ended_by_fin_at) continue;
+    if (VoterSawItEnd(turn, node)) {
+      return "its lifelines to the operator and to a voter ended and new connections are refused";
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> AdministratorsWord(const Turn& turn, const NodeRef& node) {
+  // Believed unless the process is speaking at this moment.
+  const PodView* pod = turn.PodHearing(node.incarnation);
+  if (pod && pod->channel.up && turn.now - pod->heard->at < kRecent) return std::nullopt;
+  if (Has(turn.view.confirmed_dead, node.incarnation)) {
+    return "an administrator confirmed it by annotation";
+  }
+  if (!node.node_name.empty() && Has(turn.view.nodes_out_of_service, node.node_name)) {
+    return "its node is out of service";
+  }
+  return std::nullopt;
+}
+
+void UpdateKnown(Turn& turn) {
+  std::vector<Memory::Known> known;
+  auto add = [&](const NodeRef& node, MonoTime since) {
+    for (const Memory::Known& k : known) {
+      if (k.node.incarnation == node.incarnation) return;
+    }
+    for (const Memory::Known& k : turn.memory.known) {
+      if (k.node.incarnation == node.incarnation) since = k.since;
+    }
+    known.push_back({node, since});
+  };
+  for (const NodeRef& node : NamedNodes(turn.state)) add(node, turn.now);
+  for (const PodView& pod : turn.view.pods) {
+    if (pod.heard) add(turn.RefOf(pod), turn.now);
+  }
+  turn.memory.known = std::move(known);
+}
+
+void UpdateDeaths(Turn& turn) {
+  std::vector<Death> deaths;
+  for (const Memory::Known& k : turn.memory.known) {
+    if (const Death* death = turn.DeathOf(k.node.incarnation)) {
+      deaths.push_back(*death);
+      continue;
+    }
+    std::optional<std::string> why = KubeletsWord(turn, k.node);
+    if (!why) why = Successor(turn, k.node, k.since);
+    if (!why) why = Lifeline(turn, k.node);
+    if (!why) why = AdministratorsWord(turn, k.node);
+    const std::optional<Failover>& fo = turn.state.failover;
+    if (!why && fo && !fo->proof.empty() && fo->old.incarnation == k.node.incarnation) {
+      why = fo->proof;
+    }
+    if (why) deaths.push_back({k.node.incarnation, *why, turn.now});
+  }
+  turn.memory.deaths = std::move(deaths);
+}
+
+void UpdateLastWords(Turn& turn) {
+  const NodeRef& primary = turn.state.failover ? turn.state.failover->old : turn.state.primary;
+  Memory::LastWords& last = turn.memory.primary;
+  if (last.incarnation != primary.incarnation) last = {primary.incarnation, 0, {}, {}};
+  const PodView* pod = turn.PodHearing(primary.incarnation);
+  if (!pod || pod->heard->at <= last.at) return;
+  last.offset = pod->heard->state.offset;
+  last.at = pod->heard->at;
+  last.wall = {turn.wall.unix_ms - (turn.now - pod->heard->at).ms()};
+}
+
+}  // namespace
+
+void RememberFacts(Turn& turn) {
+  UpdateKnown(turn);
+  UpdateDeaths(turn);
+  UpdateLastWords(turn);
+}
+
+}  // namespace understudy::failover

@@ -1,0 +1,161 @@
+#include "operator/failover/first_start.h"
+
+#include <algorithm>
+#include <set>
+#include <tuple>
+
+namespace understudy::failover {
+namespace {
+
+using control::NodeState;
+using control::Role;
+
+bool IsMember(const Turn& turn, const PodView& pod) { return pod.exists && turn.Wanted(pod.member); }
+
+// A process that may have data runs there and has not said what it has.
+bool Unheard(const Turn& turn, const PodView& pod) {
+  if (!pod.running) return false;  // what ran before has taken its memory with it
+  return !pod.heard || !turn.Reachable(pod);
+}
+
+bool HoldsAdoptable(const Turn& turn, const PodView& pod) {
+  const NodeState& node = pod.heard->state;
+  if (!node.complete || (node.keys == 0 && turn.EpochOf(node) == 0)) return false;
+  const Member* member = turn.FindMember(pod.member);
+  if (member->discard_dataset == node.dataset && !node.dataset.empty()) return false;
+  return turn.Ours(node) || node.group.empty() || member->may_leave_group == node.group;
+}
+
+const PodView* FirstPrimary(const Turn& turn) {
+  const PodView* pod = turn.PodOf(turn.spec.first_primary);
+  if (pod == nullptr || !pod->heard || !turn.Reachable(*pod)) return nullptr;
+  const NodeState& node = pod->heard->state;
+  const Member* member = turn.FindMember(pod->member);
+  const bool claimable = node.group.empty() || turn.Ours(node) ||
+                         (member && member->may_leave_group == node.group);
+  return claimable ? pod : nullptr;
+}
+
+GroupState Begin(const Turn& turn, const PodView& primary) {
+  const NodeState& node = primary.heard->state;
+  GroupState next = turn.state;
+  next.primary = turn.RefOf(primary);
+  next.handled_primary_cluster_id = turn.spec.primary_cluster_id;
+  next.dataset = node.complete && !node.dataset.empty() ? node.dataset : turn.view.fresh_dataset;
+  return next;
+}
+
+// The nodes know this group, its status does not: a takeover above what they know. Its configurations
+// are unknown, so two stand in for them: one without voters, which no waiting can fence, and one in
+// which every member counts.
+void Recover(Turn& turn, const PodView& best) {
+  const PodView* old = &best;
+  uint64_t number = 0;
+  control::Configuration all;
+  all.lease_ms = turn.spec.lease_ms;
+  all.synchronous_replicas = 1;
+  for (const PodView& pod : turn.view.pods) {
+    if (!pod.heard || !turn.Ours(pod.heard->state)) continue;
+    const NodeState& node = pod.heard->state;
+    number = std::max(number, node.configuration);
+    all.lease_ms = std::max(all.lease_ms, node.lease_ms);
+    if (node.role == Role::kPrimary && (old->heard->state.role != Role::kPrimary ||
+                                        node.role_epoch > old->heard->state.role_epoch)) {
+      old = &pod;
+    }
+  }
+  GroupState next = Begin(turn, *old);
+  all.primary = next.primary;
+  all.epoch = old->heard->state.role_epoch;
+  for (const PodView& pod : turn.view.pods) {
+    if (&pod != old && pod.heard && turn.Ours(pod.heard->state)) all.voters.push_back(turn.RefOf(pod));
+  }
+  control::Configuration none = all;
+  none.voters.clear();
+  none.synchronous_replicas = 0;
+  none.number = number + 1;
+  all.number = number + 2;
+  next.configurations = {none, all};
+  next.epoch = turn.HighestEpochHeard() + 1;
+  Failover fo;
+  fo.epoch = next.epoch;
+  fo.old = next.primary;
+  fo.reason = "StatusLost";
+  fo.message = "the nodes know epoch " + std::to_string(next.epoch - 1) +
+               " of this group, its status knows none";
+  fo.times.suspected = fo.times.confirmed = turn.wall;
+  turn.Note(true, "FailoverStarted", fo.message);
+  next.failover = std::move(fo);
+  turn.out.persist = std::move(next);
+}
+
+}  // namespace
+
+void FirstStart(Turn& turn) {
+  turn.Forbid();
+  std::string& why = turn.out.findings.failover_ready_message;
+  turn.out.findings.failover_ready_reason = "NotStarted";
+  std::vector<const PodView*> holders;
+  std::set<std::string> datasets;
+  std::string named;
+  for (const PodView& pod : turn.view.pods) {
+    if (!IsMember(turn, pod)) continue;
+    if (Unheard(turn, pod)) {
+      why = "waiting to hear from " + pod.member + ", which may have data";
+      return;
+    }
+    if (!pod.heard || turn.Dead(pod.heard->state.incarnation) || !HoldsAdoptable(turn, pod)) continue;
+    holders.push_back(&pod);
+    datasets.insert(pod.heard->state.dataset);
+    named += (named.empty() ? "" : ", ") + pod.member + " holds " + pod.heard->state.dataset;
+  }
+  if (datasets.size() > 1) {
+    why = "several data sets: " + named;
+    turn.out.findings.several_datasets = named;
+    return;
+  }
+  const PodView* chosen = nullptr;
+  if (!holders.empty()) {
+    auto key = [&](const PodView* p) {
+      const NodeState& n = p->heard->state;
+      return std::tuple(turn.EpochOf(n) == 0 ? 0 : n.last_record_epoch, n.last_record_epoch, n.offset,
+                        p->member == turn.spec.first_primary);
+    };
+    chosen = *std::max_element(holders.begin(), holders.end(), [&](const PodView* a, const PodView* b) {
+      return key(a) < key(b) || (key(a) == key(b) && a->member > b->member);
+    });
+  } else {
+    chosen = FirstPrimary(turn);
+  }
+  if (turn.HighestEpochHeard() > 0) {
+    if (chosen != nullptr) {
+      Recover(turn, *chosen);
+    } else {
+      why = "the nodes know this group, but none that answers may become its primary";
+    }
+    return;
+  }
+  if (chosen == nullptr) {
+    why = "waiting for the node of " +
+          (turn.spec.first_primary.empty() ? std::string("the first member") : turn.spec.first_primary);
+    return;
+  }
+  GroupState next = Begin(turn, *chosen);
+  next.epoch = 1;
+  control::Configuration first;
+  first.number = 1;
+  first.epoch = 1;
+  first.primary = next.primary;
+  first.synchronous_replicas = turn.spec.synchronous_replicas;
+  first.lease_ms = turn.spec.lease_ms;
+  next.configurations = {first};
+  if (chosen->member != turn.spec.first_primary) {
+    turn.Note(false, "PrimaryKept",
+              chosen->member + " is primary, because it holds the group's newest data; primaryClusterId " +
+                  turn.spec.primary_cluster_id + " counts as handled");
+  }
+  turn.Note(false, "GroupStarted", "Replication group started with primary " + chosen->member);
+  turn.out.persist = std::move(next);
+}
+
+}  // namespace understudy::failover

@@ -1,0 +1,230 @@
+#include "operator/failover/machine.h"
+
+#include <algorithm>
+
+#include "common/check.h"
+#include "operator/failover/death.h"
+#include "operator/failover/election.h"
+#include "operator/failover/fence.h"
+#include "operator/failover/first_start.h"
+#include "operator/failover/orders.h"
+#include "operator/failover/suspicion.h"
+#include "operator/failover/switchover.h"
+#include "operator/failover/takeover.h"
+#include "operator/failover/voters.h"
+
+namespace understudy::failover {
+namespace {
+
+using control::NodeRef;
+using control::NodeState;
+
+void WaitForProof(Turn& turn, const std::string& why) {
+  const NodeRef& primary = turn.state.primary;
+  turn.out.findings.waiting_for_proof = primary;
+  turn.out.findings.waiting_message =
+      primary.name + " does not answer, and " + why + "; if it will not come back, confirm it with " +
+      "annotation cache.understudy.dev/confirm-dead: " + primary.incarnation;
+}
+
+// A candidate who is a fit voter: an unfit primary is better than none.
+bool SomebodyElse(const Turn& turn) {
+  const Answers answers = ExpectedAnswers(turn);
+  return std::any_of(turn.Newest().voters.begin(), turn.Newest().voters.end(),
+                     [&](const NodeRef& v) { return answers.HasData(v.incarnation); });
+}
+
+// Takeover without proof: two observers, a fence that can be had, an election that can succeed.
+bool TakeOverSilent(Turn& turn, const Suspicion& suspicion) {
+  const NodeRef& primary = turn.state.primary;
+  Findings& findings = turn.out.findings;
+  if (!turn.spec.automatic_failover) {
+    WaitForProof(turn, "automaticFailover is off");
+    return false;
+  }
+  if (!suspicion.witnessed) {
+    WaitForProof(turn, "no voter confirms that it is gone");
+    return false;
+  }
+  if (!FenceWithinReach(turn)) {
+    WaitForProof(turn, "too few voters answer to take its lease away");
+    return false;
+  }
+  const Answers answers = ExpectedAnswers(turn);
+  const Cover cover = JudgeCover(turn, answers);
+  if (answers.with_data.empty() || !cover.covered) {
+    findings.no_promotable_replica =
+        answers.with_data.empty() ? "no replica that answers holds the data" : cover.missing;
+    WaitForProof(turn, findings.no_promotable_replica);
+    return false;
+  }
+  if (HourlyBoundReached(turn)) {
+    findings.failover_ready_reason = "MaxPerHour";
+    findings.failover_ready_message = "failover.maxPerHour takeovers took place in the last hour";
+    WaitForProof(turn, findings.failover_ready_message);
+    return false;
+  }
+  StartTakeover(turn, "PrimarySilent",
+                primary.name + " has not answered for " +
+                    Span(turn.now - std::max(turn.HeardAt(primary.incarnation), turn.view.me.acquired_at)) +
+                    ", and " + suspicion.witness + " says the same");
+  return true;
+}
+
+// Does the primary have to be replaced? True if that was persisted.
+bool InTrouble(Turn& turn) {
+  const GroupState& state = turn.state;
+  const NodeRef& primary = state.primary;
+  const Suspicion suspicion = JudgePrimary(turn);
+  if (MeetHigherEpoch(turn, state.epoch)) return true;
+  if (const Death* death = turn.DeathOf(primary.incarnation)) {
+    StartTakeover(turn, "PrimaryDead", primary.name + " ended: " + death->why);
+    return true;
+  }
+  const NodeState* words = turn.Words(primary.incarnation);
+  const bool reachable = words && turn.Reachable(primary.incarnation);
+  if (reachable && turn.EpochOf(*words) >= state.epoch && !turn.InOffice(*words, state.epoch)) {
+    StartTakeover(turn, "PrimaryLeftOffice", primary.name + " no longer acts as primary");
+    return true;
+  }
+  if (reachable && words->unfit && turn.memory.unfit_tried == primary.incarnation &&
+      turn.spec.automatic_failover && SomebodyElse(turn) && !HourlyBoundReached(turn)) {
+    StartTakeover(turn, "PrimaryUnfit", primary.name + " reports itself unfit and could not hand over");
+    return true;
+  }
+  return suspicion.silent && TakeOverSilent(turn, suspicion);
+}
+
+void JudgeReadiness(Turn& turn, const NodeState& primary) {
+  Findings& f = turn.out.findings;
+  f.primary_serving =
+      turn.Newest().voters.size() >= turn.Newest().synchronous_replicas &&
+      (primary.lease_held || turn.Newest().voters.empty());
+  if (!f.failover_ready_reason.empty()) return;
+  if (!turn.spec.automatic_failover) {
+    f.failover_ready_reason = "AutomaticFailoverDisabled";
+    f.failover_ready_message = "automaticFailover is off";
+    return;
+  }
+  for (const NodeRef& v : turn.Newest().voters) {
+    for (const control::ReplicaAck& a : primary.acks) {
+      if (a.incarnation != v.incarnation || !a.in_sync || !turn.Reachable(v.incarnation)) continue;
+      f.failover_ready = true;
+      f.failover_ready_reason = "InSyncReplica";
+      f.failover_ready_message = v.name + " is in sync";
+      return;
+    }
+  }
+  f.failover_ready_reason = "NoInSyncReplica";
+  f.failover_ready_message = "no replica is in sync";
+}
+
+// Orders of a group at rest: nothing if everybody is where the state says.
+void KeepInPlace(Turn& turn, const NodeState* primary, std::string_view hold_back) {
+  const GroupState& state = turn.state;
+  const control::Configuration& newest = turn.Newest();
+  const PodView* held = turn.PodHearing(hold_back);
+  if (held) OrderDemote(turn, turn.RefOf(*held), state.epoch);
+  if (primary == nullptr || !turn.Reachable(state.primary.incarnation)) {
+    OrderFollowers(turn, newest, hold_back);
+    return;
+  }
+  if (!turn.InOffice(*primary, state.epoch)) {
+    OrderPrimary(turn, state.primary, newest, {});  // first start
+    return;
+  }
+  if (primary->configuration != newest.number || primary->lease_ms != turn.LeaseMs(newest) ||
+      primary->synchronous_replicas != turn.SynchronousReplicas(newest)) {
+    OrderPrimary(turn, state.primary, newest, {});
+  }
+  if (primary->paused) OrderResume(turn, state.primary, state.epoch);
+  OrderFollowers(turn, newest, hold_back);
+  turn.out.endpoint = state.primary;
+}
+
+void Steady(Turn& turn) {
+  const GroupState& state = turn.state;
+  turn.Allow(state.epoch, state.primary);
+  turn.InStep("steady:" + std::to_string(state.epoch));
+  if (InTrouble(turn)) return;
+  turn.out.force_delete = LostPods(turn);
+  control::Incarnation hold_back;
+  if (RecordReturn(turn, &hold_back)) return;
+  const NodeState* primary = turn.Words(state.primary.incarnation);
+  const bool serving = primary && turn.Reachable(state.primary.incarnation) &&
+                       turn.InOffice(*primary, state.epoch);
+  if (serving) {
+    if (MayCommit(turn)) {
+      GroupState next = state;
+      next.configurations.erase(next.configurations.begin(), next.configurations.end() - 1);
+      turn.out.persist = std::move(next);
+      return;
+    }
+    JudgeReadiness(turn, *primary);
+    if (StartMove(turn)) return;
+    if (std::optional<control::Configuration> c = NextConfiguration(turn)) {
+      GroupState next = state;
+      next.configurations.push_back(std::move(*c));
+      turn.out.persist = std::move(next);
+      return;
+    }
+  }
+  KeepInPlace(turn, primary, hold_back);
+}
+
+void RunStep(Turn& turn) {
+  Findings& findings = turn.out.findings;
+  findings.failover_ready_reason = "FailoverRunning";
+  findings.failover_ready_message = std::string(KindName(turn.state.failover->kind)) + " of " +
+                                    turn.state.failover->old.name + ", step " +
+                                    std::string(StepName(turn.state.failover->step));
+  switch (turn.state.failover->step) {
+    case Step::kFence: StepFence(turn); break;
+    case Step::kCopy: StepCopy(turn); break;
+    case Step::kPromote: StepPromote(turn); break;
+    case Step::kPause: StepPause(turn); break;
+    case Step::kDemote: StepDemote(turn); break;
+  }
+  if (!findings.no_promotable_replica.empty()) {
+    findings.failover_ready_reason = "NoPromotableReplica";
+    findings.failover_ready_message = findings.no_promotable_replica;
+  }
+}
+
+}  // namespace
+
+Decision Decide(const GroupState& state, const View& view, MonoTime now, WallTime wall, Rules rules) {
+  Turn turn(state, view, now, wall, rules);
+  RememberFacts(turn);
+  if (!view.me.leads || now >= view.me.valid_until) return std::move(turn.out);
+  turn.WakeAt(view.me.valid_until);
+  if (turn.on(Rule::kTermWrite) && state.term != view.me.term) {
+    // Nothing before this write succeeded: an older leader may have persisted what was not read yet.
+    GroupState next = state;
+    next.term = view.me.term;
+    turn.out.persist = std::move(next);
+    return std::move(turn.out);
+  }
+  if (state.epoch == 0) {
+    FirstStart(turn);
+  } else if (state.failover) {
+    RunStep(turn);
+  } else {
+    Steady(turn);
+  }
+  if (turn.out.persist) {
+    // Persist before act.
+    turn.out.orders.clear();
+    turn.out.endpoint.reset();
+    turn.out.force_delete.clear();
+  }
+  return std::move(turn.out);
+}
+
+Memory Remember(const GroupState& state, const View& view, MonoTime now, WallTime wall, Rules rules) {
+  Turn turn(state, view, now, wall, rules);
+  RememberFacts(turn);
+  return std::move(turn.memory);
+}
+
+}  // namespace understudy::failover

@@ -1,0 +1,69 @@
+#include "operator/failover/suspicion.h"
+
+#include <algorithm>
+
+namespace understudy::failover {
+namespace {
+
+using control::LinkState;
+using control::NodeRef;
+using control::NodeState;
+
+// A voter whose own link to the primary is down, or silent as long as the operator's.
+std::string FindWitness(const Turn& turn, const NodeRef& primary) {
+  for (const control::Configuration& c : turn.state.configurations) {
+    for (const NodeRef& voter : c.voters) {
+      const NodeState* words = turn.Words(voter.incarnation);
+      if (words == nullptr || words->primary != primary.incarnation) continue;
+      if (!turn.Reachable(voter.incarnation)) continue;
+      if (words->link != LinkState::kUp || words->link_silent_ms >= turn.spec.detection_ms) {
+        return voter.name;
+      }
+    }
+  }
+  const PodView* pod = turn.PodByUid(primary.pod_uid);
+  if (pod && pod->exists && pod->ever_started && !pod->running) return "the kubelet";
+  return "";
+}
+
+}  // namespace
+
+Suspicion JudgePrimary(Turn& turn) {
+  const NodeRef& primary = turn.state.primary;
+  const Duration detection = Milliseconds(turn.spec.detection_ms);
+  const PodView* hearing = turn.PodHearing(primary.incarnation);
+  const PodView* pod = turn.PodByUid(primary.pod_uid);
+  // Before this process heard it at all, silence counts from the beginning of its leadership.
+  const MonoTime since = hearing ? hearing->heard->at : turn.view.me.acquired_at;
+  Suspicion s;
+  s.silent = turn.now - since >= detection;
+  if (!s.silent) turn.WakeAt(since + detection);
+  const bool closed = hearing == nullptr || !hearing->channel.up;
+  const bool says = hearing && (hearing->heard->state.unfit || hearing->heard->state.terminating);
+  const bool kubelet = pod && (pod->deletion_timestamp.unix_ms != 0 || (pod->ever_started && !pod->running));
+  s.suspected = s.silent || closed || says || kubelet || turn.Dead(primary.incarnation);
+
+  Memory& memory = turn.memory;
+  if (!s.suspected) {
+    memory.suspect.clear();
+  } else if (memory.suspect != primary.incarnation) {
+    memory.suspect = primary.incarnation;
+    memory.suspect_since = turn.now;
+    memory.suspected = turn.wall;
+  }
+  s.witness = FindWitness(turn, primary);
+  s.witnessed = !s.witness.empty();
+  return s;
+}
+
+bool HourlyBoundReached(const Turn& turn) {
+  const int64_t hour_ago_ms = turn.wall.unix_ms - 3'600'000;
+  const auto recent = std::count_if(
+      turn.state.failover_history.begin(), turn.state.failover_history.end(),
+      [&](const HistoryEntry& e) {
+        return e.kind == Kind::kTakeover && e.proof.empty() && e.times.confirmed.unix_ms > hour_ago_ms;
+      });
+  return static_cast<uint32_t>(recent) >= turn.spec.max_per_hour;
+}
+
+}  // namespace understudy::failover

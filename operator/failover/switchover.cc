@@ -1,0 +1,290 @@
+#include "operator/failover/switchover.h"
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <tuple>
+
+#include "operator/failover/orders.h"
+#include "operator/failover/takeover.h"
+
+namespace understudy::failover {
+namespace {
+
+using control::NodeRef;
+using control::NodeState;
+using control::ReplicaAck;
+
+// A target must be able to catch up within the pause.
+constexpr uint64_t kSmallLag_bytes = 1 << 20;
+
+std::string Key(const Failover& fo) {
+  return std::string(StepName(fo.step)) + ":" + std::to_string(fo.epoch) + ":" + fo.winner.incarnation;
+}
+
+bool SameRequest(const MoveRequest& r, const std::string& failed) {
+  return failed == std::to_string(static_cast<int>(r.source)) + r.id + r.reason;
+}
+std::string NameOf(const MoveRequest& r) {
+  return std::to_string(static_cast<int>(r.source)) + r.id + r.reason;
+}
+
+bool Handled(const Turn& turn, const MoveRequest& r) {
+  switch (r.source) {
+    case MoveRequest::Source::kEdit: return r.id == turn.state.handled_primary_cluster_id;
+    case MoveRequest::Source::kAnnotation: return r.id == turn.state.handled_switchover_to;
+    case MoveRequest::Source::kTest: {
+      WallTime asked, last;
+      if (!ParseRfc3339(r.id, &asked)) return true;
+      const bool newer = !ParseRfc3339(turn.state.handled_test_failover, &last) || asked > last;
+      const int64_t age_ms = turn.wall.unix_ms - asked.unix_ms;
+      return !(newer && asked > turn.spec.created && age_ms < 3'600'000);
+    }
+    case MoveRequest::Source::kAway: return false;
+  }
+  return false;
+}
+
+void MarkHandled(const MoveRequest& r, GroupState* state) {
+  switch (r.source) {
+    case MoveRequest::Source::kEdit: state->handled_primary_cluster_id = r.id; break;
+    case MoveRequest::Source::kAnnotation: state->handled_switchover_to = r.id; break;
+    case MoveRequest::Source::kTest: state->handled_test_failover = r.id; break;
+    case MoveRequest::Source::kAway: break;
+  }
+}
+
+// What the primary's own state asks for.
+std::optional<MoveRequest> OwnWish(const Turn& turn, const NodeState& primary) {
+  const NodeRef& ref = turn.state.primary;
+  const PodView* pod = turn.PodByUid(ref.pod_uid);
+  MoveRequest r;
+  r.id = ref.incarnation;
+  if (primary.unfit && turn.memory.unfit_tried != ref.incarnation) {
+    r.reason = ref.name + " reports itself unfit";
+  } else if (primary.terminating) {
+    r.reason = ref.name + " is terminating";
+  } else if (pod && pod->deletion_timestamp.unix_ms != 0) {
+    r.reason = "the Pod of " + ref.name + " is being deleted";
+  } else if (!turn.Wanted(ref.name)) {
+    r.reason = ref.name + " leaves the group";
+  } else {
+    return std::nullopt;
+  }
+  return r;
+}
+
+std::optional<MoveRequest> DueMove(Turn& turn, const NodeState& primary) {
+  std::vector<MoveRequest> moves;
+  if (std::optional<MoveRequest> own = OwnWish(turn, primary)) moves.push_back(*own);
+  moves.insert(moves.end(), turn.spec.moves.begin(), turn.spec.moves.end());
+  for (const MoveRequest& r : moves) {
+    if (Handled(turn, r)) continue;
+    if (SameRequest(r, turn.memory.move_failed) && turn.now - turn.memory.move_failed_at < kMoveRetry) {
+      turn.WakeAt(turn.memory.move_failed_at + kMoveRetry);
+      continue;
+    }
+    return r;
+  }
+  return std::nullopt;
+}
+
+// Why this voter can't become primary now; empty: it can.
+std::string WhyNot(const Turn& turn, const NodeState& primary, const NodeRef& voter) {
+  const PodView* pod = turn.PodHearing(voter.incarnation);
+  if (turn.Dead(voter.incarnation)) return voter.name + " has ended";
+  if (pod == nullptr || !turn.Reachable(*pod)) return voter.name + " does not answer";
+  const NodeState& node = pod->heard->state;
+  if (node.unfit) return voter.name + " reports itself unfit";
+  if (node.terminating || pod->deletion_timestamp.unix_ms != 0) return voter.name + " is terminating";
+  if (!turn.Wanted(voter.name)) return voter.name + " leaves the group";
+  if (!turn.HoldsData(node) || node.link != control::LinkState::kUp) {
+    return voter.name + " is not replicating";
+  }
+  for (const ReplicaAck& a : primary.acks) {
+    if (a.incarnation != voter.incarnation) continue;
+    if (a.needs_full_copy) return voter.name + " needs a full copy";
+    if (!a.in_sync || a.offset + kSmallLag_bytes < primary.offset) return voter.name + " lags";
+    return "";
+  }
+  return voter.name + " is not replicating";
+}
+
+std::optional<NodeRef> ChooseTarget(const Turn& turn, const NodeState& primary, const MoveRequest& r,
+                                    std::string* why) {
+  *why = r.target.empty() ? "no voter can become primary" : r.target + " is not an in-sync voter";
+  const NodeRef* best = nullptr;
+  uint64_t best_offset = 0;
+  for (const NodeRef& v : turn.Newest().voters) {
+    if (!r.target.empty() && v.name != r.target) continue;
+    const std::string not_now = WhyNot(turn, primary, v);
+    if (!not_now.empty()) {
+      *why = not_now;
+      continue;
+    }
+    uint64_t offset = 0;
+    for (const ReplicaAck& a : primary.acks) {
+      if (a.incarnation == v.incarnation) offset = a.offset;
+    }
+    if (best == nullptr || offset > best_offset || (offset == best_offset && v.name < best->name)) {
+      best = &v;
+      best_offset = offset;
+    }
+  }
+  if (best == nullptr) return std::nullopt;
+  return *best;
+}
+
+void Abort(Turn& turn, const std::string& why) {
+  const Failover& fo = *turn.state.failover;
+  GroupState next = turn.state;
+  next.failover.reset();
+  const NodeState* primary = turn.Words(fo.old.incarnation);
+  if (primary && primary->unfit) turn.memory.unfit_tried = fo.old.incarnation;
+  turn.memory.move_blocked = "the switchover from " + fo.old.name + " to " + fo.winner.name +
+                             " was aborted: " + why;
+  if (primary) {
+    if (std::optional<MoveRequest> own = OwnWish(turn, *primary)) {
+      turn.memory.move_failed = NameOf(*own);
+      turn.memory.move_failed_at = turn.now;
+    }
+  }
+  for (const MoveRequest& r : turn.spec.moves) {
+    if (r.source != MoveRequest::Source::kAway || r.reason != fo.message) continue;
+    turn.memory.move_failed = NameOf(r);
+    turn.memory.move_failed_at = turn.now;
+  }
+  turn.Note(true, "SwitchoverAborted", turn.memory.move_blocked);
+  turn.out.persist = std::move(next);
+}
+
+bool CaughtUp(const Turn& turn, const NodeRef& target, const NodeState& primary) {
+  const NodeState* words = turn.Words(target.incarnation);
+  return words && turn.HoldsData(*words) && words->role == control::Role::kReplica &&
+         words->primary == primary.incarnation && words->offset >= primary.offset;
+}
+
+}  // namespace
+
+bool StartMove(Turn& turn) {
+  const NodeState* primary = turn.Words(turn.state.primary.incarnation);
+  const std::optional<MoveRequest> request = DueMove(turn, *primary);
+  if (!request) {
+    turn.out.findings.switchover_blocked = turn.memory.move_blocked;
+    return false;
+  }
+  GroupState next = turn.state;
+  MarkHandled(*request, &next);
+  if (request->target == turn.state.primary.name) {
+    if (request->source == MoveRequest::Source::kAway) return false;
+    turn.out.persist = std::move(next);  // it is where it is asked to be
+    return true;
+  }
+  std::string why;
+  const std::optional<NodeRef> target = ChooseTarget(turn, *primary, *request, &why);
+  if (!target) {
+    turn.out.findings.switchover_blocked = why;
+    return false;
+  }
+  Failover fo;
+  fo.kind = Kind::kSwitchover;
+  fo.step = Step::kPause;
+  fo.epoch = turn.state.epoch;
+  fo.reason = request->source == MoveRequest::Source::kTest ? "TestFailover" : "Switchover";
+  fo.message = request->reason;
+  fo.old = turn.state.primary;
+  fo.winner = *target;
+  fo.times.confirmed = turn.wall;
+  if (request->source == MoveRequest::Source::kTest) {
+    // A test fails the primary: no pause, its writers see what a failover costs; nothing is lost.
+    fo.step = Step::kDemote;
+    fo.epoch = next.epoch = turn.state.epoch + 1;
+    turn.Forbid();
+  }
+  turn.memory.move_blocked.clear();
+  next.failover = fo;
+  turn.out.persist = std::move(next);
+  turn.Note(false, fo.step == Step::kDemote ? "TestFailoverStarted" : "SwitchoverStarted",
+            "Moving the primary role from " + fo.old.name + " to " + fo.winner.name + ": " + fo.message);
+  return true;
+}
+
+void StepPause(Turn& turn) {
+  const Failover& fo = *turn.state.failover;
+  turn.Allow(turn.state.epoch, fo.old);
+  const Duration taken = turn.InStep(Key(fo));
+  if (MeetHigherEpoch(turn, turn.state.epoch)) return;
+  if (const Death* death = turn.DeathOf(fo.old.incarnation)) {
+    StartTakeover(turn, "PrimaryDead", fo.old.name + " ended: " + death->why);
+    return;
+  }
+  if (turn.Dead(fo.winner.incarnation)) return Abort(turn, fo.winner.name + " ended");
+  if (taken >= kPauseBudget) {
+    return Abort(turn, fo.winner.name + " did not catch up within " + Span(kPauseBudget));
+  }
+  turn.WakeAt(turn.memory.step_since + kPauseBudget);
+  const NodeState* primary = turn.Words(fo.old.incarnation);
+  if (primary && turn.Reachable(fo.old.incarnation) && turn.Reachable(fo.winner.incarnation) &&
+      turn.InOffice(*primary, turn.state.epoch) && primary->paused &&
+      CaughtUp(turn, fo.winner, *primary)) {
+    GroupState next = turn.state;
+    next.epoch = turn.state.epoch + 1;
+    next.failover->epoch = next.epoch;
+    next.failover->step = Step::kDemote;
+    turn.out.persist = std::move(next);
+    turn.Forbid();
+    return;
+  }
+  OrderPause(turn, fo.old, turn.state.epoch);
+  if (primary && primary->paused) Poll(turn, fo.winner, turn.state.epoch);
+}
+
+void StepDemote(Turn& turn) {
+  const Failover& fo = *turn.state.failover;
+  turn.Forbid();
+  const Duration taken = turn.InStep(Key(fo));
+  if (MeetHigherEpoch(turn, fo.epoch)) return;
+  if (const Death* death = turn.DeathOf(fo.old.incarnation)) {
+    return TurnIntoTakeover(turn, "PrimaryDead", fo.old.name + " ended: " + death->why);
+  }
+  if (turn.Dead(fo.winner.incarnation)) {
+    return TurnIntoTakeover(turn, "TargetLost", fo.winner.name + " ended during the switchover");
+  }
+  const NodeState* primary = turn.Words(fo.old.incarnation);
+  const bool demoted = primary && turn.FencedAt(*primary, fo.epoch);
+  if (demoted) {
+    if (turn.memory.fenced.unix_ms == 0) turn.memory.fenced = turn.wall;
+    const NodeState* target = turn.Words(fo.winner.incarnation);
+    const bool caught_up = !turn.on(Rule::kFinalOffset) || CaughtUp(turn, fo.winner, *primary);
+    if (caught_up && target && target->complete && turn.Reachable(fo.winner.incarnation)) {
+      Promotion promotion;
+      promotion.winner = fo.winner;
+      promotion.offset = target->offset;
+      promotion.offset_epoch = target->last_record_epoch;
+      for (const NodeRef& v : turn.Newest().voters) {
+        if (v.incarnation != fo.winner.incarnation) promotion.voters.push_back(v);
+      }
+      const PodView* pod = turn.PodHearing(fo.old.incarnation);
+      const bool ending = primary->terminating || primary->unfit || !turn.Wanted(fo.old.name) ||
+                          (pod && pod->deletion_timestamp.unix_ms != 0);
+      // One that is about to end is no help as a voter, but the number never falls below S.
+      if (!ending || promotion.voters.size() < turn.Newest().synchronous_replicas) {
+        promotion.voters.push_back(fo.old);
+      }
+      return PersistPromotion(turn, fo, std::move(promotion));
+    }
+  }
+  if (taken >= kDemoteBudget) {
+    return TurnIntoTakeover(turn, "SwitchoverTimeout",
+                            "the switchover to " + fo.winner.name + " did not end within " +
+                                Span(kDemoteBudget) + " of the demotion of " + fo.old.name);
+  }
+  turn.WakeAt(turn.memory.step_since + kDemoteBudget);
+  if (demoted) {
+    Poll(turn, fo.winner, fo.epoch);
+  } else {
+    OrderDemote(turn, fo.old, fo.epoch);
+  }
+}
+
+}  // namespace understudy::failover

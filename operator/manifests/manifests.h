@@ -1,0 +1,75 @@
+// The Kubernetes objects that a node and a group consist of, as Json to create or apply.
+//
+// Pure builders: same input, same bytes, so that a hash of the desired object, kept in an annotation of the
+// live one, tells whether anything has to be written (AppliedHash). Golden files pin every byte: a template
+// that changes by accident would restart caches. Source: API.md "Names, labels, ports", "Endpoints",
+// "Workloads".
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/json.h"
+#include "common/result.h"
+#include "operator/api/cache_node.h"
+#include "operator/api/replication_group.h"
+
+namespace understudy::manifests {
+
+inline constexpr int kDataPort = 6379;
+inline constexpr int kAdminPort = 8379;
+inline constexpr const char* kConfigMapName = "understudy-operator";
+inline constexpr const char* kPublicKeyFile = "operator.pub";
+inline constexpr const char* kSliceManager = "understudy.cache.understudy.dev";
+
+// Names derived from a node or a group.
+std::string PodName(const std::string& node);             // <node>-0
+std::string HeadlessName(const std::string& node);        // <node>-node
+std::string ReaderName(const std::string& group);         // <group>-reader
+std::string PrimarySliceName(const std::string& group);   // <group>-primary
+std::string ServiceEndpoint(const std::string& service, const std::string& ns);  // "x.ns.svc:6379"
+
+// One node, with the settings in force.
+struct NodeInput {
+  const api::CacheNode* node = nullptr;
+  api::NodeSettings settings;     // merged (api::MergeSettings)
+  std::string image;              // in force: spec's, else the pinned one
+  std::string group;              // "" while it stands alone
+  bool pool = false;              // of the group's replica pool
+  api::MultiAz multi_az = api::MultiAz::kDisabled;
+};
+
+// kInvalid: a resource quantity that the node's own settings need (memory or CPU limit) can't be read.
+Result<Json> BuildStatefulSet(const NodeInput& input);
+Json BuildNodeService(const api::CacheNode& node);
+Json BuildHeadlessService(const api::CacheNode& node);
+
+Json BuildPrimaryService(const api::ReplicationGroup& group);
+// server_minor: PreferSameZone exists from Kubernetes 1.34, PreferClose before.
+Json BuildReaderService(const api::ReplicationGroup& group, int server_minor);
+Json BuildDisruptionBudget(const api::ReplicationGroup& group, int max_unavailable);
+
+// Whom the primary endpoint names.
+struct PrimaryTarget {
+  std::string address;  // literal IP
+  std::string node_name;
+  std::string zone;
+  std::string pod_name;
+  std::string pod_uid;
+};
+// Owned by the Service (the only child with an ownerReference), whose UID is service_uid.
+Json BuildPrimarySlice(const api::ReplicationGroup& group, const std::string& service_uid,
+                       const std::string& address_type, const PrimaryTarget& target);
+
+// Holds the operator's public key for the nodes of a namespace.
+Json BuildConfigMap(const std::string& ns, const std::string& public_key);
+
+// 16 hex digits over the canonical text of an object without its own hash annotation; Build* put it into
+// api::kHashAnnotation.
+std::string HashOf(const Json& object);
+// The annotation that a built object carries.
+std::string AppliedHash(const Json& object);
+
+}  // namespace understudy::manifests

@@ -1,0 +1,93 @@
+// Everything that this operator process knows: a Store per kind, the node table, and Pods that vanished.
+//
+// Also says which keys a change concerns. Keys of the work queue: "g/<namespace>/<name>" for a
+// ReplicationGroup, "n/<namespace>/<name>" for a CacheCluster or ReadReplica that no group answers for
+// (names are unique over both kinds: the younger one is refused), "orphans".
+// Any thread; handlers run on the watchers' threads.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "operator/api/builtins.h"
+#include "operator/api/cache_node.h"
+#include "operator/nodes/node_table.h"
+#include "operator/observe/store.h"
+#include "operator/plan/group_view.h"
+#include "operator/watch/watcher.h"
+#include "operator/watch/work_queue.h"
+
+namespace understudy::observe {
+
+inline constexpr const char* kOrphansKey = "orphans";
+std::string GroupKey(const std::string& ns, const std::string& name);
+std::string NodeKey(const std::string& ns, const std::string& name);
+
+class World {
+ public:
+  // Called with each key that needs a plan.
+  using Enqueue = std::function<void(const std::string& key, watch::Priority priority)>;
+
+  World(nodes::NodeTable& nodes, const Clock& clock);
+
+  // Before the watchers start.
+  void OnChanges(Enqueue enqueue);
+  // What to watch, and where it goes.
+  std::vector<std::pair<watch::WatchSpec, watch::WatchTarget*>> Watches();
+  bool Synced() const;
+  // All groups and nodes: after leadership was acquired.
+  void EnqueueAll(watch::Priority priority) const;
+  // The key whose plan answers for this node now.
+  std::string KeyOfNode(const std::string& ns, const std::string& name) const;
+  // The answer to one of our writes.
+  void Wrote(const kube::Resource& resource, const Json& object);
+
+  // A node by name, whichever kind; null if there is none. When both kinds have the name, the older object.
+  std::shared_ptr<const api::CacheNode> FindNode(const std::string& ns, const std::string& name) const;
+  std::vector<std::shared_ptr<const api::CacheNode>> NodesOf(const std::string& ns) const;
+  std::vector<std::shared_ptr<const plan::GroupObject>> GroupsOf(const std::string& ns) const;
+
+  // The last version of Pods whose object is gone, until they are forgotten.
+  std::vector<api::Pod> VanishedPods(const std::string& ns, const std::string& member) const;
+  std::vector<api::Pod> AllVanishedPods() const;
+  // Ends the link to its process, too.
+  void ForgetPod(const std::string& uid);
+
+  // DELETE events of our three kinds in the last hour: uid -> when.
+  std::map<std::string, MonoTime> DeletionsSeen() const;
+
+  Store<plan::GroupObject> groups;
+  Store<api::CacheNode> cache_clusters, read_replicas;
+  Store<api::Pod> pods;
+  Store<api::StatefulSet> stateful_sets;
+  Store<api::Service> services;
+  Store<api::EndpointSlice> slices;
+  Store<api::PodDisruptionBudget> budgets;
+  Store<api::ConfigMap> config_maps;
+  Store<api::Node> hosts;
+  Store<api::Namespace> namespaces;
+
+ private:
+  void OnGroup(const watch::Change<plan::GroupObject>& change);
+  void OnNode(const watch::Change<api::CacheNode>& change);
+  void OnPod(const watch::Change<api::Pod>& change);
+  void OnHost(const watch::Change<api::Node>& change);
+  template <typename T>
+  void OnChild(const watch::Change<T>& change);
+  void EnqueueNamespace(const std::string& ns) const;
+  void NoteDeletion(const std::string& uid);
+
+  nodes::NodeTable& node_table_;
+  const Clock& clock_;
+  Enqueue enqueue_;
+
+  mutable std::mutex mutex_;
+  std::map<std::string, api::Pod> vanished_;          // mutex_; by uid
+  std::map<std::string, MonoTime> deletions_seen_;    // mutex_
+};
+
+}  // namespace understudy::observe

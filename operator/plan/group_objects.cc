@@ -1,0 +1,223 @@
+#include <algorithm>
+
+#include "operator/manifests/manifests.h"
+#include "operator/plan/group_steps.h"
+#include "operator/plan/objects.h"
+
+namespace understudy::plan {
+namespace {
+
+constexpr Duration kLookAgain = Seconds(1);      // at children that are being deleted
+constexpr Duration kHearingTime = Seconds(30);  // after that a running process that stays silent does not count
+
+const api::ObjectMeta* MetaOf(const auto& object) { return object ? &object->meta : nullptr; }
+
+// 1, and one more for each member that was never yet in sync: a member that cannot start must not block
+// every drain.
+int MaxUnavailable(const GroupTurn& turn) {
+  int max = 1;
+  for (const MemberNow& member : turn.members) {
+    if (member.member->wanted && !member.is_primary &&
+        (member.sync_reason == api::reason::kFirstCopy || member.sync_reason == api::reason::kCreating)) {
+      ++max;
+    }
+  }
+  return max;
+}
+
+void EnsureServices(const GroupTurn& turn, Plan* plan) {
+  const std::string& uid = turn.group.meta.uid;
+  Json primary = manifests::BuildPrimaryService(turn.group);
+  Ensure(MetaOf(turn.view.primary_service), false, std::move(primary), uid, &plan->actions);
+  Json reader = manifests::BuildReaderService(turn.group, turn.view.settings.server_minor);
+  const bool reader_drifted =
+      turn.view.reader_service &&
+      turn.view.reader_service->selector != api::ParseStringMap(JsonAt(JsonAt(reader, "spec"), "selector"));
+  Ensure(MetaOf(turn.view.reader_service), reader_drifted, std::move(reader), uid, &plan->actions);
+
+  if (turn.membership.Wanted() < 2) {
+    Remove(MetaOf(turn.view.disruption_budget), "policy/v1", "PodDisruptionBudget", uid, &plan->actions);
+    return;
+  }
+  const int max_unavailable = MaxUnavailable(turn);
+  const bool budget_drifted =
+      turn.view.disruption_budget &&
+      (turn.view.disruption_budget->max_unavailable != std::to_string(max_unavailable) ||
+       turn.view.disruption_budget->unhealthy_policy != "AlwaysAllow");
+  Ensure(MetaOf(turn.view.disruption_budget), budget_drifted,
+         manifests::BuildDisruptionBudget(turn.group, max_unavailable), uid, &plan->actions);
+}
+
+bool NameTaken(const GroupTurn& turn, const std::string& name) {
+  for (const NodeView& node : turn.view.nodes) {
+    if (node.node.meta.name == name) return true;
+  }
+  return std::any_of(turn.view.claims.begin(), turn.view.claims.end(),
+                     [&](const NameClaim& claim) { return claim.meta.name == name; });
+}
+
+// The CacheCluster that a group without primaryClusterId starts with.
+void EnsureFirstPrimary(const GroupTurn& turn, Plan* plan) {
+  const std::string name = api::OperatorMadeName(turn.group.meta.name, 1);
+  if (!turn.group.spec.primary_cluster_id.empty() || turn.state.epoch > 0 || NameTaken(turn, name)) return;
+  plan->actions.push_back(
+      CreateObject{api::OperatorMadeNodeJson(api::NodeKind::kCacheCluster, turn.group, name, false)});
+}
+
+// Makes and removes replicas of the pool, one plan at a time: never the primary, the highest number first.
+void EnsurePool(const GroupTurn& turn, Plan* plan) {
+  std::vector<const MemberNow*> pool;
+  for (const MemberNow& member : turn.members) {
+    if (member.member->pool && member.member->wanted) pool.push_back(&member);
+  }
+  int missing = turn.group.spec.replicas - static_cast<int>(pool.size());
+  int room = api::kMaxMembers - turn.membership.Wanted();
+  // The named primary keeps a place even before it exists.
+  if (turn.membership.Find(turn.membership.first_primary) == nullptr && turn.state.epoch == 0) --room;
+  for (int number = 2; number <= api::kMaxPoolNumber && missing > 0 && room > 0; ++number) {
+    const std::string name = api::OperatorMadeName(turn.group.meta.name, number);
+    if (NameTaken(turn, name)) continue;
+    plan->actions.push_back(
+        CreateObject{api::OperatorMadeNodeJson(api::NodeKind::kReadReplica, turn.group, name, true)});
+    --missing;
+    --room;
+  }
+  for (auto it = pool.rbegin(); it != pool.rend() && missing < 0; ++it) {
+    if ((*it)->is_primary) continue;
+    const api::ObjectRef ref = (*it)->member->view->node.Ref();
+    plan->actions.push_back(DeleteObject{{ref.api_version, ref.kind, ref.ns, ref.name, ref.uid, ""}});
+    ++missing;
+  }
+}
+
+void EnsureMembers(GroupTurn* turn, Plan* plan) {
+  const auto runs = [](const Member& member) { return member.wanted && member.can_run; };
+  std::vector<Member>& members = turn->membership.members;
+  Status keys;
+  if (std::any_of(members.begin(), members.end(), runs)) {
+    keys = EnsureKeys(turn->group.meta.ns, turn->view.settings, turn->view.config_map, &plan->actions);
+  }
+  for (Member& member : members) {
+    if (!runs(member)) continue;
+    NodeObjects objects;
+    objects.view = member.view;
+    objects.settings = member.settings;
+    objects.group = turn->group.meta.name;
+    objects.pool = member.pool;
+    objects.multi_az = turn->group.spec.multi_az;
+    const Status made = !keys.ok() ? keys : EnsureNode(objects, turn->view.settings, &plan->actions);
+    if (made.ok()) continue;
+    member.accepted = member.can_run = false;
+    member.reason = made.code() == Code::kConflict ? api::reason::kNameConflict
+                                                   : api::reason::kInvalidParameterCombination;
+    member.message = std::string(made.message());
+  }
+}
+
+void EnsureLabels(const GroupTurn& turn, Plan* plan) {
+  for (const MemberNow& now : turn.members) {
+    std::map<std::string, std::optional<std::string>> wanted = {{api::kGroupLabel, turn.group.meta.name},
+                                                                {api::kRoleLabel, std::nullopt},
+                                                                {api::kReaderLabel, std::nullopt}};
+    if (!now.role.empty()) wanted[api::kRoleLabel] = now.role;
+    if (now.reader) wanted[api::kReaderLabel] = "true";
+    EnsurePodLabels(*now.member->view, wanted, &plan->actions);
+  }
+}
+
+// Whether another member that stays may hold data, or may come to speak: then a member that leaves hands
+// over first.
+bool OthersAlive(const GroupTurn& turn, const MemberNow& leaving, Plan* plan) {
+  for (const MemberNow& other : turn.members) {
+    if (other.name() == leaving.name() || !other.member->wanted) continue;
+    if (other.words != nullptr) return true;
+    const MonoTime patience = turn.view.failover.me.acquired_at + kHearingTime;
+    if (other.member->view->pod && other.member->view->pod->running && turn.now < patience) {
+      plan->wake_at = std::min(plan->wake_at, patience);
+      return true;
+    }
+  }
+  return false;
+}
+
+// A member whose object is being deleted goes when the group no longer counts on it: it is not primary and
+// no configuration names its process. The last one with data asks for nothing.
+bool MayGo(const GroupTurn& turn, const MemberNow& leaving, Plan* plan) {
+  if (turn.state.epoch == 0) return true;
+  bool counted_on = leaving.is_primary;
+  for (const failover::PodView& pod : turn.view.failover.pods) {
+    if (pod.member == leaving.name() && failover::NamesPod(turn.state, pod.pod_uid)) counted_on = true;
+  }
+  return !counted_on || !OthersAlive(turn, leaving, plan);
+}
+
+}  // namespace
+
+void EnsurePrimarySlice(const GroupTurn& turn, const control::NodeRef& target, Plan* plan) {
+  const auto& service = turn.view.primary_service;
+  if (!service || service->meta.OwnerUid() != turn.group.meta.uid || service->meta.deleted) return;
+  manifests::PrimaryTarget to;
+  to.address = target.address;
+  to.node_name = target.node_name;
+  to.pod_uid = target.pod_uid;
+  to.pod_name = manifests::PodName(target.name);
+  const auto host = turn.view.hosts.find(target.node_name);
+  if (host != turn.view.hosts.end()) to.zone = host->second.zone;
+  const std::string type = service->ip_families.empty() ? "IPv4" : service->ip_families.front();
+
+  const api::EndpointSlice* live = nullptr;
+  for (const api::EndpointSlice& slice : turn.view.primary_slices) {
+    if (slice.meta.name == manifests::PrimarySliceName(turn.group.meta.name)) live = &slice;
+  }
+  Json desired = manifests::BuildPrimarySlice(turn.group, service->meta.uid, type, to);
+  // The address type of a slice can't be changed; one of another type makes room first.
+  if (live != nullptr && live->address_type != type) {
+    Remove(&live->meta, "discovery.k8s.io/v1", "EndpointSlice", turn.group.meta.uid, &plan->actions);
+    return;
+  }
+  const bool drifted = live != nullptr && (live->endpoints.size() != 1 ||
+                                           live->endpoints.front().target_uid != to.pod_uid ||
+                                           live->endpoints.front().addresses != std::vector{to.address});
+  Ensure(live == nullptr ? nullptr : &live->meta, drifted, std::move(desired), turn.group.meta.uid,
+         &plan->actions);
+}
+
+void EnsureGroup(GroupTurn* turn, Plan* plan) {
+  EnsureServices(*turn, plan);
+  EnsureFirstPrimary(*turn, plan);
+  EnsurePool(*turn, plan);
+  EnsureMembers(turn, plan);
+  EnsureLabels(*turn, plan);
+}
+
+std::set<std::string> EnsureMembership(const GroupTurn& turn, Plan* plan) {
+  std::set<std::string> moved;
+  if (!turn.group.meta.deleted &&
+      EnsureFinalizer(turn.group.Ref(), turn.group.meta, true, &plan->actions)) {
+    moved.insert(turn.group.meta.uid);
+  }
+  const bool others = turn.membership.Wanted() > 1;
+  for (const MemberNow& now : turn.members) {
+    const api::CacheNode& node = now.member->view->node;
+    bool keep = others;
+    if (!now.member->wanted) {
+      keep = !(MayGo(turn, now, plan) && RemoveNode(*now.member->view, &plan->actions));
+      // The API server takes no new finalizer on an object that is being deleted.
+      plan->wake_at = std::min(plan->wake_at, turn.now + kLookAgain);
+      if (keep && !node.meta.HasFinalizer()) continue;
+    }
+    if (EnsureFinalizer(node.Ref(), node.meta, keep, &plan->actions)) moved.insert(node.meta.uid);
+  }
+  return moved;
+}
+
+bool RemoveGroupObjects(const GroupTurn& turn, Plan* plan) {
+  const std::string& uid = turn.group.meta.uid;
+  Remove(MetaOf(turn.view.disruption_budget), "policy/v1", "PodDisruptionBudget", uid, &plan->actions);
+  Remove(MetaOf(turn.view.reader_service), "v1", "Service", uid, &plan->actions);
+  Remove(MetaOf(turn.view.primary_service), "v1", "Service", uid, &plan->actions);
+  const auto left = [&uid](const auto& object) { return object && object->meta.OwnerUid() == uid; };
+  return !left(turn.view.disruption_budget) && !left(turn.view.reader_service) && !left(turn.view.primary_service);
+}
+
+}  // namespace understudy::plan

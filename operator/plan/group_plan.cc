@@ -1,0 +1,136 @@
+// PlanGroup: who is a member, what the failover machine decides, then what objects, labels and statuses are
+// missing. A transition of roles goes first and alone: nothing else is written until it is over, or has been
+// stuck for kUnsettledLimit.
+#include <algorithm>
+
+#include "operator/plan/group_steps.h"
+#include "operator/plan/group_turn.h"
+#include "operator/plan/objects.h"
+#include "operator/plan/state_codec.h"
+#include "operator/plan/status.h"
+
+namespace understudy::plan {
+namespace {
+
+// In a namespace that goes away the Pods go first: nothing is handed over, nothing is held back.
+Plan LetGo(const GroupTurn& turn) {
+  Plan plan;
+  plan.memory = turn.view.memory;
+  for (const NodeView& node : turn.view.nodes) {
+    EnsureFinalizer(node.node.Ref(), node.node.meta, false, &plan.actions);
+  }
+  EnsureFinalizer(turn.group.Ref(), turn.group.meta, false, &plan.actions);
+  return plan;
+}
+
+void AddEvents(const GroupTurn& turn, const failover::Decision& decision, Plan* plan) {
+  for (const failover::Event& event : decision.events) {
+    plan->events.push_back({turn.group.Ref(), event.warning, event.reason, "Failover", event.message});
+  }
+}
+
+// A group that was never accepted is not started.
+bool MayDecide(const GroupTurn& turn) {
+  if (!turn.membership.group_reason.empty() && turn.state.epoch == 0) return false;
+  return MachineDecides(turn);
+}
+
+// Statuses, labels and objects wait while roles move; a group that stays in trouble is shown as it is.
+void JudgeSettled(const failover::Findings& findings, GroupTurn* turn, Plan* plan) {
+  auto& since = plan->memory.unsettled_since;
+  const bool moving = turn->state.epoch > 0 && (turn->state.failover || !findings.primary_serving);
+  if (!moving || turn->group.meta.deleted) {
+    since.reset();
+    turn->settled = true;
+    return;
+  }
+  if (!since) since = turn->now;
+  turn->settled = turn->now - *since >= kUnsettledLimit;
+  if (!turn->settled) plan->wake_at = std::min(plan->wake_at, *since + kUnsettledLimit);
+}
+
+void CarryDecision(const GroupTurn& turn, failover::Decision decision, Plan* plan) {
+  plan->orders = std::move(decision.orders);
+  plan->reconnect = std::move(decision.reconnect);
+  if (decision.endpoint) EnsurePrimarySlice(turn, *decision.endpoint, plan);
+  for (const std::string& uid : decision.force_delete) {
+    for (const NodeView& node : turn.view.nodes) {
+      if (!node.pod || node.pod->meta.uid != uid) continue;
+      const api::ObjectMeta& meta = node.pod->meta;
+      plan->actions.push_back(ForceDeletePod{{"v1", "Pod", meta.ns, meta.name, meta.uid, ""}});
+    }
+  }
+}
+
+void WriteStatuses(const GroupTurn& turn, const failover::Findings& findings,
+                   const std::set<std::string>& moved, Plan* plan) {
+  if (!moved.contains(turn.group.meta.uid)) {
+    const api::ReplicationGroupStatus status = GroupStatus(turn, findings, turn.state);
+    if (auto write = WriteOf(turn, status, turn.state)) {
+      AddGroupEvents(turn, status, plan);
+      plan->statuses.push_back(std::move(*write));
+    }
+  }
+  const auto add = [&](const api::CacheNode& node, const api::CacheNodeStatus& status) {
+    if (moved.contains(node.meta.uid)) return;
+    if (auto write = WriteOf(node, status)) {
+      AddNodeEvents(node, status, plan);
+      plan->statuses.push_back(std::move(*write));
+    }
+  };
+  for (const MemberNow& now : turn.members) add(now.member->view->node, MemberStatusOf(turn, now));
+  for (const Member& member : turn.membership.refused) add(member.view->node, RefusedStatus(turn, member));
+}
+
+}  // namespace
+
+Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
+  GroupTurn turn{view, view.group.object, view.group.state, now, wall, PlanMembership(view), {}, "", "", true};
+  if (view.namespace_terminating) return LetGo(turn);
+
+  Plan plan;
+  plan.memory = view.memory;
+  FillEndpoints(&turn);
+  FillMembers(&turn, &plan);
+
+  failover::Decision decision;
+  decision.memory = view.memory.failover;
+  if (MayDecide(turn)) decision = failover::Decide(turn.state, FailoverViewOf(turn), now, wall);
+  plan.memory.failover = decision.memory;
+  plan.grants = decision.grants;
+  plan.wake_at = std::min(plan.wake_at, decision.wake_at);
+  for (MemberNow& member : turn.members) {
+    if (member.is_primary && member.words != nullptr) member.ready = decision.findings.primary_serving;
+  }
+  AddEvents(turn, decision, &plan);
+  const failover::Findings findings = decision.findings;
+  if (decision.persist) {
+    const api::ReplicationGroupStatus status = GroupStatus(turn, findings, *decision.persist);
+    AddGroupEvents(turn, status, &plan);
+    plan.persist.push_back({turn.group.Ref(), GroupStatusJson(status, *decision.persist)});
+    return plan;
+  }
+  CarryDecision(turn, std::move(decision), &plan);
+  JudgeSettled(findings, &turn, &plan);
+  if (!turn.settled) return plan;
+
+  std::set<std::string> moved;
+  if (turn.group.meta.deleted) {
+    moved = PlanGroupDeletion(turn, findings, &plan);
+    if (!plan.persist.empty()) {
+      plan.orders.clear();
+      plan.reconnect.clear();
+      plan.actions.clear();
+      return plan;
+    }
+  } else {
+    if (turn.state.epoch > 0 || turn.membership.group_reason.empty()) EnsureGroup(&turn, &plan);
+    moved = EnsureMembership(turn, &plan);
+  }
+  const bool conflict = turn.membership.group_reason == api::reason::kNameConflict || !turn.membership.refused.empty();
+  if (conflict) plan.wake_at = std::min(plan.wake_at, now + kConflictPeriod);
+  WriteStatuses(turn, findings, moved, &plan);
+  return plan;
+}
+
+}  // namespace understudy::plan

@@ -1,0 +1,276 @@
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "operator/manifests/manifests.h"
+#include "operator/plan/state_codec.h"
+#include "operator/plan/status.h"
+
+namespace understudy::plan {
+namespace {
+
+using api::Truth;
+namespace reason = api::reason;
+
+struct Verdict {
+  Truth status = Truth::kFalse;
+  std::string_view reason;
+  std::string message;
+};
+
+// Why the group has not been started: the first primary is missing, not up, or unclear.
+Verdict NotStarted(const GroupTurn& turn, const failover::Findings& findings) {
+  if (!findings.several_datasets.empty()) {
+    return {Truth::kFalse, reason::kSeveralDatasets, findings.several_datasets};
+  }
+  const std::string& first = turn.membership.first_primary;
+  const MemberNow* primary = turn.Find(first);
+  if (primary == nullptr) {
+    if (turn.group.spec.primary_cluster_id.empty()) {
+      return {Truth::kFalse, reason::kCreating, "CacheCluster " + first + " is being created"};
+    }
+    return {Truth::kFalse, reason::kCacheClusterNotFound, "waiting for CacheCluster " + first};
+  }
+  if (!primary->member->accepted && !primary->member->can_run) {
+    return {Truth::kFalse, primary->member->reason, first + ": " + primary->member->message};
+  }
+  if (primary->fault) return {Truth::kFalse, primary->fault->reason, first + ": " + primary->fault->message};
+  return {Truth::kFalse, reason::kCreating, "waiting for " + first + " to start"};
+}
+
+Verdict ReadyOf(const GroupTurn& turn, const failover::Findings& findings, const failover::GroupState& state) {
+  if (turn.group.meta.deleted) return {Truth::kFalse, reason::kDeleting, "the group is being deleted"};
+  if (!turn.membership.group_reason.empty() && state.epoch == 0) {
+    return {Truth::kFalse, turn.membership.group_reason, turn.membership.group_message};
+  }
+  if (state.epoch == 0) return NotStarted(turn, findings);
+  if (!findings.no_promotable_replica.empty()) {
+    return {Truth::kFalse, reason::kNoPromotableReplica, findings.no_promotable_replica};
+  }
+  if (state.failover) {
+    const std::string& message = state.failover->message;
+    return {Truth::kFalse, reason::kFailingOver,
+            message.empty() ? "the primary role is moving away from " + state.failover->old.name : message};
+  }
+  const MemberNow* primary = turn.Find(state.primary.name);
+  if (!findings.primary_serving) {
+    const size_t voters = state.configurations.empty() ? 0 : state.configurations.back().voters.size();
+    if (primary != nullptr && primary->words != nullptr &&
+        voters < static_cast<size_t>(turn.group.spec.SynchronousReplicas())) {
+      return {Truth::kFalse, reason::kNotEnoughReplicas,
+              "writes need " + std::to_string(turn.group.spec.SynchronousReplicas()) +
+                  " replicas in sync (synchronousReplicas); there are " + std::to_string(voters)};
+    }
+    std::string why = primary == nullptr   ? "its object is gone"
+                      : primary->fault     ? primary->fault->message
+                      : primary->words     ? "it holds no write lease"
+                                           : "it does not answer the operator";
+    return {Truth::kFalse, reason::kPrimaryUnreachable, "primary " + state.primary.name + ": " + std::move(why)};
+  }
+  if (turn.endpoint_pod_uid != state.primary.pod_uid) {
+    return {Truth::kFalse, reason::kCreating,
+            "Service " + turn.group.meta.name + " is being pointed at " + state.primary.name};
+  }
+  return {Truth::kTrue, reason::kAvailable, "primary " + state.primary.name + " accepts writes"};
+}
+
+Verdict FailoverReadyOf(const GroupTurn& turn, const failover::Findings& findings) {
+  if (!turn.group.spec.automatic_failover) {
+    return {Truth::kFalse, reason::kFailoverDisabled,
+            "automaticFailover is false: the group waits for its primary to come back"};
+  }
+  if (turn.state.epoch == 0) return {Truth::kFalse, reason::kCreating, "the group has not been started"};
+  if (findings.failover_ready) {
+    return {Truth::kTrue,
+            findings.failover_ready_reason.empty() ? reason::kReplicaInSync
+                                                   : std::string_view(findings.failover_ready_reason),
+            findings.failover_ready_message};
+  }
+  return {Truth::kFalse,
+          findings.failover_ready_reason.empty() ? reason::kNoReplicaInSync
+                                                 : std::string_view(findings.failover_ready_reason),
+          findings.failover_ready_message.empty() ? "no replica is in sync with the primary"
+                                                  : findings.failover_ready_message};
+}
+
+Verdict ZoneSpreadOf(const GroupTurn& turn) {
+  if (turn.group.spec.multi_az == api::MultiAz::kDisabled) {
+    return {Truth::kTrue, reason::kSpreadDisabled, "multiAZ is Disabled"};
+  }
+  std::map<std::string, int> per_zone;
+  for (const std::string& zone : turn.view.zones) per_zone[zone] = 0;
+  int wanted = 0, placed = 0;
+  for (const MemberNow& member : turn.members) {
+    if (!member.member->wanted) continue;
+    ++wanted;
+    if (!member.zone.empty()) {
+      ++placed;
+      ++per_zone[member.zone];
+    } else if (member.fault && member.fault->reason == reason::kUnschedulable) {
+      return {Truth::kFalse, reason::kUnschedulable, member.name() + ": " + member.fault->message};
+    }
+  }
+  if (wanted <= 1) return {Truth::kTrue, reason::kSingleNode, "one node has nothing to spread over"};
+  if (placed < wanted) {
+    return {Truth::kUnknown, reason::kZonesUnknown,
+            per_zone.empty() ? "the Nodes carry no label topology.kubernetes.io/zone"
+                             : std::to_string(wanted - placed) + " of " + std::to_string(wanted) +
+                                   " nodes are not in a known zone yet"};
+  }
+  const auto [least, most] = std::minmax_element(
+      per_zone.begin(), per_zone.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (per_zone.size() == 1) {
+    return {Truth::kFalse, reason::kSharedZone, "all nodes are in zone " + most->first + ", the only one there is"};
+  }
+  if (most->second - least->second > 1) {
+    return {Truth::kFalse, reason::kSharedZone,
+            "zone " + most->first + " has " + std::to_string(most->second) + " nodes while zone " +
+                least->first + " has " + std::to_string(least->second)};
+  }
+  const auto used = std::count_if(per_zone.begin(), per_zone.end(), [](const auto& z) { return z.second > 0; });
+  return {Truth::kTrue, reason::kSpread,
+          std::to_string(wanted) + " nodes in " + std::to_string(used) + " zones"};
+}
+
+Verdict DegradedOf(const GroupTurn& turn) {
+  if (!turn.foreign_endpoints.empty()) {
+    return {Truth::kTrue, reason::kForeignEndpoints, turn.foreign_endpoints};
+  }
+  std::string text;
+  for (const MemberNow& member : turn.members) {
+    if (!member.member->wanted || member.ready) continue;
+    // A first copy, or a first start without a fault, is no degradation.
+    const bool starting = member.sync_reason == reason::kFirstCopy || member.sync_reason == reason::kCreating;
+    const bool faulty = member.fault && member.fault->reason != reason::kCreating;
+    if (starting && !faulty) continue;
+    text += (text.empty() ? "" : "; ") + member.name() + ": " +
+            (faulty ? member.fault->message : member.sync_message);
+  }
+  if (!text.empty()) return {Truth::kTrue, reason::kMemberMissing, std::move(text)};
+  return {Truth::kFalse, reason::kHealthy, "every node does its work"};
+}
+
+std::string PhaseOf(const GroupTurn& turn, const failover::GroupState& state, const Verdict& ready) {
+  if (turn.group.meta.deleted) return "deleting";
+  if (state.epoch == 0) return turn.membership.group_reason.empty() ? "creating" : "create-failed";
+  if (state.failover) return state.failover->kind == failover::Kind::kSwitchover ? "modifying" : "failing-over";
+  if (ready.status == Truth::kTrue) return "available";
+  // Until it was available once it is being created; after that a primary that does not serve is a failure.
+  const bool was = turn.group.status.phase != "creating" && turn.group.status.phase != "create-failed";
+  return was ? "failing-over" : "creating";
+}
+
+api::MemberStatus Line(const MemberNow& now) {
+  api::MemberStatus line;
+  line.name = now.name();
+  line.kind = std::string(api::NodeKindName(now.member->view->node.kind));
+  line.declared = now.member->declared;
+  line.role = now.role;
+  line.zone = now.zone;
+  line.endpoint = manifests::ServiceEndpoint(now.name(), now.member->view->node.meta.ns);
+  line.link_status = now.link_status;
+  line.lag = now.lag;
+  return line;
+}
+
+}  // namespace
+
+void SetAccepted(bool accepted, std::string_view why, const std::string& message, int64_t generation,
+                 WallTime wall, api::Conditions* conditions) {
+  conditions->Set(api::kAccepted, accepted ? Truth::kTrue : Truth::kFalse, why, message, generation, wall);
+  // Only an edit can help where the object was not accepted.
+  conditions->Set(api::kStalled, accepted ? Truth::kFalse : Truth::kTrue, accepted ? reason::kAccepted : why,
+                  accepted ? "nothing waits for an edit" : message, generation, wall);
+}
+
+api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::Findings& findings,
+                                        const failover::GroupState& state) {
+  const api::ReplicationGroup& group = turn.group;
+  const int64_t generation = group.meta.generation;
+  api::ReplicationGroupStatus status = group.status;
+  status.observed_generation = generation;
+
+  status.members.clear();
+  int wanted = 0, ready_members = 0, pool = 0;
+  for (const MemberNow& member : turn.members) {
+    status.members.push_back(Line(member));
+    if (!member.member->wanted) continue;
+    ++wanted;
+    if (member.ready) ++ready_members;
+    if (member.member->pool) ++pool;
+  }
+  status.members_ready = std::to_string(ready_members) + "/" + std::to_string(wanted);
+  status.replicas = pool;
+  status.selector = std::string(api::kPoolLabel) + "=" + group.meta.name;
+  status.primary_endpoint = manifests::ServiceEndpoint(group.meta.name, group.meta.ns);
+  status.reader_endpoint = manifests::ServiceEndpoint(manifests::ReaderName(group.meta.name), group.meta.ns);
+  if (group.spec.automatic_failover) {
+    status.automatic_failover = findings.failover_ready ? "enabled" : "enabling";
+  } else {
+    status.automatic_failover = state.failover ? "disabling" : "disabled";
+  }
+  status.effective_synchronous_replicas = group.spec.SynchronousReplicas();
+  status.effective_reader_max_lag = api::FormatDuration(group.spec.ReaderMaxLag());
+  status.effective_detection_timeout = api::FormatDuration(group.spec.DetectionTimeout());
+  status.effective_lease_duration = api::FormatDuration(group.spec.LeaseDuration());
+  status.effective_max_per_hour = group.spec.MaxPerHour();
+
+  const auto set = [&](std::string_view type, const Verdict& verdict) {
+    status.conditions.Set(type, verdict.status, verdict.reason, verdict.message, generation, turn.wall);
+  };
+  const bool accepted = turn.membership.group_reason.empty();
+  SetAccepted(accepted, accepted ? reason::kAccepted : turn.membership.group_reason,
+              accepted ? "the group's nodes and names are its own" : turn.membership.group_message, generation,
+              turn.wall, &status.conditions);
+  const Verdict ready = ReadyOf(turn, findings, state);
+  set(api::kReady, ready);
+  set(api::kFailoverReady, FailoverReadyOf(turn, findings));
+  set(api::kZoneSpreadSatisfied, ZoneSpreadOf(turn));
+  set(api::kDegraded, DegradedOf(turn));
+  if (findings.waiting_for_proof) {
+    set(api::kWaitingForProofOfDeath, {Truth::kTrue, reason::kProofOfDeathMissing, findings.waiting_message});
+  } else {
+    set(api::kWaitingForProofOfDeath, {Truth::kFalse, reason::kNotWaiting, "no proof of death is needed"});
+  }
+  status.phase = PhaseOf(turn, state, ready);
+  return status;
+}
+
+std::optional<StatusWrite> WriteOf(const GroupTurn& turn, const api::ReplicationGroupStatus& status,
+                                   const failover::GroupState& state) {
+  if (status == turn.group.status && state == turn.state) return std::nullopt;
+  return StatusWrite{turn.group.Ref(), GroupStatusJson(status, state)};
+}
+
+void AddGroupEvents(const GroupTurn& turn, const api::ReplicationGroupStatus& next, Plan* plan) {
+  const api::ReplicationGroupStatus& before = turn.group.status;
+  const api::ObjectRef ref = turn.group.Ref();
+  if (next.phase == "available" && before.phase == "creating") {
+    plan->events.push_back({ref, false, "ReplicationGroupCreated", "CreateGroup",
+                            "Replication group " + turn.group.meta.name + " created"});
+  }
+  if (next.automatic_failover == "enabled" && before.automatic_failover != "enabled" &&
+      before.phase == "creating") {
+    plan->events.push_back(
+        {ref, false, "AutomaticFailoverEnabled", "CreateGroup",
+         "Automatic failover has been turned on for replication group " + turn.group.meta.name});
+  }
+  const auto turned = [&](std::string_view type, Truth status) {
+    const api::Condition* now = next.conditions.Find(type);
+    const api::Condition* then = before.conditions.Find(type);
+    return now != nullptr && now->status == status &&
+           (then == nullptr || then->status != status || then->reason != now->reason);
+  };
+  for (const auto& [type, bad] : {std::pair{api::kAccepted, Truth::kFalse},
+                                  std::pair{api::kWaitingForProofOfDeath, Truth::kTrue}}) {
+    if (!turned(type, bad)) continue;
+    const api::Condition* condition = next.conditions.Find(type);
+    plan->events.push_back({ref, true, condition->reason, "Reconcile", condition->message});
+  }
+  if (turned(api::kDegraded, Truth::kTrue) && next.conditions.Reason(api::kDegraded) == reason::kForeignEndpoints) {
+    plan->events.push_back(
+        {ref, true, std::string(reason::kForeignEndpoints), "Reconcile", turn.foreign_endpoints});
+  }
+}
+
+}  // namespace understudy::plan

@@ -1,0 +1,290 @@
+#include "operator/plan/group_turn.h"
+
+#include <algorithm>
+
+#include "operator/manifests/manifests.h"
+
+namespace understudy::plan {
+namespace {
+
+using api::Truth;
+using control::LinkState;
+using control::NodeState;
+using control::ReplicaAck;
+
+const ReplicaAck* AckOf(const NodeState* primary, const NodeState& replica) {
+  if (primary == nullptr) return nullptr;
+  for (const ReplicaAck& ack : primary->acks) {
+    if (ack.incarnation == replica.incarnation) return &ack;
+  }
+  return nullptr;
+}
+
+std::string RoleOf(const GroupTurn& turn, const MemberNow& now) {
+  if (now.words == nullptr) {
+    // Not heard: what it was, but nobody else's role.
+    const std::string& before = now.member->view->node.status.role;
+    return before == "primary" && !now.is_primary ? "replica" : before;
+  }
+  if (now.words->group != turn.group.meta.uid) {
+    return now.words->role == control::Role::kStandalone ? "standalone" : "";
+  }
+  if (now.words->role == control::Role::kReplica) return "replica";
+  if (now.words->role == control::Role::kPrimary) return now.is_primary ? "primary" : "replica";
+  return "";
+}
+
+std::string LinkOf(const NodeState& words) {
+  switch (words.link) {
+    case LinkState::kUp: return "up";
+    case LinkState::kSyncing: return "syncing";
+    case LinkState::kConnecting: return "connecting";
+    case LinkState::kNone: return "down";
+  }
+  return "down";
+}
+
+bool NeverInSync(const api::CacheNode& node) {
+  const api::Condition* before = node.status.conditions.Find(api::kInSync);
+  return before == nullptr || before->reason == api::reason::kFirstCopy ||
+         before->reason == api::reason::kCreating;
+}
+
+void FillReplicaSync(const ReplicaAck* ack, MemberNow* now) {
+  now->in_sync = ack != nullptr && ack->in_sync;
+  if (now->in_sync) {
+    now->sync = Truth::kTrue;
+    now->sync_reason = api::reason::kInSync;
+    now->sync_message = "holds what the primary had a second ago";
+    return;
+  }
+  const bool first = NeverInSync(now->member->view->node);
+  if (now->words->loading || now->words->link == LinkState::kSyncing) {
+    now->sync_reason = first ? api::reason::kFirstCopy : api::reason::kCopying;
+    now->sync_message = "a full copy from the primary is under way";
+  } else if (now->words->link == LinkState::kUp) {
+    now->sync_reason = first ? api::reason::kFirstCopy : api::reason::kLagging;
+    now->sync_message = "is behind the primary";
+  } else {
+    now->sync_reason = first ? api::reason::kFirstCopy : api::reason::kLinkDown;
+    now->sync_message = "has no link to the primary";
+  }
+}
+
+// The lag column of a replica: 0B or a power of ten, with at most one change in kLagPeriod.
+void FillLag(const GroupTurn& turn, const NodeState* primary, const ReplicaAck* ack, MemberNow* now, Plan* plan) {
+  const std::string& shown = now->member->view->node.status.lag;
+  std::string lag = shown;
+  if (now->in_sync) {
+    lag = LagText(true, 0);
+  } else if (ack != nullptr && primary != nullptr) {
+    lag = LagText(false, std::max<uint64_t>(primary->offset - std::min(ack->offset, primary->offset), 1));
+  }
+  auto changed = plan->memory.lag_changed.find(now->name());
+  if (lag == shown) {
+    now->lag = shown;
+    return;
+  }
+  if (!shown.empty() && changed != plan->memory.lag_changed.end() && changed->second + kLagPeriod > turn.now) {
+    plan->wake_at = std::min(plan->wake_at, changed->second + kLagPeriod);
+    now->lag = shown;
+    return;
+  }
+  plan->memory.lag_changed[now->name()] = turn.now;
+  now->lag = std::move(lag);
+}
+
+// In sync, or out of it for less than readerMaxLag.
+void FillReader(const GroupTurn& turn, MemberNow* now, Plan* plan) {
+  auto& since = plan->memory.out_of_sync_since;
+  if (now->in_sync) {
+    since.erase(now->name());
+    now->reader = true;
+    return;
+  }
+  const bool was_reader =
+      now->member->view->pod && now->member->view->pod->meta.Label(api::kReaderLabel) == "true";
+  const auto [it, first] = since.try_emplace(now->name(), turn.now);
+  const MonoTime leaves = it->second + turn.group.spec.ReaderMaxLag();
+  now->reader = was_reader && now->words != nullptr && now->words->complete && turn.now < leaves;
+  if (now->reader) plan->wake_at = std::min(plan->wake_at, leaves);
+}
+
+void FillOne(const NodeState* primary, GroupTurn* turn, MemberNow* now, Plan* plan) {
+  now->process = ProcessOf(turn->view, *now->member->view);
+  now->words = WordsOf(now->process);
+  now->fault = FaultOf(*now->member->view, now->process);
+  now->zone = ZoneOf(*now->member->view, turn->view.hosts);
+  now->is_primary = turn->state.epoch > 0 && turn->state.primary.name == now->name();
+  now->role = RoleOf(*turn, *now);
+  now->sync_reason = api::reason::kCreating;
+  now->sync_message = "its process does not answer yet";
+  if (now->words == nullptr) {
+    if (!NeverInSync(now->member->view->node)) {
+      now->sync_reason = api::reason::kUnreachable;
+      now->sync_message = "its process does not answer";
+    }
+    if (now->role == "replica") now->lag = now->member->view->node.status.lag;
+    return;
+  }
+  if (now->is_primary) {
+    now->sync = Truth::kTrue;
+    now->sync_reason = api::reason::kIsPrimary;
+    now->sync_message = "is the primary";
+    return;
+  }
+  if (now->role != "replica") {
+    now->sync_message = "has no role yet";
+    return;
+  }
+  now->link_status = LinkOf(*now->words);
+  const ReplicaAck* ack = AckOf(primary, *now->words);
+  FillReplicaSync(ack, now);
+  now->ready = now->in_sync;
+  FillLag(*turn, primary, ack, now, plan);
+  FillReader(*turn, now, plan);
+}
+
+std::string AwayReason(const MemberNow& primary) {
+  if (!primary.member->wanted) return primary.name() + " is being deleted";
+  const auto& pod = primary.member->view->pod;
+  if (pod && pod->meta.uid == (primary.process == nullptr ? "" : primary.process->pod_uid)) {
+    if (pod->disruption_target) return "the Pod of " + primary.name() + " is being evicted";
+    if (pod->meta.deleted) return "the Pod of " + primary.name() + " is being deleted";
+  }
+  return "";
+}
+
+// A deleted group hands over to a member that stays: the best one that a user made and that is in sync.
+std::string StayingTarget(const GroupTurn& turn) {
+  for (const MemberNow& now : turn.members) {
+    if (now.member->wanted && !now.member->operator_made && now.in_sync) return now.name();
+  }
+  return "";
+}
+
+void FillMoves(const GroupTurn& turn, failover::Spec* spec) {
+  using Source = failover::MoveRequest::Source;
+  if (turn.state.epoch == 0) return;
+  const MemberNow* primary = turn.Find(turn.state.primary.name);
+  if (primary != nullptr) {
+    if (std::string reason = AwayReason(*primary); !reason.empty()) {
+      spec->moves.push_back({Source::kAway, "", "", std::move(reason)});
+    } else if (turn.group.meta.deleted && primary->member->operator_made &&
+               turn.group.spec.deletion_policy == api::DeletionPolicy::kRetainClusters) {
+      if (std::string target = StayingTarget(turn); !target.empty()) {
+        spec->moves.push_back({Source::kAway, "", std::move(target),
+                               "the group is being deleted and " + primary->name() + " goes with it"});
+      }
+    }
+  }
+  const std::string& named = turn.group.spec.primary_cluster_id;
+  if (named.empty() || named == turn.state.handled_primary_cluster_id || turn.group.meta.deleted) return;
+  const Member* target = turn.membership.Find(named);
+  if (target == nullptr || !target->wanted) return;
+  // Away from a claimed primary the edit would end the claim: it waits until the membership is declared.
+  if (primary != nullptr && !primary->member->declared && named != primary->name()) return;
+  spec->moves.push_back({Source::kEdit, named, named, "primaryClusterId was set to " + named});
+}
+
+}  // namespace
+
+const MemberNow* GroupTurn::Find(const std::string& name) const {
+  for (const MemberNow& member : members) {
+    if (member.name() == name) return &member;
+  }
+  return nullptr;
+}
+
+const NodeState* GroupTurn::PrimaryWords() const {
+  const MemberNow* primary = Find(state.primary.name);
+  if (primary == nullptr || primary->words == nullptr) return nullptr;
+  return primary->words->incarnation == state.primary.incarnation ? primary->words : nullptr;
+}
+
+void FillMembers(GroupTurn* turn, Plan* plan) {
+  turn->members.clear();
+  for (const Member& member : turn->membership.members) {
+    MemberNow now;
+    now.member = &member;
+    now.process = ProcessOf(turn->view, *member.view);
+    now.words = WordsOf(now.process);
+    turn->members.push_back(std::move(now));
+  }
+  const NodeState* primary = turn->PrimaryWords();
+  for (MemberNow& now : turn->members) FillOne(primary, turn, &now, plan);
+  // Nobody else can serve reads: the primary does.
+  const bool any = std::any_of(turn->members.begin(), turn->members.end(), [](const MemberNow& m) { return m.reader; });
+  for (MemberNow& now : turn->members) {
+    if (!any && now.is_primary && now.words != nullptr) now.reader = true;
+  }
+  const auto gone = [&](const auto& entry) { return turn->Find(entry.first) == nullptr; };
+  std::erase_if(plan->memory.out_of_sync_since, gone);
+  std::erase_if(plan->memory.lag_changed, gone);
+}
+
+failover::View FailoverViewOf(const GroupTurn& turn) {
+  failover::View view = turn.view.failover;
+  const api::ReplicationGroupSpec& spec = turn.group.spec;
+  view.spec = {};
+  view.spec.group_uid = turn.group.meta.uid;
+  view.spec.synchronous_replicas = static_cast<uint32_t>(spec.SynchronousReplicas());
+  view.spec.lease_ms = static_cast<uint32_t>(spec.LeaseDuration().ms());
+  view.spec.automatic_failover = spec.automatic_failover;
+  view.spec.detection_ms = static_cast<uint32_t>(spec.DetectionTimeout().ms());
+  view.spec.reader_max_lag_ms = static_cast<uint32_t>(spec.ReaderMaxLag().ms());
+  view.spec.max_per_hour = static_cast<uint32_t>(spec.MaxPerHour());
+  view.spec.created = turn.group.meta.created;
+  view.spec.primary_cluster_id = spec.primary_cluster_id;
+  view.spec.first_primary = turn.membership.first_primary;
+  FillMoves(turn, &view.spec);
+
+  view.members.clear();
+  for (const Member& member : turn.membership.members) {
+    failover::Member out;
+    out.name = member.name();
+    out.wanted = member.wanted;
+    // It may leave its own life alone, or a group that no longer exists.
+    const std::string& before = member.view->node.status.group_uid;
+    const bool exists = std::any_of(turn.view.other_groups.begin(), turn.view.other_groups.end(),
+                                    [&](const GroupObject& g) { return g.object.meta.uid == before; });
+    out.may_leave_group = member.view->node.meta.uid;
+    if (!before.empty() && before != turn.group.meta.uid && !exists) out.may_leave_group = before;
+    view.members.push_back(std::move(out));
+  }
+
+  view.confirmed_dead.clear();
+  if (std::string word = turn.group.meta.Annotation(api::kConfirmDeadAnnotation); !word.empty()) {
+    view.confirmed_dead.push_back(std::move(word));
+  }
+  view.nodes_out_of_service.assign(turn.view.lost_hosts.begin(), turn.view.lost_hosts.end());
+  for (const auto& [name, host] : turn.view.hosts) {
+    if (host.OutOfService()) view.nodes_out_of_service.push_back(name);
+  }
+  view.endpoint_pod_uid = turn.endpoint_pod_uid;
+  view.memory = turn.view.memory.failover;
+  return view;
+}
+
+void FillEndpoints(GroupTurn* turn) {
+  for (const api::EndpointSlice& slice : turn->view.primary_slices) {
+    const bool ours = slice.managed_by == manifests::kSliceManager &&
+                      slice.meta.OwnerUid() == turn->group.meta.uid &&
+                      slice.meta.name == manifests::PrimarySliceName(turn->group.meta.name);
+    if (!ours) {
+      turn->foreign_endpoints = "EndpointSlice " + slice.meta.name + " (made by " +
+                                (slice.managed_by.empty() ? "somebody" : slice.managed_by) +
+                                ") also belongs to Service " + turn->group.meta.name +
+                                ", so clients may reach other addresses than the primary's; remove it";
+    } else if (!slice.meta.deleted && !slice.endpoints.empty()) {
+      turn->endpoint_pod_uid = slice.endpoints.front().target_uid;
+    }
+  }
+  const auto& service = turn->view.primary_service;
+  if (service && service->meta.OwnerUid() == turn->group.meta.uid && !service->selector.empty()) {
+    turn->foreign_endpoints = "Service " + turn->group.meta.name +
+                              " was given a selector, so Kubernetes adds other endpoints than the primary; remove it";
+  }
+}
+
+}  // namespace understudy::plan

@@ -1,0 +1,71 @@
+// What one plan of a group works with: the view, who is a member, what each member is doing.
+//
+// Lives for one PlanGroup on the caller's stack and borrows the view. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "operator/api/conditions.h"
+#include "operator/failover/machine.h"
+#include "operator/plan/membership.h"
+#include "operator/plan/observation.h"
+#include "operator/plan/plan.h"
+
+namespace understudy::plan {
+
+// Statuses, labels and objects wait so long for a transition, so that they cost it no time; after that the
+// group is in trouble that lasts, and has to be shown and worked around.
+inline constexpr Duration kUnsettledLimit = Seconds(10);
+inline constexpr Duration kLagPeriod = Seconds(10);  // at most one change of a lag column
+
+struct MemberNow {
+  const Member* member = nullptr;
+  const failover::PodView* process = nullptr;
+  const control::NodeState* words = nullptr;  // nullptr: its channel is down
+  std::optional<Fault> fault;
+  std::string zone;
+  std::string role;         // "primary", "replica", "standalone", ""
+  bool is_primary = false;  // by the group's state
+  bool ready = false;       // does what its role asks for
+  bool in_sync = false;     // replica: the primary says so
+  bool reader = false;      // belongs behind the reader Service
+  std::string link_status;
+  std::string lag;
+  // Condition InSync.
+  api::Truth sync = api::Truth::kFalse;
+  std::string_view sync_reason;
+  std::string sync_message;
+
+  const std::string& name() const { return member->name(); }
+};
+
+struct GroupTurn {
+  const GroupView& view;
+  const api::ReplicationGroup& group;
+  const failover::GroupState& state;  // as persisted
+  MonoTime now;
+  WallTime wall;
+  Membership membership;
+  std::vector<MemberNow> members;  // wanted and leaving, by name
+  std::string endpoint_pod_uid;    // whom our primary EndpointSlice names
+  std::string foreign_endpoints;   // what else stands behind the primary Service; "" = nothing
+  bool settled = true;
+
+  const MemberNow* Find(const std::string& name) const;
+  const control::NodeState* PrimaryWords() const;
+};
+
+// Facts of each member; whether the primary is `ready` is the machine's to say, later. Updates the memory's
+// times; wake_at is pulled to when a label or a column is due. Once per plan.
+void FillMembers(GroupTurn* turn, Plan* plan);
+
+// The machine's input: what observe filled plus spec, members, moves and the administrator's word.
+failover::View FailoverViewOf(const GroupTurn& turn);
+
+// Our slice's target, and whatever else claims to be behind the primary Service.
+void FillEndpoints(GroupTurn* turn);
+
+}  // namespace understudy::plan

@@ -1,0 +1,266 @@
+// PlanLone: a node that no group answers for.
+//
+// It stands alone (a CacheCluster without a group, the heir of a deleted one, one that a group refused), or
+// waits for its group, or is what a deleted group left: data that stays as it is, read-only.
+//
+// Standing alone has an epoch of its own, in the node's status. For each new process: {epoch + 1, its
+// incarnation, dataset} is persisted, then the role order is sent until the node says that it has the role.
+#include <algorithm>
+
+#include "operator/manifests/manifests.h"
+#include "operator/plan/membership.h"
+#include "operator/plan/objects.h"
+#include "operator/plan/observation.h"
+#include "operator/plan/status.h"
+
+namespace understudy::plan {
+namespace {
+
+using api::Truth;
+namespace reason = api::reason;
+
+enum class Situation { kStandsAlone, kWaits, kLeft };
+
+struct Lone {
+  const LoneView& view;
+  const api::CacheNode& node;
+  MonoTime now;
+  WallTime wall;
+  const control::NodeState* words = nullptr;
+  Situation situation = Situation::kStandsAlone;
+  bool accepted = true;
+  bool can_run = true;
+  std::string_view accepted_reason = reason::kAccepted;
+  std::string accepted_message;
+  // Why it waits, or what it is.
+  std::string_view why = reason::kCreating;
+  std::string message;
+};
+
+void Refuse(Lone* lone, std::string_view why, std::string message) {
+  lone->accepted = false;
+  lone->accepted_reason = why;
+  lone->accepted_message = std::move(message);
+}
+
+void Classify(Lone* lone) {
+  const api::CacheNode& node = lone->node;
+  const std::string& named = node.spec.replication_group_id;
+  const std::string& group = named.empty() ? node.status.replication_group_id : named;
+  const bool deleting = lone->view.named_group && lone->view.named_group->object.meta.deleted;
+  if (StandsAlone(node)) {
+    lone->situation = Situation::kStandsAlone;
+    if (!named.empty() && lone->view.named_group && !deleting) {
+      Refuse(lone, reason::kInvalidCacheClusterState,
+             node.meta.name + " stands alone with its own data and cannot join replication group " + named +
+                 "; delete it and create it with replicationGroupId, or name it as primaryClusterId of a new group");
+    }
+    return;
+  }
+  if (!node.status.group_uid.empty()) {
+    lone->situation = Situation::kLeft;
+    lone->why = reason::kReplicationGroupNotFound;
+    lone->message = "replication group " + group + " is gone; the node keeps its data, read-only, until it is "
+                    "deleted or the group is back";
+    return;
+  }
+  if (!named.empty() || node.kind == api::NodeKind::kReadReplica) {
+    lone->situation = Situation::kWaits;
+    lone->why = reason::kReplicationGroupNotFound;
+    lone->message = deleting ? "replication group " + named + " is being deleted"
+                             : "waiting for replication group " + named;
+  }
+}
+
+void Judge(Lone* lone) {
+  Classify(lone);
+  if (const std::string conflict = NodeNameConflict(lone->view.node, lone->view.claims); !conflict.empty()) {
+    Refuse(lone, reason::kNameConflict, conflict);
+    lone->can_run = false;
+  }
+}
+
+// The process that the status knows, or a new one: what has to be written before it gets an order.
+std::optional<StatusWrite> NewLife(const Lone& lone, Plan* plan) {
+  const control::NodeState& words = *lone.words;
+  api::CacheNodeStatus status = lone.node.status;
+  const bool known = StandsAlone(lone.node) && status.incarnation == words.incarnation;
+  if (known || words.terminating) return std::nullopt;
+  if (words.group == lone.node.meta.uid && words.role == control::Role::kStandalone) {
+    // The status was lost, the node was not.
+    status.epoch = static_cast<int64_t>(words.epoch);
+    status.dataset = words.dataset;
+  } else if (words.group.empty() && words.role == control::Role::kUnassigned) {
+    // A process without a past: the data of the one before it is gone.
+    if (!status.dataset.empty()) {
+      plan->events.push_back({lone.node.Ref(), true, "DataLost", "StandAlone",
+                              "the process of " + lone.node.meta.name + " has ended and its data with it; "
+                              "it starts empty"});
+    }
+    status.epoch += 1;
+    status.dataset = lone.view.fresh_dataset;
+  } else {
+    return std::nullopt;  // it belongs to a group that this object does not know: it is left alone
+  }
+  status.incarnation = words.incarnation;
+  status.group_uid.clear();
+  return StatusWrite{lone.node.Ref(), api::CacheNodeStatusJson(status)};
+}
+
+bool HasRole(const Lone& lone) {
+  return lone.words != nullptr && lone.words->group == lone.node.meta.uid &&
+         lone.words->role == control::Role::kStandalone && StandsAlone(lone.node) &&
+         lone.words->incarnation == lone.node.status.incarnation;
+}
+
+void SendOrder(const Lone& lone, Plan* plan) {
+  const control::NodeState& words = *lone.words;
+  if (!StandsAlone(lone.node) || words.incarnation != lone.node.status.incarnation || HasRole(lone)) return;
+  const std::string key = words.incarnation + "/" + std::to_string(lone.node.status.epoch);
+  const MonoTime again = lone.view.memory.order_sent + failover::kResend;
+  const MonoTime channel_since = lone.view.process->channel.up_since;
+  if (lone.view.memory.order_sent_to == key && lone.now < again && lone.view.memory.order_sent >= channel_since) {
+    plan->wake_at = std::min(plan->wake_at, again);
+    return;
+  }
+  failover::OutgoingOrder out;
+  out.pod_uid = lone.view.process->pod_uid;
+  out.order.kind = control::OrderKind::kRole;
+  out.order.group = lone.node.meta.uid;
+  out.order.epoch = static_cast<uint64_t>(lone.node.status.epoch);
+  out.order.incarnation = words.incarnation;
+  out.order.role = control::Role::kStandalone;
+  out.order.configuration.epoch = out.order.epoch;
+  out.order.configuration.number = out.order.epoch;
+  out.order.fresh_dataset = lone.node.status.dataset;
+  if (!words.group.empty() && words.group != lone.node.meta.uid) {
+    out.order.leaves_group = words.group;
+    out.order.leaves_epoch = words.epoch;
+  }
+  plan->orders.push_back(std::move(out));
+  plan->memory.order_sent_to = key;
+  plan->memory.order_sent = lone.now;
+  plan->wake_at = std::min(plan->wake_at, lone.now + failover::kResend);
+}
+
+// The heir of a group whose deletion runs: if its process ended before it stood alone, the group decides.
+bool GroupDecides(const Lone& lone) {
+  const auto& group = lone.view.named_group;
+  if (!group || !group->object.status.heir || group->object.status.heir->name != lone.node.meta.name) return false;
+  return !HasRole(lone) && lone.words != nullptr && lone.words->incarnation != lone.node.status.incarnation;
+}
+
+void EnsureObjects(Lone* lone, Plan* plan) {
+  NodeObjects objects;
+  objects.view = &lone->view.node;
+  objects.settings = lone->node.spec.node;
+  const Status keys = EnsureKeys(lone->node.meta.ns, lone->view.settings, lone->view.config_map, &plan->actions);
+  const Status made = !keys.ok() ? keys : EnsureNode(objects, lone->view.settings, &plan->actions);
+  if (made.ok()) return;
+  lone->can_run = false;
+  Refuse(lone,
+         made.code() == Code::kConflict ? reason::kNameConflict : reason::kInvalidParameterCombination,
+         std::string(made.message()));
+}
+
+void SetConditions(const Lone& lone, const std::optional<Fault>& fault, api::CacheNodeStatus* status) {
+  const int64_t generation = lone.node.meta.generation;
+  const auto set = [&](std::string_view type, Truth truth, std::string_view why, std::string message) {
+    status->conditions.Set(type, truth, why, std::move(message), generation, lone.wall);
+  };
+  SetAccepted(lone.accepted, lone.accepted_reason,
+              lone.accepted && lone.accepted_message.empty() ? "its names and settings are its own"
+                                                             : lone.accepted_message,
+              generation, lone.wall, &status->conditions);
+  if (HasRole(lone)) {
+    set(api::kReady, Truth::kTrue, reason::kAvailable, "stands alone and accepts writes");
+    set(api::kInSync, Truth::kTrue, reason::kStandsAlone, "stands alone");
+    return;
+  }
+  if (!lone.can_run && !lone.view.node.pod) {
+    set(api::kReady, Truth::kFalse, lone.accepted_reason, lone.accepted_message);
+  } else if (lone.situation != Situation::kStandsAlone) {
+    set(api::kReady, Truth::kFalse, lone.why, lone.message);
+  } else if (fault) {
+    set(api::kReady, Truth::kFalse, fault->reason, fault->message);
+  } else {
+    set(api::kReady, Truth::kFalse, reason::kCreating, "waiting for its process to start");
+  }
+  if (lone.situation == Situation::kLeft) {
+    set(api::kInSync, Truth::kFalse, reason::kLinkDown, "has no primary to follow");
+  } else {
+    set(api::kInSync, Truth::kFalse, reason::kCreating, "has no role yet");
+  }
+}
+
+api::CacheNodeStatus StatusOf(const Lone& lone) {
+  const auto fault = FaultOf(lone.view.node, lone.view.process ? &*lone.view.process : nullptr);
+  api::CacheNodeStatus status = lone.node.status;
+  status.observed_generation = lone.node.meta.generation;
+  const bool has_role = HasRole(lone);
+  if (has_role) status.role = "standalone";
+  if (lone.situation == Situation::kLeft && status.role == "primary") status.role = "replica";
+  if (lone.situation == Situation::kStandsAlone) status.replication_group_id.clear();
+  if (has_role && lone.words->dataset != "") status.dataset = lone.words->dataset;
+  status.availability_zone = ZoneOf(lone.view.node, lone.view.hosts);
+  status.endpoint = manifests::ServiceEndpoint(lone.node.meta.name, lone.node.meta.ns);
+  status.lag.clear();
+  if (lone.situation == Situation::kStandsAlone) {
+    status.effective_image = ImageOf(lone.view.node, lone.node.spec.node, lone.view.settings);
+  }
+  if (lone.node.meta.deleted) {
+    status.phase = "deleting";
+  } else if (has_role) {
+    status.phase = "available";
+  } else if ((!lone.can_run && !lone.view.node.pod) || (fault && fault->reason == reason::kContainerFailing)) {
+    status.phase = "create-failed";
+  } else {
+    status.phase = "creating";
+  }
+  SetConditions(lone, fault, &status);
+  return status;
+}
+
+void EnsureLabels(const Lone& lone, Plan* plan) {
+  std::map<std::string, std::optional<std::string>> wanted = {{api::kReaderLabel, std::nullopt}};
+  if (lone.situation == Situation::kStandsAlone) {
+    wanted[api::kGroupLabel] = std::nullopt;
+    wanted[api::kRoleLabel] = HasRole(lone) ? std::optional<std::string>("standalone") : std::nullopt;
+  }
+  EnsurePodLabels(lone.view.node, wanted, &plan->actions);
+}
+
+}  // namespace
+
+Plan PlanLone(const LoneView& view, MonoTime now, WallTime wall) {
+  Plan plan;
+  plan.memory = view.memory;
+  const api::CacheNode& node = view.node.node;
+  // Nobody else depends on it: what was made for it goes as an orphan once the object is gone.
+  if (node.meta.deleted || view.namespace_terminating) {
+    EnsureFinalizer(node.Ref(), node.meta, false, &plan.actions);
+    return plan;
+  }
+  Lone lone{view, node, now, wall, WordsOf(view.process ? &*view.process : nullptr)};
+  Judge(&lone);
+  if (!lone.can_run) plan.wake_at = std::min(plan.wake_at, now + kConflictPeriod);
+  if (lone.situation == Situation::kStandsAlone && lone.words != nullptr && !GroupDecides(lone)) {
+    if (auto write = NewLife(lone, &plan)) {
+      plan.persist.push_back(std::move(*write));
+      return plan;
+    }
+    SendOrder(lone, &plan);
+  }
+  const bool moved = EnsureFinalizer(node.Ref(), node.meta, false, &plan.actions);
+  if (lone.situation == Situation::kStandsAlone && lone.can_run) EnsureObjects(&lone, &plan);
+  EnsureLabels(lone, &plan);
+  if (moved) return plan;
+  const api::CacheNodeStatus status = StatusOf(lone);
+  if (auto write = WriteOf(node, status)) {
+    AddNodeEvents(node, status, &plan);
+    plan.statuses.push_back(std::move(*write));
+  }
+  return plan;
+}
+
+}  // namespace understudy::plan

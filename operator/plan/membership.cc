@@ -1,0 +1,297 @@
+#include "operator/plan/membership.h"
+
+#include <algorithm>
+#include <array>
+
+#include "operator/api/validate.h"
+#include "operator/manifests/manifests.h"
+
+namespace understudy::plan {
+namespace {
+
+constexpr std::string_view kGroupKind = "ReplicationGroup";
+
+// The Service names that an object of ours derives.
+std::array<std::string, 2> DerivedNames(std::string_view kind, const std::string& name) {
+  return {name, kind == kGroupKind ? manifests::ReaderName(name) : manifests::HeadlessName(name)};
+}
+
+bool SharesName(std::string_view kind, const std::string& name, std::string_view other_kind,
+                const std::string& other_name) {
+  for (const std::string& mine : DerivedNames(kind, name)) {
+    for (const std::string& theirs : DerivedNames(other_kind, other_name)) {
+      if (mine == theirs) return true;
+    }
+  }
+  return false;
+}
+
+// ResponsibleGroup's terms for a group that a node names, or that names it, but that has not got it yet.
+bool MayTake(const GroupObject& group, const api::CacheNode& node) {
+  if (Has(group, node.meta.name)) return true;
+  if (group.object.meta.deleted) return false;
+  return group.state.epoch == 0 || !StandsAlone(node);
+}
+
+std::string JoinNames(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+std::vector<NameClaim> ClaimsFor(const GroupView& view, const NodeView& node) {
+  std::vector<NameClaim> claims = view.claims;
+  claims.push_back({std::string(kGroupKind), view.group.object.meta});
+  for (const NodeView& other : view.nodes) {
+    if (other.node.meta.uid != node.node.meta.uid) {
+      claims.push_back({std::string(api::NodeKindName(other.node.kind)), other.node.meta});
+    }
+  }
+  return claims;
+}
+
+std::string GroupNameConflict(const GroupView& view) {
+  std::vector<NameClaim> claims = view.claims;
+  for (const NodeView& node : view.nodes) {
+    claims.push_back({std::string(api::NodeKindName(node.node.kind)), node.node.meta});
+  }
+  std::vector<const api::ObjectMeta*> live;
+  if (view.primary_service) live.push_back(&view.primary_service->meta);
+  if (view.reader_service) live.push_back(&view.reader_service->meta);
+  if (view.disruption_budget) live.push_back(&view.disruption_budget->meta);
+  return NameConflict(kGroupKind, view.group.object.meta, claims, live);
+}
+
+// Accepted of one member that has a place.
+void Judge(const GroupView& view, Member* member) {
+  const api::CacheNode& node = member->view->node;
+  const std::string& group = view.group.object.meta.name;
+  member->reason = api::reason::kAccepted;
+  if (const std::string conflict = NodeNameConflict(*member->view, ClaimsFor(view, *member->view));
+      !conflict.empty()) {
+    member->accepted = member->can_run = false;
+    member->reason = api::reason::kNameConflict;
+    member->message = conflict;
+    return;
+  }
+  if (const Status valid = api::ValidateSettings(member->settings); !valid.ok()) {
+    member->accepted = member->can_run = false;
+    member->reason = api::reason::kInvalidParameterCombination;
+    member->message = std::string(valid.message());
+    return;
+  }
+  if (member->declared) {
+    member->message = "member of replication group " + group;
+    return;
+  }
+  const auto& listed = view.group.object.status.members;
+  const bool was_declared =
+      node.status.group_uid == view.group.object.meta.uid &&
+      (node.status.conditions.Reason(api::kAccepted) == api::reason::kMembershipLost ||
+       std::any_of(listed.begin(), listed.end(), [&](const api::MemberStatus& m) {
+         return m.name == node.meta.name && m.declared;
+       }));
+  if (was_declared) {
+    member->accepted = false;
+    member->reason = api::reason::kMembershipLost;
+    member->message = "replicationGroupId is gone without a Promote; the node stays a member: set "
+                      "replicationGroupId to " + group + " again";
+    return;
+  }
+  member->reason = api::reason::kMembershipNotDeclared;
+  member->message = "claimed by replication group " + group + " as its primaryClusterId; set " +
+                    "replicationGroupId to " + group + " to declare the membership";
+}
+
+void JudgeGroup(const GroupView& view, Membership* membership) {
+  const api::ReplicationGroup& group = view.group.object;
+  if (std::string conflict = GroupNameConflict(view); !conflict.empty()) {
+    membership->group_reason = api::reason::kNameConflict;
+    membership->group_message = std::move(conflict);
+    return;
+  }
+  // Whom the group wants as its first primary, or to switch over to, must be its own to have.
+  const std::string& named = group.spec.primary_cluster_id;
+  if (named.empty() || named == view.group.state.handled_primary_cluster_id ||
+      membership->Find(named) != nullptr) {
+    return;
+  }
+  for (const NodeView& node : view.nodes) {
+    if (node.node.meta.name != named) continue;
+    membership->group_reason = api::reason::kInvalidCacheClusterState;
+    const std::string& other = node.node.status.replication_group_id;
+    if (StandsAlone(node.node) && view.group.state.epoch > 0) {
+      membership->group_message = "primaryClusterId names " + named +
+                                  ", which stands alone with its own data; it may name a member of this group";
+    } else {
+      membership->group_message =
+          "primaryClusterId names " + named + ", which belongs to replication group " +
+          (!other.empty() ? other : node.node.spec.replication_group_id) +
+          "; it may name a member of this group, or a CacheCluster that belongs to none";
+    }
+    return;
+  }
+}
+
+}  // namespace
+
+const Member* Membership::Find(const std::string& name) const {
+  for (const Member& member : members) {
+    if (member.name() == name) return &member;
+  }
+  return nullptr;
+}
+
+int Membership::Wanted() const {
+  return static_cast<int>(std::count_if(members.begin(), members.end(), [](const Member& m) { return m.wanted; }));
+}
+
+bool StandsAlone(const api::CacheNode& node) { return node.status.epoch > 0; }
+
+bool Has(const GroupObject& group, const std::string& node) {
+  if (group.state.primary.name == node) return true;
+  for (const api::MemberStatus& member : group.object.status.members) {
+    if (member.name == node) return true;
+  }
+  for (const control::NodeRef& ref : failover::NamedNodes(group.state)) {
+    if (ref.name == node) return true;
+  }
+  return false;
+}
+
+std::string ResponsibleGroup(const api::CacheNode& node, std::span<const GroupObject* const> groups) {
+  for (const GroupObject* group : groups) {
+    if (!node.status.group_uid.empty() && group->object.meta.uid == node.status.group_uid) {
+      return group->object.meta.name;
+    }
+  }
+  if (!node.spec.replication_group_id.empty()) {
+    for (const GroupObject* group : groups) {
+      if (group->object.meta.name != node.spec.replication_group_id) continue;
+      // The heir of a deleted group stands alone from its status on, while the group still lists it.
+      const bool left = group->object.meta.deleted && StandsAlone(node);
+      return !left && MayTake(*group, node) ? group->object.meta.name : "";
+    }
+    return "";
+  }
+  const GroupObject* claiming = nullptr;
+  for (const GroupObject* group : groups) {
+    const bool left = group->object.meta.deleted && StandsAlone(node);
+    if (left || group->object.spec.primary_cluster_id != node.meta.name || !MayTake(*group, node)) continue;
+    if (claiming == nullptr || group->object.meta.OlderThan(claiming->object.meta)) claiming = group;
+  }
+  return claiming == nullptr ? "" : claiming->object.meta.name;
+}
+
+std::vector<std::string> NameCandidates(std::string_view kind, const std::string& name) {
+  std::vector<std::string> candidates;
+  for (const std::string& derived : DerivedNames(kind, name)) {
+    candidates.push_back(derived);
+    for (std::string_view suffix : {"-node", "-reader"}) {
+      if (derived.size() > suffix.size() && derived.ends_with(suffix)) {
+        candidates.push_back(derived.substr(0, derived.size() - suffix.size()));
+      }
+    }
+  }
+  // Nodes that the operator may have to make for a group (api::kMaxPoolNumber).
+  if (kind == kGroupKind) {
+    for (int number = 1; number <= api::kMaxPoolNumber; ++number) {
+      candidates.push_back(api::OperatorMadeName(name, number));
+    }
+  }
+  std::sort(candidates.begin(), candidates.end());
+  candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
+  return candidates;
+}
+
+std::string NameConflict(std::string_view kind, const api::ObjectMeta& meta, const std::vector<NameClaim>& claims,
+                         const std::vector<const api::ObjectMeta*>& live) {
+  for (const NameClaim& claim : claims) {
+    if (claim.meta.uid == meta.uid || !claim.meta.OlderThan(meta)) continue;
+    if (SharesName(kind, meta.name, claim.kind, claim.meta.name)) {
+      return "the older " + claim.kind + " " + claim.meta.name +
+             " needs a Service of the same name; give this object another name";
+    }
+  }
+  for (const api::ObjectMeta* child : live) {
+    if (!child->OwnerUid().empty()) continue;  // ours, or an orphan that will be removed
+    return "an object named " + child->name +
+           " exists and was not made by Understudy; remove it, or give this object another name";
+  }
+  return "";
+}
+
+std::string NodeNameConflict(const NodeView& view, const std::vector<NameClaim>& claims) {
+  std::vector<const api::ObjectMeta*> live;
+  if (view.stateful_set) live.push_back(&view.stateful_set->meta);
+  if (view.service) live.push_back(&view.service->meta);
+  if (view.headless) live.push_back(&view.headless->meta);
+  return NameConflict(api::NodeKindName(view.node.kind), view.node.meta, claims, live);
+}
+
+Membership PlanMembership(const GroupView& view) {
+  const api::ReplicationGroup& group = view.group.object;
+  std::vector<const GroupObject*> groups = {&view.group};
+  for (const GroupObject& other : view.other_groups) groups.push_back(&other);
+
+  Membership membership;
+  membership.first_primary =
+      group.spec.primary_cluster_id.empty() ? api::OperatorMadeName(group.meta.name, 1) : group.spec.primary_cluster_id;
+
+  std::vector<Member> candidates;
+  for (const NodeView& node : view.nodes) {
+    if (ResponsibleGroup(node.node, groups) != group.meta.name) continue;
+    Member member;
+    member.view = &node;
+    member.settings = api::MergeSettings(group.spec.node, node.node.spec.node);
+    member.wanted = !node.node.meta.deleted;
+    member.accepted_before = node.node.status.group_uid == group.meta.uid || Has(view.group, node.node.meta.name);
+    member.declared = node.node.spec.replication_group_id == group.meta.name;
+    member.operator_made = node.node.MadeFor(group.meta.uid);
+    member.pool = member.operator_made && !node.node.meta.Label(api::kPoolLabel).empty();
+    if (!member.wanted && !member.accepted_before && !node.stateful_set && !node.node.meta.HasFinalizer()) {
+      continue;  // never was one, and nothing of it has to be put away
+    }
+    candidates.push_back(std::move(member));
+  }
+  // Those who have a place, the named primary, then by age.
+  const auto rank = [&](const Member& member) {
+    if (member.accepted_before) return 0;
+    return member.name() == membership.first_primary ? 1 : 2;
+  };
+  std::sort(candidates.begin(), candidates.end(), [&](const Member& a, const Member& b) {
+    if (rank(a) != rank(b)) return rank(a) < rank(b);
+    return a.view->node.meta.OlderThan(b.view->node.meta);
+  });
+
+  int taken = 0;
+  std::vector<std::string> holders;
+  for (Member& member : candidates) {
+    Judge(view, &member);
+    const auto& set = member.view->stateful_set;
+    const bool runs = set && set->meta.OwnerUid() == member.view->node.meta.uid;
+    if (!runs && member.reason == api::reason::kNameConflict) {
+      membership.refused.push_back(std::move(member));
+      continue;
+    }
+    if (member.wanted && taken == api::kMaxMembers) {
+      member.accepted = member.can_run = false;
+      member.reason = api::reason::kNodeQuotaForClusterExceeded;
+      member.message = "replication group " + group.meta.name + " has its " + std::to_string(api::kMaxMembers) +
+                       " nodes already (" + JoinNames(holders) + "); delete one of them or this one";
+      membership.refused.push_back(std::move(member));
+      continue;
+    }
+    if (member.wanted) {
+      ++taken;
+      holders.push_back(member.name());
+    }
+    membership.members.push_back(std::move(member));
+  }
+  std::sort(membership.members.begin(), membership.members.end(),
+            [](const Member& a, const Member& b) { return a.name() < b.name(); });
+  JudgeGroup(view, &membership);
+  return membership;
+}
+
+}  // namespace understudy::plan

@@ -1,0 +1,62 @@
+// Who is a member of a group, who leaves, who is refused and why.
+//
+// Membership is declared (spec.replicationGroupId) or claimed (spec.primaryClusterId); it is kept by those
+// who have it (status.members, status.group_uid), and newcomers come in by age while there is room. Pure.
+// Source: API.md "CacheCluster.spec and ReadReplica.spec", "Names, labels, ports".
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "operator/plan/group_view.h"
+
+namespace understudy::plan {
+
+// The end of a name conflict is an event of somebody else's object: looked for at this pace.
+inline constexpr Duration kConflictPeriod = Seconds(30);
+
+struct Member {
+  const NodeView* view = nullptr;
+  api::NodeSettings settings;     // in force
+  bool wanted = true;             // false: its object is being deleted; it leaves the voters first
+  bool accepted_before = false;
+  bool declared = false;          // spec.replicationGroupId names the group
+  bool operator_made = false;
+  bool pool = false;
+  // Condition Accepted. `can_run` false: nothing is made or changed for it, what runs is left alone.
+  bool accepted = true;
+  bool can_run = true;
+  std::string_view reason;
+  std::string message;
+
+  const std::string& name() const { return view->node.meta.name; }
+};
+
+struct Membership {
+  std::vector<Member> members;     // by name; those that leave are among them, those over the quota are not
+  std::vector<Member> refused;     // Accepted=False: over the quota, or a name that an older object has
+  // Why the group itself is not accepted; empty: it is.
+  std::string_view group_reason;
+  std::string group_message;
+  // The node of the first start, by name; it may not exist yet.
+  std::string first_primary;
+
+  const Member* Find(const std::string& name) const;
+  int Wanted() const;
+};
+
+Membership PlanMembership(const GroupView& view);
+
+// Whether the node was ordered to stand alone, and no group has it since.
+bool StandsAlone(const api::CacheNode& node);
+// Whether the group counts this node among its own: by status.members, as its primary, or in a configuration.
+bool Has(const GroupObject& group, const std::string& node);
+
+// An older object of ours, or something that is nobody's, has a name that this object needs; a sentence, or
+// "" when the names are free. `live` are the children found under its names.
+std::string NameConflict(std::string_view kind, const api::ObjectMeta& meta, const std::vector<NameClaim>& claims,
+                         const std::vector<const api::ObjectMeta*>& live);
+std::string NodeNameConflict(const NodeView& view, const std::vector<NameClaim>& claims);
+
+}  // namespace understudy::plan

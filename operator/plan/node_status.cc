@@ -1,0 +1,110 @@
+#include "operator/manifests/manifests.h"
+#include "operator/plan/objects.h"
+#include "operator/plan/status.h"
+
+namespace understudy::plan {
+namespace {
+
+using api::Truth;
+namespace reason = api::reason;
+
+std::string NodePhase(const GroupTurn& turn, const MemberNow& now) {
+  const api::CacheNodeStatus& before = now.member->view->node.status;
+  if (now.member->view->node.meta.deleted) return "deleting";
+  if (!now.member->can_run && !now.member->view->pod) return "create-failed";
+  if (now.ready) return "available";
+  if (now.is_primary && turn.state.failover) {
+    return turn.state.failover->kind == failover::Kind::kSwitchover ? "modifying" : "failing-over";
+  }
+  const bool failing = now.fault && now.fault->reason == reason::kContainerFailing;
+  if (failing && (before.phase == "creating" || before.phase == "create-failed")) return "create-failed";
+  // A node that was available and lost its process or its data is made again.
+  return "creating";
+}
+
+// The group that the node is in: as long as its process belongs to an older one, that one is kept, since it
+// is what the process may be told to leave.
+std::string GroupUidOf(const GroupTurn& turn, const MemberNow& now) {
+  const std::string& before = now.member->view->node.status.group_uid;
+  if (before.empty() || before == turn.group.meta.uid) return turn.group.meta.uid;
+  const bool joined = now.words != nullptr && now.words->group != before;
+  return joined ? turn.group.meta.uid : before;
+}
+
+}  // namespace
+
+api::CacheNodeStatus MemberStatusOf(const GroupTurn& turn, const MemberNow& now) {
+  const NodeView& view = *now.member->view;
+  const int64_t generation = view.node.meta.generation;
+  api::CacheNodeStatus status = view.node.status;
+  status.observed_generation = generation;
+  status.phase = NodePhase(turn, now);
+  status.role = now.role;
+  status.replication_group_id = turn.group.meta.name;
+  status.group_uid = GroupUidOf(turn, now);
+  const bool joined = now.words != nullptr && now.words->group == turn.group.meta.uid;
+  if (joined) {
+    // Its life alone is over; until then these say what its process may leave.
+    status.epoch = 0;
+    status.incarnation.clear();
+    status.dataset = now.words->dataset;
+  }
+  status.availability_zone = now.zone;
+  status.endpoint = manifests::ServiceEndpoint(view.node.meta.name, view.node.meta.ns);
+  status.lag = now.lag;
+  status.effective_image = ImageOf(view, now.member->settings, turn.view.settings);
+
+  SetAccepted(now.member->accepted, now.member->reason, now.member->message, generation, turn.wall,
+              &status.conditions);
+  if (now.ready) {
+    status.conditions.Set(api::kReady, Truth::kTrue, reason::kAvailable,
+                          now.is_primary ? "accepts writes" : "follows the primary", generation, turn.wall);
+  } else if (!now.member->can_run && !view.pod) {
+    status.conditions.Set(api::kReady, Truth::kFalse, now.member->reason, now.member->message, generation,
+                          turn.wall);
+  } else if (now.fault) {
+    status.conditions.Set(api::kReady, Truth::kFalse, now.fault->reason, now.fault->message, generation,
+                          turn.wall);
+  } else if (now.is_primary && now.words != nullptr) {
+    status.conditions.Set(api::kReady, Truth::kFalse, reason::kPrimaryUnreachable,
+                          "is the primary but may not acknowledge writes now", generation, turn.wall);
+  } else {
+    status.conditions.Set(api::kReady, Truth::kFalse, now.sync_reason, now.sync_message, generation, turn.wall);
+  }
+  status.conditions.Set(api::kInSync, now.sync, now.sync_reason, now.sync_message, generation, turn.wall);
+  return status;
+}
+
+api::CacheNodeStatus RefusedStatus(const GroupTurn& turn, const Member& member) {
+  const api::CacheNode& node = member.view->node;
+  api::CacheNodeStatus status = node.status;
+  status.observed_generation = node.meta.generation;
+  status.phase = node.meta.deleted ? "deleting" : "create-failed";
+  SetAccepted(false, member.reason, member.message, node.meta.generation, turn.wall, &status.conditions);
+  status.conditions.Set(api::kReady, Truth::kFalse, member.reason, member.message, node.meta.generation, turn.wall);
+  return status;
+}
+
+std::optional<StatusWrite> WriteOf(const api::CacheNode& node, const api::CacheNodeStatus& status) {
+  if (status == node.status) return std::nullopt;
+  return StatusWrite{node.Ref(), api::CacheNodeStatusJson(status)};
+}
+
+void AddNodeEvents(const api::CacheNode& node, const api::CacheNodeStatus& next, Plan* plan) {
+  const api::ObjectRef ref = node.Ref();
+  if (next.phase == "available" && node.status.phase == "creating") {
+    plan->events.push_back({ref, false, "CacheNodeAvailable", "CreateNode",
+                            next.availability_zone.empty()
+                                ? "Cache node " + node.meta.name + " is available"
+                                : "Added cache node " + node.meta.name + " in availability zone " +
+                                      next.availability_zone});
+  }
+  const api::Condition* before = node.status.conditions.Find(api::kAccepted);
+  const api::Condition* now = next.conditions.Find(api::kAccepted);
+  if (now != nullptr && now->status == Truth::kFalse &&
+      (before == nullptr || before->status != Truth::kFalse || before->reason != now->reason)) {
+    plan->events.push_back({ref, true, now->reason, "Reconcile", now->message});
+  }
+}
+
+}  // namespace understudy::plan

@@ -1,0 +1,134 @@
+#include "operator/plan/objects.h"
+
+#include <algorithm>
+
+#include "operator/manifests/manifests.h"
+
+namespace understudy::plan {
+namespace {
+
+const api::ObjectMeta* MetaOf(const auto& object) { return object ? &object->meta : nullptr; }
+
+bool Drifted(const std::optional<api::Service>& live, const Json& desired) {
+  if (!live) return false;
+  const Json& spec = JsonAt(desired, "spec");
+  if (live->selector != api::ParseStringMap(JsonAt(spec, "selector"))) return true;
+  if (live->publish_not_ready != JsonBool(spec, "publishNotReadyAddresses")) return true;
+  return live->ports.size() != JsonAt(spec, "ports").size();
+}
+
+bool Drifted(const std::optional<api::StatefulSet>& live, const Json& desired) {
+  if (!live) return false;
+  const Json& pod_template = JsonAt(JsonAt(desired, "spec"), "template");
+  return live->replicas != 1 || live->update_strategy != "OnDelete" ||
+         live->template_hash != api::ParseMeta(pod_template).Annotation(api::kTemplateHashAnnotation) ||
+         live->image != JsonString(JsonAt(JsonAt(pod_template, "spec"), "containers").at(0), "image");
+}
+
+}  // namespace
+
+bool Ensure(const api::ObjectMeta* live, bool drifted, Json desired, const std::string& owner_uid,
+            std::vector<Action>* actions) {
+  if (live == nullptr) {
+    actions->push_back(CreateObject{std::move(desired)});
+    return false;
+  }
+  if (live->OwnerUid() != owner_uid || live->deleted) return false;
+  if (drifted || live->Annotation(api::kHashAnnotation) != manifests::AppliedHash(desired)) {
+    desired["metadata"]["uid"] = live->uid;
+    actions->push_back(ApplyObject{std::move(desired)});
+  }
+  return true;
+}
+
+void Remove(const api::ObjectMeta* live, std::string_view api_version, std::string_view kind,
+            const std::string& owner_uid, std::vector<Action>* actions) {
+  if (live == nullptr || live->OwnerUid() != owner_uid || live->deleted) return;
+  actions->push_back(
+      DeleteObject{{std::string(api_version), std::string(kind), live->ns, live->name, live->uid, ""}});
+}
+
+std::string ImageOf(const NodeView& view, const api::NodeSettings& merged, const Settings& settings) {
+  if (merged.image) return *merged.image;
+  if (!view.node.status.effective_image.empty()) return view.node.status.effective_image;
+  if (view.stateful_set && view.stateful_set->meta.OwnerUid() == view.node.meta.uid &&
+      !view.stateful_set->image.empty()) {
+    return view.stateful_set->image;
+  }
+  return settings.default_node_image;
+}
+
+Status EnsureKeys(const std::string& ns, const Settings& settings, const std::optional<api::ConfigMap>& live,
+                  std::vector<Action>* actions) {
+  if (live && live->meta.Label("app.kubernetes.io/managed-by") != "understudy") {
+    return Conflict("ConfigMap " + live->meta.name +
+                    " exists in this namespace and was not made by Understudy; remove it");
+  }
+  Json desired = manifests::BuildConfigMap(ns, settings.public_key);
+  const bool drifted = live && live->data != api::ParseStringMap(JsonAt(desired, "data"));
+  Ensure(MetaOf(live), drifted, std::move(desired), "", actions);
+  return {};
+}
+
+Status EnsureNode(const NodeObjects& objects, const Settings& settings, std::vector<Action>* actions) {
+  const NodeView& view = *objects.view;
+  const std::string& uid = view.node.meta.uid;
+  manifests::NodeInput input;
+  input.node = &view.node;
+  input.settings = objects.settings;
+  input.image = ImageOf(view, objects.settings, settings);
+  input.group = objects.group;
+  input.pool = objects.pool;
+  input.multi_az = objects.multi_az;
+  auto set = manifests::BuildStatefulSet(input);
+  if (!set.ok()) return set.status();
+
+  Json headless = manifests::BuildHeadlessService(view.node);
+  const bool headless_drifted = Drifted(view.headless, headless);
+  Ensure(MetaOf(view.headless), headless_drifted, std::move(headless), uid, actions);
+  Json service = manifests::BuildNodeService(view.node);
+  const bool service_drifted = Drifted(view.service, service);
+  Ensure(MetaOf(view.service), service_drifted, std::move(service), uid, actions);
+  const bool set_drifted = Drifted(view.stateful_set, *set);
+  Ensure(MetaOf(view.stateful_set), set_drifted, *std::move(set), uid, actions);
+  return {};
+}
+
+bool RemoveNode(const NodeView& view, std::vector<Action>* actions) {
+  const std::string& uid = view.node.meta.uid;
+  Remove(MetaOf(view.stateful_set), "apps/v1", "StatefulSet", uid, actions);
+  Remove(MetaOf(view.service), "v1", "Service", uid, actions);
+  Remove(MetaOf(view.headless), "v1", "Service", uid, actions);
+  const auto left = [&uid](const auto& object) { return object && object->meta.OwnerUid() == uid; };
+  return !left(view.stateful_set) && !left(view.service) && !left(view.headless);
+}
+
+void EnsurePodLabels(const NodeView& view, const std::map<std::string, std::optional<std::string>>& wanted,
+                     std::vector<Action>* actions) {
+  if (!view.pod || view.pod->meta.deleted) return;
+  LabelPod patch;
+  for (const auto& [key, value] : wanted) {
+    const auto it = view.pod->meta.labels.find(key);
+    const bool present = it != view.pod->meta.labels.end();
+    if (value ? (!present || it->second != *value) : present) patch.labels[key] = value;
+  }
+  if (patch.labels.empty()) return;
+  const api::ObjectMeta& meta = view.pod->meta;
+  patch.ref = {"v1", "Pod", meta.ns, meta.name, meta.uid, ""};
+  actions->push_back(std::move(patch));
+}
+
+bool EnsureFinalizer(const api::ObjectRef& ref, const api::ObjectMeta& meta, bool present,
+                     std::vector<Action>* actions) {
+  if (meta.HasFinalizer() == present) return false;
+  std::vector<std::string> finalizers = meta.finalizers;
+  if (present) {
+    finalizers.emplace_back(api::kFinalizer);
+  } else {
+    std::erase(finalizers, std::string(api::kFinalizer));
+  }
+  actions->push_back(SetFinalizers{ref, std::move(finalizers)});
+  return true;
+}
+
+}  // namespace understudy::plan

@@ -1,0 +1,55 @@
+// Desired objects against live ones: the fewest writes that make them equal.
+//
+// A live object carries the hash of what was applied last; it is written again when the desired one has
+// another hash, or when a field that we own was changed by somebody else. An object of another owner is
+// never written: its own owner, or the clean-up of orphans, deals with it. Pure.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "operator/plan/group_view.h"
+#include "operator/plan/plan.h"
+
+namespace understudy::plan {
+
+// Creates, applies or leaves alone. False: nothing of ours stands under that name yet (it has to be created,
+// or another owner's object has to go first).
+bool Ensure(const api::ObjectMeta* live, bool drifted, Json desired, const std::string& owner_uid,
+            std::vector<Action>* actions);
+// Deletes the live object if it is this owner's and not being deleted already.
+void Remove(const api::ObjectMeta* live, std::string_view api_version, std::string_view kind,
+            const std::string& owner_uid, std::vector<Action>* actions);
+
+// The ConfigMap that holds the operator's key, which every node of the namespace mounts; once per plan.
+// kConflict: a foreign one has its name.
+Status EnsureKeys(const std::string& ns, const Settings& settings, const std::optional<api::ConfigMap>& live,
+                  std::vector<Action>* actions);
+
+// What one node consists of while it is wanted. kInvalid: the settings can't be built (see ValidateSettings).
+struct NodeObjects {
+  const NodeView* view = nullptr;
+  api::NodeSettings settings;
+  std::string group;  // "" while it stands alone
+  bool pool = false;
+  api::MultiAz multi_az = api::MultiAz::kDisabled;
+};
+Status EnsureNode(const NodeObjects& objects, const Settings& settings, std::vector<Action>* actions);
+// Deletes the node's children. True: none is left.
+bool RemoveNode(const NodeView& view, std::vector<Action>* actions);
+
+// The image in force: the spec's, else the one pinned when the node was made, else the operator's default.
+std::string ImageOf(const NodeView& view, const api::NodeSettings& merged, const Settings& settings);
+
+// Labels that the live Pod must have or not have (nullopt); plans one patch with the differences.
+void EnsurePodLabels(const NodeView& view, const std::map<std::string, std::optional<std::string>>& wanted,
+                     std::vector<Action>* actions);
+
+// Adds or removes our finalizer. True: a write was planned, so that the object's version moves.
+bool EnsureFinalizer(const api::ObjectRef& ref, const api::ObjectMeta& meta, bool present,
+                     std::vector<Action>* actions);
+
+}  // namespace understudy::plan

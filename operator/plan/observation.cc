@@ -1,0 +1,101 @@
+#include "operator/plan/observation.h"
+
+#include <array>
+
+namespace understudy::plan {
+
+failover::PodView PodViewOf(const api::Pod& pod, const std::string& member, const api::Node* host,
+                            bool host_gone) {
+  failover::PodView view;
+  view.member = member;
+  view.pod_uid = pod.meta.uid;
+  view.address = pod.ip;
+  view.node_name = pod.node_name;
+  view.zone = host == nullptr ? "" : host->zone;
+  view.ever_started = pod.running || pod.terminated || pod.last_terminated;
+  view.running = pod.running;
+  for (const auto& ended : {pod.terminated, pod.last_terminated}) {
+    if (ended && !ended->message.empty()) view.terminated.push_back(ended->message);
+  }
+  if (pod.meta.deleted) view.deletion_timestamp = *pod.meta.deleted;
+  view.node_lost = host_gone || (host != nullptr && !host->ready);
+  return view;
+}
+
+bool NeedsPlan(const control::NodeState& before, const control::NodeState& after) {
+  const auto without_counters = [](control::NodeState state) {
+    state.offset = 0;
+    state.keys = state.keys == 0 ? 0 : 1;
+    state.link_silent_ms = 0;
+    state.lease_left_ms = 0;
+    state.last_granted_ms_ago = 0;
+    for (control::ReplicaAck& ack : state.acks) {
+      ack.offset = 0;
+      ack.silent_ms = 0;
+    }
+    return state;
+  };
+  return without_counters(before) != without_counters(after);
+}
+
+const failover::PodView* ProcessOf(const GroupView& view, const NodeView& node) {
+  if (!node.pod) return nullptr;
+  for (const failover::PodView& pod : view.failover.pods) {
+    if (pod.pod_uid == node.pod->meta.uid) return &pod;
+  }
+  return nullptr;
+}
+
+const control::NodeState* WordsOf(const failover::PodView* process) {
+  if (process == nullptr || !process->channel.up || !process->heard) return nullptr;
+  return &process->heard->state;
+}
+
+std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* process) {
+  if (!node.pod) {
+    if (!node.stateful_set) return std::nullopt;
+    return Fault{api::reason::kCreating, "its Pod is being created"};
+  }
+  const api::Pod& pod = *node.pod;
+  if (pod.unschedulable) {
+    return Fault{api::reason::kUnschedulable, "no Node takes its Pod: " + pod.scheduler_message};
+  }
+  if (!pod.waiting_reason.empty() && pod.waiting_reason != "ContainerCreating" &&
+      pod.waiting_reason != "PodInitializing") {
+    std::string message = "the kubelet says " + pod.waiting_reason;
+    if (!pod.waiting_message.empty()) message += ": " + pod.waiting_message;
+    return Fault{api::reason::kContainerFailing, std::move(message)};
+  }
+  if (pod.phase == "Failed") {
+    return Fault{api::reason::kContainerFailing, "its Pod has failed and is being replaced"};
+  }
+  if (process != nullptr && process->node_lost) {
+    return Fault{api::reason::kUnreachable, "Kubernetes Node " + pod.node_name + " is not ready"};
+  }
+  // Until it was available once, a process that does not answer yet is one that starts.
+  if (pod.running && WordsOf(process) == nullptr && node.node.status.phase != "creating") {
+    return Fault{api::reason::kUnreachable, "its process is running but does not answer the operator"};
+  }
+  return std::nullopt;
+}
+
+std::string ZoneOf(const NodeView& node, const std::map<std::string, api::Node>& hosts) {
+  if (!node.pod) return "";
+  const auto it = hosts.find(node.pod->node_name);
+  return it == hosts.end() ? "" : it->second.zone;
+}
+
+std::string LagText(bool in_sync, uint64_t bytes) {
+  if (in_sync) return "0B";
+  static constexpr std::array<const char*, 5> kUnits = {"B", "kB", "MB", "GB", "TB"};
+  uint64_t power = 1;
+  int exponent = 0;
+  while (power < bytes && exponent < 14) {
+    power *= 10;
+    ++exponent;
+  }
+  static constexpr std::array<const char*, 3> kLeading = {"1", "10", "100"};
+  return std::string(kLeading[static_cast<size_t>(exponent % 3)]) + kUnits[static_cast<size_t>(exponent / 3)];
+}
+
+}  // namespace understudy::plan

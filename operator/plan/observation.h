@@ -1,0 +1,32 @@
+// Questions that plans ask of what is seen: what a node's process says, why it is not ready, how far a
+// replica is behind. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "operator/plan/group_view.h"
+
+namespace understudy::plan {
+
+// The present Pod's entry in the failover view, nullptr if it has none.
+const failover::PodView* ProcessOf(const GroupView& view, const NodeView& node);
+// What the process behind an open channel says; nullptr when nothing is known or the channel is down.
+const control::NodeState* WordsOf(const failover::PodView* process);
+
+// Why a node cannot work now, in the words of whoever knows: scheduler, kubelet, channel. nullopt: nothing
+// is known to be wrong.
+struct Fault {
+  std::string_view reason;
+  std::string message;
+};
+std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* process);
+
+// Zone of the Node that the Pod is on; "" before it has one.
+std::string ZoneOf(const NodeView& node, const std::map<std::string, api::Node>& hosts);
+
+// "0B" while in sync, else the next power of ten of `bytes` ("10kB" for 1001 to 10000).
+std::string LagText(bool in_sync, uint64_t bytes);
+
+}  // namespace understudy::plan

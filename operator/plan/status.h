@@ -1,0 +1,36 @@
+// Statuses for people: phases, conditions, columns. docs/conditions.md explains every reason.
+//
+// Pure. A status is built from the old one, so that what did not change stays the same to the byte and is
+// not written.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "operator/failover/machine.h"
+#include "operator/plan/group_turn.h"
+#include "operator/plan/plan.h"
+
+namespace understudy::plan {
+
+// Of the group, with `state` as it is or as it is about to be persisted.
+api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::Findings& findings,
+                                        const failover::GroupState& state);
+
+api::CacheNodeStatus MemberStatusOf(const GroupTurn& turn, const MemberNow& now);
+api::CacheNodeStatus RefusedStatus(const GroupTurn& turn, const Member& member);
+
+// The write that turns the present status into this one; nullopt when they are equal.
+std::optional<StatusWrite> WriteOf(const GroupTurn& turn, const api::ReplicationGroupStatus& status,
+                                   const failover::GroupState& state);
+std::optional<StatusWrite> WriteOf(const api::CacheNode& node, const api::CacheNodeStatus& status);
+
+// Shared by members and nodes without a group.
+void SetAccepted(bool accepted, std::string_view reason, const std::string& message, int64_t generation,
+                 WallTime wall, api::Conditions* conditions);
+
+// Events of what this status write makes visible: a node or a group that became available, a refusal.
+void AddNodeEvents(const api::CacheNode& node, const api::CacheNodeStatus& next, Plan* plan);
+void AddGroupEvents(const GroupTurn& turn, const api::ReplicationGroupStatus& next, Plan* plan);
+
+}  // namespace understudy::plan

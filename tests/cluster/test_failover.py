@@ -1,0 +1,149 @@
+"""The primary is lost in each of the ways that a machine can lose it; asserted on what happened, not on how
+long it took. `make failover-report` measures the times."""
+import os
+import signal
+import time
+
+import lab
+from case import Case, Probes
+
+
+class Failover(Case):
+    """Each test makes a group with its primary in zone c and a replica in zone b, writes through the primary
+    Service all the time, writes straight to both nodes all the time, and takes the primary away."""
+
+    def begin(self, name, replicas=1, zones="cba"):
+        self.make_group(name, replicas, zones)
+        self.name, self.old = name, f"{name}-a"
+        before = self.group(name)
+        self.epoch = before["status"]["epoch"]
+        self.old_uid = lab.pod_of(self.old, self.namespace)["metadata"]["uid"]
+        self.service_address = self.service(name)
+        # From where a client still reaches everybody that it may reach.
+        self.load = self.writer(self.service_address, "node-a")
+        nodes = [self.old] + [f"{name}-r{i}" for i in range(1, replicas + 1)]
+        self.probes = Probes({n: (self.host_of(n), self.ip(n)) for n in nodes})
+        self.addCleanup(self.probes.stop)
+        time.sleep(0.3)
+
+    def end(self, timeout=40):
+        """After the fault: another primary, the writer goes on, nobody acknowledged beside it."""
+        group = self.wait_failed_over(self.name, self.epoch, timeout)
+        new = group["status"]["primary"]
+        self.assertNotEqual(new, self.old)
+        self.assert_endpoint(self.name, new)
+        mark = time.monotonic()
+        lab.until("the writer goes on", lambda: self.load.acks[-1][1] > mark, 20, 0.02)
+        self.load.stop()
+        stretches = self.probes.check(self)
+        self.assertEqual(stretches[-1], new)
+        record = group["status"]["failoverHistory"][-1]
+        self.assertEqual(record["oldPrimary"]["name"], self.old)
+        self.assertEqual(record["newPrimary"]["name"], new)
+        client = self.redis(self.service_address)
+        self.assertEqual(client("ROLE")[0], "master")
+        self.check_kept(client, record)
+        return group, record
+
+    def check_kept(self, client, record):
+        """With S = 0 only the last acknowledged writes may be lost; the record says above which offset. What the
+        writer had acknowledged a second before the end must be there."""
+        by_key = {}
+        for number, _, acknowledged in self.load.acks:
+            by_key[number % 1000] = (number, acknowledged)
+        last_before = max((a for _, _, a in self.load.acks if a < self.load.acks[-1][2] - 5), default=0)
+        lost = [k for k, (number, acknowledged) in by_key.items()
+                if acknowledged < last_before - 1 and int(client("GET", f"w:{k}") or 0) < number]
+        self.assertEqual(lost, [], record)
+
+    def test_process_killed(self):
+        self.begin("kill")
+        os.kill(self.pids(self.old)[0], signal.SIGKILL)
+        _, record = self.end()
+        self.assertTrue(record["proof"], record)
+        # It comes back empty within a second, and must become a replica of the new primary.
+        group = self.wait_whole(self.name, 2)
+        self.assertEqual(group["status"]["primary"], "kill-r1")
+        client = self.redis(self.ip(self.old))
+        self.assertEqual(client("ROLE")[0], "slave")
+        new = self.redis(self.ip("kill-r1"))
+        lab.until("the copy is complete", lambda: client("DBSIZE") == new("DBSIZE") > 10, 10)
+
+    def test_pod_deleted(self):
+        self.begin("del")
+        lab.kubectl("delete", "pod", f"{self.old}-0", "-n", self.namespace, "--wait=false", "--grace-period=0", "--force")
+        self.end()
+        self.wait_whole(self.name, 2)
+
+    def test_pod_deleted_gracefully(self):
+        self.begin("term")
+        lab.kubectl("delete", "pod", f"{self.old}-0", "-n", self.namespace, "--wait=false")
+        self.end()
+        self.wait_whole(self.name, 2)
+
+    def test_process_stopped(self):
+        self.begin("stop")
+        pid = self.pids(self.old)[0]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            _, record = self.end()
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        self.assertFalse(record.get("proof"), record)
+        # The same process goes on, learns that it is not primary any more, and follows.
+        group = self.wait_whole(self.name, 2)
+        self.assertEqual(group["status"]["primary"], "stop-r1")
+        with self.assertRaisesRegex(lab.ReplyError, "READONLY"):
+            self.redis(self.ip(self.old))("SET", "x", "y")
+
+    def test_node_cut_off(self):
+        # The operators must not be on the host that is cut: see test_operator for that.
+        self.begin("cut")
+        host = self.host_of(self.old)
+        leader = lab.leader_host()
+        if leader == host:
+            lab.kubectl("delete", "pod", lab.leader_pod(), "-n", lab.SYSTEM)
+            lab.until("the other operator leads", lambda: lab.leader_host() not in (None, host), 30)
+        lab.cluster("cut", host)
+        cut = time.monotonic()
+        try:
+            self.end()
+            # The isolated primary refuses writes within T: its last acknowledgement to a client on its own
+            # host is not later than that after the cut.
+            last = max((received for _, received in self.probes.probes[self.old].acks), default=0)
+            self.assertLess(last - cut, 1.5 + 0.3)
+        finally:
+            lab.cluster("heal")
+        group = self.wait_whole(self.name, 2, 120)
+        self.assertNotEqual(group["status"]["primary"], self.old)
+
+    def test_two_replicas_one_is_chosen_and_the_other_follows_with_a_partial_resync(self):
+        self.begin("two", 2, "cba")
+        os.kill(self.pids(self.old)[0], signal.SIGKILL)
+        group, _ = self.end()
+        new = group["status"]["primary"]
+        self.wait_whole(self.name, 3)
+        other = ({"two-r1", "two-r2"} - {new}).pop()
+        info = self.redis(self.ip(new))("INFO", "stats")
+        self.assertIn("sync_partial_ok:1", info)
+        self.assertEqual(self.redis(self.ip(other))("ROLE")[0], "slave")
+
+
+class LostNode(Case):
+    def test_node_powered_off_and_on(self):
+        self.make_group("off", 1, "cb")
+        epoch = self.group("off")["status"]["epoch"]
+        writer = self.writer(self.service("off"), "node-a")
+        if lab.leader_host() == "node-c":
+            lab.kubectl("delete", "pod", lab.leader_pod(), "-n", lab.SYSTEM)
+            lab.until("the other operator leads", lambda: lab.leader_host() not in (None, "node-c"), 30)
+        lab.cluster("poweroff", "node-c")
+        try:
+            group = self.wait_failed_over("off", epoch)
+            self.assertEqual(group["status"]["primary"], "off-r1")
+            mark = time.monotonic()
+            lab.until("the writer goes on", lambda: writer.acks[-1][1] > mark, 20, 0.02)
+        finally:
+            lab.cluster("start", "node-c")
+        self.wait_whole("off", 2, 180)
+        self.assertEqual(self.primary("off"), "off-r1")

@@ -1,0 +1,131 @@
+"""Faults of the operator and of the API server: they must not cost the caches anything."""
+import os
+import signal
+import time
+
+import lab
+from case import Case
+
+
+def operator_pods():
+    return [p for p in lab.get("pods", ns=lab.SYSTEM) if p["metadata"]["labels"].get("app.kubernetes.io/name") == "understudy"]
+
+
+class Operator(Case):
+    def steady(self, name, seconds, fault, recover):
+        """While `fault` lasts: no write refused, no failover. Grants resume after it."""
+        self.make_group(name, 1, "ba")
+        before = self.group(name)["status"]
+        writer = self.writer(self.service(name), "node-a", patience=1.0)
+        fault()
+        try:
+            time.sleep(seconds)
+            errors = list(writer.errors)
+        finally:
+            recover()
+        self.assertEqual(errors, [])
+        self.assertLess(time.monotonic() - writer.acks[-1][2], 1.0)
+        lab.until("the operator is back", lambda: self.group(name) is not None and lab.leader_host(), 60)
+        time.sleep(3)
+        writer.stop()
+        self.assertEqual(writer.errors, [])
+        after = self.wait_whole(name, 2)["status"]
+        self.assertEqual(after["epoch"], before["epoch"])
+        self.assertEqual(after["primary"], before["primary"])
+
+    def test_api_server_down_for_a_minute(self):
+        self.steady("api", 60, lambda: lab.cluster("apiserver", "stop"), lambda: lab.cluster("apiserver", "start"))
+
+    def test_no_operator_for_a_minute(self):
+        def scale(n):
+            lab.kubectl("scale", "deployment", "-n", lab.SYSTEM, "-l", "app.kubernetes.io/name=understudy", f"--replicas={n}")
+        self.steady("zero", 60, lambda: scale(0), lambda: scale(2))
+        lab.kubectl("rollout", "status", "deployment", "-n", lab.SYSTEM, "-l", "app.kubernetes.io/name=understudy", "--timeout=60s")
+
+    def test_operator_cut_off_from_the_primary_alone_does_nothing(self):
+        self.make_group("seen", 1, "cb")
+        before = self.group("seen")["status"]
+        writer = self.writer(self.service("seen"), "node-a", patience=1.0)
+        lab.cluster("cut", f"{lab.SYSTEM}/{lab.leader_pod()}", "--from", f"{self.namespace}/seen-a-0")
+        time.sleep(8)
+        lab.cluster("heal")
+        writer.stop()
+        self.assertEqual(writer.errors, [])
+        after = self.wait_whole("seen", 2)["status"]
+        self.assertEqual((after["epoch"], after["primary"]), (before["epoch"], before["primary"]))
+
+    def test_operator_cut_off_from_all_nodes_does_nothing(self):
+        self.make_group("blind", 1, "cb")
+        before = self.group("blind")["status"]
+        writer = self.writer(self.service("blind"), "node-a", patience=1.0)
+        leader = f"{lab.SYSTEM}/{lab.leader_pod()}"
+        for node in ("blind-a", "blind-r1"):
+            lab.cluster("cut", leader, "--from", f"{self.namespace}/{node}-0")
+        time.sleep(8)
+        lab.cluster("heal")
+        writer.stop()
+        self.assertEqual(writer.errors, [])
+        after = self.wait_whole("blind", 2)["status"]
+        self.assertEqual((after["epoch"], after["primary"]), (before["epoch"], before["primary"]))
+
+    def test_leader_killed_in_the_middle_of_a_takeover(self):
+        self.make_group("mid", 2, "cba")
+        epoch = self.group("mid")["status"]["epoch"]
+        pod = lab.leader_pod()
+        pids = [int(p) for p in lab.cluster("pids", f"{lab.SYSTEM}/{pod}").split()]
+        os.kill(self.pids("mid-a")[0], signal.SIGSTOP)
+        stopped = self.pids("mid-a")[0]
+        try:
+            # The fence is persisted about a second after the primary fell silent.
+            lab.until("the takeover has begun", lambda: "failover" in self.group("mid")["status"], 10, 0.01)
+            chosen = self.group("mid")["status"].get("failover", {}).get("winner", {}).get("name")
+            os.kill(pids[0], signal.SIGKILL)
+            group = self.wait_failed_over("mid", epoch, 60)
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        self.assertEqual(group["status"]["epoch"], epoch + 1, "one election")
+        if chosen:
+            self.assertEqual(group["status"]["primary"], chosen)
+        self.wait_whole("mid", 3)
+
+    def test_leader_on_the_primarys_host_is_cut_off_with_it(self):
+        self.make_group("both", 2, "cba")
+        if lab.leader_host() != "node-c":
+            self.move_leader("node-c")
+        epoch = self.group("both")["status"]["epoch"]
+        writer = self.writer(self.service("both"), "node-a")
+        lab.cluster("cut", "node-c")
+        try:
+            group = self.wait_failed_over("both", epoch, 60)
+            self.assertNotEqual(group["status"]["primary"], "both-a")
+            mark = time.monotonic()
+            lab.until("the writer goes on", lambda: writer.acks[-1][1] > mark, 20, 0.02)
+        finally:
+            lab.cluster("heal")
+        self.wait_whole("both", 3, 120)
+
+    def move_leader(self, host):
+        """Lets the operator Pod on `host` lead; makes one there if there is none."""
+        for _ in range(4):
+            if host not in [p["spec"].get("nodeName") for p in operator_pods()]:
+                others = [p for p in operator_pods() if p["metadata"]["name"] != lab.leader_pod()]
+                for node in ("node-a", "node-b", "node-c"):
+                    if node != host:
+                        lab.kubectl("cordon", node)
+                try:
+                    lab.kubectl("delete", "pod", others[0]["metadata"]["name"], "-n", lab.SYSTEM)
+                    lab.until("a Pod there", lambda: any(p["spec"].get("nodeName") == host and p["status"].get("phase") == "Running"
+                                                         for p in operator_pods()), 60)
+                finally:
+                    for node in ("node-a", "node-b", "node-c"):
+                        if node != host:
+                            lab.kubectl("uncordon", node)
+            if lab.leader_host() == host:
+                return
+            lab.kubectl("delete", "pod", lab.leader_pod(), "-n", lab.SYSTEM)
+            try:
+                lab.until("leader there", lambda: lab.leader_host() == host, 15)
+                return
+            except lab.Failure:
+                continue
+        self.fail(f"no leader on {host}")

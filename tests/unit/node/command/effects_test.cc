@@ -1,0 +1,146 @@
+// What replicas are told: the stream as a replica that attaches by PSYNC sees it.
+#include <regex>
+
+#include "tests/unit/node/command/server_fixture.h"
+
+namespace understudy::command {
+namespace {
+
+class EffectsTest : public ServerTest {
+ protected:
+  void SetUp() override {
+    ServerTest::SetUp();
+    tap_ = Connect();
+    tap_->Send({"PSYNC", "?", "-1"});
+    ASSERT_EQ(tap_->Read().substr(0, 12), "+FULLRESYNC ");
+    std::string header;
+    for (std::string c = tap_->ReadRaw(1); c != "\n" || header.empty(); c = tap_->ReadRaw(1)) {
+      ASSERT_FALSE(c.empty());
+      if (c != "\n" && c != "\r") header += c;  // empty lines are keep-alives
+    }
+    ASSERT_EQ(header.front(), '$');
+    const size_t size = std::stoul(header.substr(1));
+    ASSERT_EQ(tap_->ReadRaw(size).size(), size);
+    tap_->SendRaw(test::EncodeCommand({"REPLCONF", "ACK", "0"}));
+  }
+  // The next command of the stream that is data.
+  std::string Next() {
+    for (;;) {
+      const std::string command = tap_->Read();
+      if (command.find("\"PING\"") == std::string::npos && command.find("\"SELECT\"") == std::string::npos &&
+          command.find("\"GETACK\"") == std::string::npos) {
+        return command;
+      }
+    }
+  }
+  std::unique_ptr<RespClient> tap_;
+};
+
+struct EffectCase {
+  std::string command, effect;  // a regular expression; empty = nothing
+};
+
+TEST_F(EffectsTest, EachCommandIsReplicatedByItsOutcome) {
+  const EffectCase cases[] = {
+      {"SET k v", R"(\["SET", "k", "v"\])"},
+      {"SET k v EX 100", R"(\["SET", "k", "v", "PXAT", "\d{13}"\])"},
+      {"SET k w KEEPTTL", R"(\["SET", "k", "w", "KEEPTTL"\])"},
+      {"SET k v NX", ""},
+      {"SET none v XX", ""},
+      {"SET k v XX GET", R"(\["SET", "k", "v"\])"},
+      {"SET k v EXAT 1", R"(\["DEL", "k"\])"},
+      {"SET gone v EXAT 1", ""},
+      {"SETNX k 1", R"(\["SET", "k", "1"\])"},
+      {"SETNX k 2", ""},
+      {"SETEX k 10 v", R"(\["SET", "k", "v", "PXAT", "\d{13}"\])"},
+      {"PSETEX k 10000 v", R"(\["SET", "k", "v", "PXAT", "\d{13}"\])"},
+      {"GETSET k 5", R"(\["SET", "k", "5"\])"},
+      {"GETEX k", ""},
+      {"GETEX k EX 100", R"(\["PEXPIREAT", "k", "\d{13}"\])"},
+      {"GETEX k PERSIST", R"(\["PERSIST", "k"\])"},
+      {"GETEX k PERSIST", ""},
+      {"INCR k", R"(\["INCR", "k"\])"},
+      {"INCRBYFLOAT k 1.5", R"(\["SET", "k", "7.5", "KEEPTTL"\])"},
+      {"APPEND k x", R"(\["APPEND", "k", "x"\])"},
+      {"SETRANGE k 0 ''", ""},
+      {"SETRANGE k 0 ab", R"(\["SETRANGE", "k", "0", "ab"\])"},
+      {"INCR k", ""},
+      {"EXPIRE k 100", R"(\["PEXPIREAT", "k", "\d{13}"\])"},
+      {"EXPIRE k 10 GT", ""},
+      {"PERSIST k", R"(\["PERSIST", "k"\])"},
+      {"PERSIST k", ""},
+      {"EXPIRE k -1", R"(\["DEL", "k"\])"},
+      {"EXPIRE none 10", ""},
+      {"MSET a 1 b 2", R"(\["MSET", "a", "1", "b", "2"\])"},
+      {"MSETNX a 1 c 2", ""},
+      {"COPY a b", ""},
+      {"COPY a c", R"(\["COPY", "a", "c"\])"},
+      {"RENAME c d", R"(\["RENAME", "c", "d"\])"},
+      {"RENAME d d", ""},
+      {"MOVE d 3", R"(\["MOVE", "d", "3"\])"},
+      {"GETDEL a", R"(\["DEL", "a"\])"},
+      {"GETDEL a", ""},
+      {"DEL none", ""},
+      {"DEL b none", R"(\["DEL", "b", "none"\])"},
+      {"UNLINK none", ""},
+      {"SWAPDB 0 0", ""},
+      {"SWAPDB 0 1", R"(\["SWAPDB", "0", "1"\])"},
+      {"FLUSHDB", R"(\["FLUSHDB"\])"},
+      {"FLUSHALL", R"(\["FLUSHALL"\])"},
+      {"TOUCH k", ""},
+  };
+  int marker = 0;
+  for (const EffectCase& c : cases) {
+    Do(c.command);
+    if (!c.effect.empty()) {
+      const std::string got = Next();
+      EXPECT_TRUE(std::regex_match(got, std::regex(c.effect))) << c.command << ": " << got;
+    }
+    // Whatever came in between shows here.
+    const std::string name = "marker" + std::to_string(++marker);
+    Do("SET " + name + " 1");
+    ASSERT_EQ(Next(), "[\"SET\", \"" + name + "\", \"1\"]") << c.command;
+  }
+}
+
+TEST_F(EffectsTest, ATransactionIsOneGroup) {
+  Expect({{"MULTI", "+OK"}, {"SET a 1", "+QUEUED"}, {"GET a", "+QUEUED"}, {"INCR a", "+QUEUED"}, {"EXEC", "[+OK, \"1\", :2]"}});
+  EXPECT_EQ(Next(), "[\"MULTI\"]");
+  EXPECT_EQ(Next(), "[\"SET\", \"a\", \"1\"]");
+  EXPECT_EQ(Next(), "[\"INCR\", \"a\"]");
+  EXPECT_EQ(Next(), "[\"EXEC\"]");
+  Expect({{"MULTI", "+OK"}, {"GET a", "+QUEUED"}, {"EXEC", "[\"2\"]"}, {"SET end 1", "+OK"}});
+  EXPECT_EQ(Next(), "[\"SET\", \"end\", \"1\"]") << "a transaction that wrote nothing is not replicated";
+}
+
+TEST_F(EffectsTest, AnExpiredKeyIsDeletedBeforeTheWriteThatFoundIt) {
+  Expect({{"DEBUG SET-ACTIVE-EXPIRE 0", "+OK"}, {"PSETEX k 1 v", "+OK"}});
+  Next();
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  Expect({{"INCR k", ":1"}});
+  EXPECT_EQ(Next(), "[\"DEL\", \"k\"]");
+  EXPECT_EQ(Next(), "[\"INCR\", \"k\"]");
+}
+
+TEST_F(EffectsTest, AnExpiredKeyIsDeletedWhenItIsReadOrSwept) {
+  Expect({{"DEBUG SET-ACTIVE-EXPIRE 0", "+OK"}, {"PSETEX k 1 v", "+OK"}});
+  Next();
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  Expect({{"GET k", "nil"}});
+  EXPECT_EQ(Next(), "[\"DEL\", \"k\"]");
+  Expect({{"PSETEX k 1 v", "+OK"}, {"DEBUG SET-ACTIVE-EXPIRE 1", "+OK"}});
+  Next();
+  EXPECT_EQ(Next(), "[\"DEL\", \"k\"]");
+}
+
+TEST_F(EffectsTest, DatabasesAreSelected) {
+  Expect({{"SELECT 5", "+OK"}, {"SET k 1", "+OK"}});
+  std::string command;
+  do command = tap_->Read();
+  while (command == "[\"PING\"]" || command == "[\"SELECT\", \"0\"]");
+  EXPECT_EQ(command, "[\"SELECT\", \"5\"]");
+  EXPECT_EQ(Next(), "[\"SET\", \"k\", \"1\"]");
+}
+
+}  // namespace
+}  // namespace understudy::command

@@ -1,0 +1,150 @@
+// Two real servers in one process: what clients see of replication.
+#include <gmock/gmock.h>
+
+#include "tests/unit/node/command/server_fixture.h"
+
+namespace understudy::command {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class ReplicationFamilyTest : public ServerTest {
+ protected:
+  struct Node {
+    config::Config config;
+    std::unique_ptr<Server> server;
+    std::unique_ptr<RespClient> client;
+    std::string Do(std::string_view command) { return client->Do(command); }
+  };
+  std::unique_ptr<Node> MakeNode(bool standalone = true) {
+    auto node = std::make_unique<Node>();
+    const std::vector<std::string> arguments = {"--standalone", "--bind", "127.0.0.1", "--workers", "2"};
+    EXPECT_TRUE(node->config.Load(arguments).ok());
+    node->config.port = 0;
+    node->config.standalone = standalone;
+    node->server = std::make_unique<Server>(node->config, clock_, std::string(32, 'b'));
+    EXPECT_TRUE(node->server->Start().ok());
+    node->client = std::make_unique<RespClient>(node->server->port());
+    return node;
+  }
+  std::string Port() const { return std::to_string(server_->port()); }
+  bool LinkUp(Node& node) {
+    return Eventually([&] { return node.Do("INFO replication").find("master_link_status:up") != std::string::npos; });
+  }
+  std::string Info(const std::string& field) {
+    const std::string text = Do("INFO replication");
+    const size_t at = text.find(field + ":");
+    return at == std::string::npos ? "" : text.substr(at + field.size() + 1, text.find_first_of("\r\\", at) - at - field.size() - 1);
+  }
+};
+
+TEST_F(ReplicationFamilyTest, APrimaryAloneSaysSo) {
+  EXPECT_EQ(Do("ROLE"), "[\"master\", :0, []]");
+  const std::string info = Do("INFO replication");
+  EXPECT_THAT(info, HasSubstr("role:master"));
+  EXPECT_THAT(info, HasSubstr("connected_slaves:0"));
+  EXPECT_THAT(info, HasSubstr("repl_backlog_active:0"));
+  EXPECT_THAT(info, HasSubstr("second_repl_offset:-1"));
+  EXPECT_EQ(Info("master_replid").size(), 40u);
+  EXPECT_EQ(Do("WAIT 0 0"), ":0");
+  EXPECT_EQ(Do("WAIT 1 20"), ":0");
+}
+
+TEST_F(ReplicationFamilyTest, ReplicaOfAndBack) {
+  EXPECT_EQ(Do("SET a 1"), "+OK");
+  auto replica = MakeNode();
+  EXPECT_EQ(replica->Do("SET own 1"), "+OK");
+  EXPECT_EQ(replica->Do("REPLICAOF 127.0.0.1 " + Port()), "+OK");
+  EXPECT_THAT(replica->Do("SET b 1"), StartsWith("-READONLY"));
+  ASSERT_TRUE(LinkUp(*replica));
+  EXPECT_EQ(replica->Do("GET a"), "\"1\"");
+  EXPECT_EQ(replica->Do("GET own"), "nil");
+  EXPECT_EQ(replica->Do("REPLICAOF 127.0.0.1 " + Port()), "+OK Already connected to specified master");
+  EXPECT_EQ(replica->Do("ROLE"), "[\"slave\", \"127.0.0.1\", :" + Port() + ", \"connected\", :" +
+                                     Info("master_repl_offset") + "]");
+  const std::string info = replica->Do("INFO replication");
+  for (const char* field : {"role:slave", "master_host:127.0.0.1", "master_link_status:up", "slave_read_only:1",
+                            "master_sync_in_progress:0", "slave_repl_offset:", "slave_priority:100"}) {
+    EXPECT_THAT(info, HasSubstr(field));
+  }
+  EXPECT_EQ(Info("connected_slaves"), "1");
+  EXPECT_THAT(Do("INFO replication"), HasSubstr("slave0:ip=127.0.0.1,port="));
+
+  // A transaction arrives as one, in its databases.
+  Expect({{"MULTI", "+OK"}, {"SET a 2", "+QUEUED"}, {"SELECT 3", "+QUEUED"}, {"INCR n", "+QUEUED"}, {"EXEC", "[+OK, +OK, :1]"},
+          {"SELECT 0", "+OK"}, {"WAIT 1 5000", ":1"}});
+  EXPECT_EQ(replica->Do("GET a"), "\"2\"");
+  EXPECT_EQ(replica->Do("SELECT 3"), "+OK");
+  EXPECT_EQ(replica->Do("GET n"), "\"1\"");
+  EXPECT_THAT(replica->Do("WAIT 0 0"), StartsWith("-ERR WAIT cannot be used with replica instances"));
+
+  EXPECT_EQ(replica->Do("REPLICAOF NO ONE"), "+OK");
+  EXPECT_THAT(replica->Do("ROLE"), StartsWith("[\"master\""));
+  EXPECT_EQ(replica->Do("SET n 5"), "+OK");
+  EXPECT_EQ(replica->Do("REPLICAOF NO ONE"), "+OK");
+  // And the other way round, without a copy: this server's history is the other one's past.
+  auto other = std::make_unique<RespClient>(replica->server->port());
+  EXPECT_EQ(Do("SLAVEOF localhost " + std::to_string(replica->server->port())), "+OK");
+  c_ = Connect();
+  ASSERT_TRUE(Eventually([&] { return Info("master_link_status") == "up"; }));
+  EXPECT_EQ(replica->server->replication().state().full_syncs, 0u);
+  EXPECT_EQ(replica->server->replication().state().partial_syncs, 1u);
+  Expect({{"SELECT 3", "+OK"}, {"GET n", "\"5\""}});
+}
+
+TEST_F(ReplicationFamilyTest, WaitHoldsOnlyItsOwnClient) {
+  auto replica = MakeNode();
+  EXPECT_EQ(replica->Do("REPLICAOF 127.0.0.1 " + Port()), "+OK");
+  ASSERT_TRUE(LinkUp(*replica));
+  EXPECT_EQ(Do("SET a 1"), "+OK");
+  EXPECT_EQ(Do("WAIT 1 0"), ":1");
+  EXPECT_EQ(Do("WAIT 2 50"), ":1");
+  Expect({{"MULTI", "+OK"}, {"SET a 2", "+QUEUED"}, {"WAIT 2 0", "+QUEUED"}});
+  EXPECT_THAT(Do("EXEC"), StartsWith("[+OK, :"));  // never waits inside a transaction
+  std::thread waiting([&] {
+    auto client = Connect();
+    EXPECT_EQ(client->Do("SET b 1"), "+OK");
+    EXPECT_EQ(client->Do("WAIT 2 300"), ":1");
+    EXPECT_EQ(client->Do("PING"), "+PONG");
+  });
+  EXPECT_EQ(Do("PING"), "+PONG");
+  waiting.join();
+  // A client that leaves while it waits is forgotten.
+  {
+    auto client = Connect();
+    client->Send("WAIT 5 0");
+  }
+  EXPECT_EQ(Do("SET c 1"), "+OK");
+  EXPECT_EQ(Do("WAIT 1 0"), ":1");
+}
+
+TEST_F(ReplicationFamilyTest, ErrorsSayWhatIsAllowed) {
+  Expect({{"REPLICAOF some.host 6379", "-ERR REPLICAOF takes the primary's IP address, not a name"},
+          {"REPLICAOF 127.0.0.1 x", "-ERR Invalid master port"},
+          {"REPLICAOF 127.0.0.1 70000", "-ERR Invalid master port"},
+          {"FAILOVER", "-ERR FAILOVER is not supported by a standalone node: use REPLICAOF on both nodes"},
+          {"WAIT -1 0", "-ERR value is out of range, must be positive"},
+          {"WAIT x 0", "-ERR value is not an integer or out of range"},
+          {"WAIT 1 -1", "-ERR timeout is negative"},
+          {"REPLCONF nonsense 1", "-ERR Unrecognized REPLCONF option: nonsense"},
+          {"REPLCONF capa", "-ERR syntax error"},
+          {"REPLCONF listening-port 99999", "-ERR value is not an integer or out of range"},
+          {"REPLCONF listening-port 6380 capa eof capa psync2 capa unknown version 8.1.0", "+OK"},
+          {"PSYNC ? x", "-ERR value is not an integer or out of range"},
+          {"PSYNC ? -1 FAILOVER", "-ERR PSYNC with FAILOVER is not supported: use REPLICAOF on both nodes"}});
+  EXPECT_EQ(Do("SYNC"), "-ERR a full copy is sent in the diskless form only: REPLCONF capa eof is required");
+}
+
+TEST_F(ReplicationFamilyTest, UnderTheOperatorNoClientMovesARole) {
+  auto node = MakeNode(false);
+  for (const char* command : {"REPLICAOF NO ONE", "SLAVEOF 127.0.0.1 6379", "FAILOVER"}) {
+    EXPECT_THAT(node->Do(command), HasSubstr("is managed by the Understudy operator")) << command;
+  }
+  EXPECT_EQ(node->Do("ROLE"), "[\"slave\", \"\", :0, \"connect\", :-1]");  // nobody's primary yet
+  EXPECT_THAT(node->Do("REPLCONF understudy-hello g 1 i 00 00"), StartsWith("-ERR this node belongs to no group"));
+  EXPECT_THAT(node->Do("PSYNC ? -1"), StartsWith("-ERR only nodes of its own group"));
+}
+
+}  // namespace
+}  // namespace understudy::command

@@ -1,0 +1,165 @@
+#include "tests/unit/node/command/server_fixture.h"
+
+namespace understudy::command {
+namespace {
+
+class ServerFamilyTest : public ServerTest {
+ protected:
+  // The value of a field of INFO.
+  std::string Field(const std::string& name, const std::string& section = "everything") {
+    const std::string info = Do("INFO " + section);
+    const size_t at = info.find("\n" + name + ":");
+    if (at == std::string::npos) return "absent";
+    const size_t begin = at + name.size() + 2;
+    return info.substr(begin, info.find("\r\n", begin) - begin);
+  }
+};
+
+TEST_F(ServerFamilyTest, InfoHasTheSectionsAskedFor) {
+  EXPECT_EQ(Do("INFO server").substr(0, 11), "\"# Server\r\n");
+  const std::string all = Do("INFO");
+  for (const char* title : {"# Server", "# Clients", "# Memory", "# Stats", "# Replication", "# CPU", "# Errorstats",
+                            "# Cluster", "# Keyspace"}) {
+    EXPECT_NE(all.find(title), std::string::npos) << title;
+  }
+  EXPECT_EQ(all.find("# Commandstats"), std::string::npos);
+  EXPECT_NE(Do("INFO all").find("# Commandstats"), std::string::npos);
+  EXPECT_NE(Do("INFO commandstats keyspace").find("# Keyspace"), std::string::npos);
+  EXPECT_EQ(Do("INFO nonsense"), "\"\"");
+  auto c3 = Connect(3);
+  EXPECT_EQ(c3->Do("INFO cluster"), "=txt:# Cluster\r\ncluster_enabled:0\r\n");
+}
+
+TEST_F(ServerFamilyTest, InfoCountsWhatHappened) {
+  Expect({{"SET a 1", "+OK"}, {"GET a", "\"1\""}, {"GET b", "nil"}, {"GET", "-ERR wrong number of arguments for 'get' command"},
+          {"SET n x EX 100", "+OK"}, {"INCR n", "-ERR value is not an integer or out of range"}});
+  EXPECT_EQ(Field("keyspace_hits"), "1");
+  EXPECT_EQ(Field("keyspace_misses"), "1");
+  EXPECT_EQ(Field("db0"), "keys=2,expires=1");
+  EXPECT_EQ(Field("connected_clients"), "1");
+  EXPECT_EQ(Field("errorstat_ERR"), "count=2");
+  EXPECT_EQ(Field("cmdstat_set").substr(0, 8), "calls=2,");
+  EXPECT_NE(Field("cmdstat_get").find("rejected_calls=1,failed_calls=0"), std::string::npos);
+  EXPECT_NE(Field("cmdstat_incr").find("rejected_calls=0,failed_calls=1"), std::string::npos);
+  EXPECT_EQ(Field("role"), "master");
+  EXPECT_EQ(Do("CONFIG RESETSTAT"), "+OK");
+  EXPECT_EQ(Field("keyspace_hits"), "0");
+  EXPECT_EQ(Field("errorstat_ERR"), "absent");
+  EXPECT_EQ(Field("cmdstat_set"), "absent");
+}
+
+TEST_F(ServerFamilyTest, ConfigGetAndSet) {
+  Expect({{"CONFIG GET maxmemory", "[\"maxmemory\", \"0\"]"}, {"CONFIG SET maxmemory 100mb timeout 5", "+OK"},
+          {"CONFIG GET maxmemory timeout", "[\"timeout\", \"5\", \"maxmemory\", \"104857600\"]"},
+          {"CONFIG GET none", "[]"}, {"CONFIG SET timeout 0", "+OK"}, {"CONFIG GET save", "[\"save\", \"\"]"},
+          {"CONFIG GET appendonly", "[\"appendonly\", \"no\"]"}});
+  ExpectError({"CONFIG SET none 1"}, "ERR Unknown option or number of arguments for CONFIG SET - 'none'");
+  ExpectError({"CONFIG SET port 1"}, "ERR CONFIG SET failed (possibly related to argument 'port') - can't set immutable config");
+  ExpectError({"CONFIG SET maxmemory-policy allkeys-lru"},
+              "ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - argument must be 'noeviction': "
+              "this version evicts no keys");
+  ExpectError({"CONFIG SET timeout 1 maxmemory"}, "ERR wrong number of arguments for 'config|set' command");
+  ExpectError({"CONFIG REWRITE"}, "ERR The server is running without a config file");
+  ExpectError({"CONFIG FOO"}, "ERR unknown subcommand 'FOO'. Try CONFIG HELP.");
+  auto c3 = Connect(3);
+  EXPECT_EQ(c3->Do("CONFIG GET maxmemory-policy"), "{\"maxmemory-policy\": \"noeviction\"}");
+}
+
+TEST_F(ServerFamilyTest, MaxmemoryRefusesWhatNeedsMemory) {
+  Expect({{"SET a 1", "+OK"}, {"CONFIG SET maxmemory 1", "+OK"}});
+  const std::string oom = "OOM command not allowed when used memory > 'maxmemory'.";
+  ExpectError({"SET b 1", "APPEND a x", "INCR n", "COPY a b"}, oom);
+  Expect({{"GET a", "\"1\""}, {"MULTI", "+OK"}, {"DEL a", "+QUEUED"}, {"EXEC", "[:1]"}, {"MULTI", "+OK"}});
+  ExpectError({"SET b 1"}, oom);
+  Expect({{"EXEC", "-EXECABORT Transaction discarded because of previous errors."}, {"CONFIG SET maxmemory 0", "+OK"},
+          {"SET b 1", "+OK"}});
+}
+
+TEST_F(ServerFamilyTest, CommandTellsAboutCommands) {
+  EXPECT_EQ(Do("COMMAND INFO get foo"),
+            "[[\"get\", :2, [+readonly, +fast], :1, :1, :1, [+@read, +@fast, +@string], [], "
+            "[[\"flags\", [+RO, +access], \"begin_search\", [\"type\", \"index\", \"spec\", [\"index\", :1]], \"find_keys\", "
+            "[\"type\", \"range\", \"spec\", [\"lastkey\", :0, \"keystep\", :1, \"limit\", :0]]]], []], nil]");
+  const int count = std::stoi(Do("COMMAND COUNT").substr(1));
+  EXPECT_EQ(static_cast<size_t>(count), BuildCommandTable().rows().size());
+  EXPECT_EQ(Do("COMMAND GETKEYS MSET a 1 b 2"), "[\"a\", \"b\"]");
+  EXPECT_EQ(Do("COMMAND GETKEYS OBJECT ENCODING k"), "[\"k\"]");
+  EXPECT_EQ(Do("COMMAND GETKEYSANDFLAGS SET a 1"), "[[\"a\", [+OW, +update]]]");
+  EXPECT_EQ(Do("COMMAND LIST FILTERBY PATTERN getr*"), "[\"getrange\"]");
+  EXPECT_EQ(Do("COMMAND LIST FILTERBY MODULE foo"), "[]");
+  EXPECT_NE(Do("COMMAND LIST FILTERBY ACLCAT transaction").find("\"multi\""), std::string::npos);
+  EXPECT_EQ(Do("COMMAND DOCS foo"), "[]");
+  auto c3 = Connect(3);
+  EXPECT_EQ(c3->Do("COMMAND DOCS getdel"),
+            "{\"getdel\": {\"summary\": \"Reads a string and removes its key.\", \"since\": \"6.2.0\", \"group\": \"string\", "
+            "\"arguments\": [{\"name\": \"key\", \"type\": \"key\", \"display_text\": \"key\"}]}}");
+  EXPECT_NE(c3->Do("COMMAND DOCS set").find("\"type\": \"oneof\""), std::string::npos);
+  EXPECT_EQ(Do("COMMAND").front(), '[');
+  EXPECT_EQ(Do("COMMAND DOCS").front(), '[');
+  ExpectError({"COMMAND GETKEYS PING"}, "ERR The command has no key arguments");
+  ExpectError({"COMMAND GETKEYS FOO"}, "ERR Invalid command specified");
+  ExpectError({"COMMAND GETKEYS GET"}, "ERR Invalid number of arguments specified for command");
+}
+
+TEST_F(ServerFamilyTest, Slowlog) {
+  Expect({{"CONFIG SET slowlog-log-slower-than 0", "+OK"}});
+  // The threshold is taken over by a worker's tick.
+  ASSERT_TRUE(Eventually([&] {
+    Do("PING");
+    return Do("SLOWLOG LEN") != ":0";
+  }));
+  Expect({{"CLIENT SETNAME slow", "+OK"}, {"SET k v", "+OK"}});
+  const std::string entry = Do("SLOWLOG GET 1");
+  EXPECT_NE(entry.find("[\"SET\", \"k\", \"v\"]"), std::string::npos) << entry;
+  EXPECT_NE(entry.find("\"slow\""), std::string::npos) << entry;
+  Expect({{"CONFIG SET slowlog-log-slower-than -1", "+OK"}});
+  ASSERT_TRUE(Eventually([&] {
+    Do("SLOWLOG RESET");
+    Do("PING");
+    return Do("SLOWLOG LEN") == ":0";
+  }));
+  ExpectError({"SLOWLOG GET -2", "SLOWLOG GET x"}, "ERR count should be greater than or equal to -1");
+}
+
+TEST_F(ServerFamilyTest, DebugAndOthers) {
+  Expect({{"SET a 1", "+OK"}, {"DEBUG SLEEP 0", "+OK"}, {"DEBUG POPULATE 10 p 5", "+OK"}, {"DBSIZE", ":11"}, {"STRLEN p:3", ":5"},
+          {"DEBUG ERROR 'CODE text'", "-CODE text"}, {"DEBUG JMAP", "-ERR DEBUG JMAP needs a Java virtual machine; this server has none"},
+          {"CLUSTER INFO", "-ERR This instance has cluster support disabled"}, {"MODULE LIST", "[]"},
+          {"DEBUG OBJECT none", "-ERR no such key"}, {"SHUTDOWN FOO", "-ERR syntax error"},
+          {"SHUTDOWN ABORT", "-ERR No shutdown in progress."}});
+  EXPECT_NE(Do("DEBUG OBJECT a").find("encoding:int"), std::string::npos);
+  EXPECT_EQ(Do("TIME").substr(0, 2), "[\"");
+}
+
+TEST_F(ServerFamilyTest, DebugIsForThoseWhoEnabledIt) {
+  c_.reset();
+  server_.reset();
+  StartServer({"--enable-debug-command", "no"});
+  c_ = Connect();
+  EXPECT_EQ(Do("DEBUG SLEEP 0").substr(0, 31), "-ERR DEBUG command not allowed.");
+}
+
+TEST_F(ServerFamilyTest, EveryRowHasWhatItNeeds) {
+  const Table table = BuildCommandTable();
+  for (uint32_t i = 0; i < table.size(); ++i) {
+    const Row& row = table.At(i);
+    EXPECT_TRUE(row.handler != nullptr || !row.subcommands.empty()) << table.FullName(i);
+    EXPECT_FALSE(row.summary.empty()) << table.FullName(i);
+    EXPECT_NE(row.arity, 0) << table.FullName(i);
+    EXPECT_FALSE((row.flags & kWrite) && (row.flags & kReadonly)) << table.FullName(i);
+    // A write locks something, or its effects could not be ordered.
+    if (row.flags & kWrite) EXPECT_TRUE(row.keys.first != 0 || (row.flags & kAllShards)) << table.FullName(i);
+    EXPECT_EQ(table.Find(row.name) == &row, table.FullName(i).find('|') == std::string::npos) << table.FullName(i);
+  }
+}
+
+TEST_F(ServerFamilyTest, EveryCommandRefusesTooFewArguments) {
+  const Table table = BuildCommandTable();
+  for (const Row* row : table.rows()) {
+    if (row->arity == 1 || row->arity == -1) continue;
+    EXPECT_EQ(Do(std::string(row->name)), "-ERR wrong number of arguments for '" + std::string(row->name) + "' command");
+  }
+}
+
+}  // namespace
+}  // namespace understudy::command

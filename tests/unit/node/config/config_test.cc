@@ -1,0 +1,139 @@
+#include "node/config/config.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "node/config/option_table.h"
+
+namespace understudy::config {
+namespace {
+
+Status Load(Config& config, const std::vector<std::string>& arguments) { return config.Load(arguments); }
+
+std::string Get(const Config& config, std::string_view pattern) {
+  std::string out;
+  const std::string_view patterns[] = {pattern};
+  for (const auto& [name, value] : config.Get(patterns)) out += name + "=" + value + ";";
+  return out;
+}
+
+Status Set(Config& config, std::vector<std::pair<std::string_view, std::string_view>> changes, bool managed = false) {
+  return config.Set(changes, managed);
+}
+
+TEST(Config, ReadsFlagsLikeRedisServer) {
+  Config c;
+  ASSERT_TRUE(Load(c, {"--standalone", "--port", "7000", "--workers", "3", "--bind", "127.0.0.1", "::1", "--maxmemory",
+                       "10mb", "--save", ""}).ok());
+  EXPECT_TRUE(c.standalone);
+  EXPECT_EQ(c.port, 7000);
+  EXPECT_EQ(c.workers, 3u);
+  EXPECT_EQ(c.bind, (std::vector<std::string>{"127.0.0.1", "::1"}));
+  EXPECT_EQ(c.max_memory_bytes, 10 * 1024 * 1024);
+  EXPECT_EQ(c.admin_port, 0) << "standalone has none unless it is asked for";
+}
+
+TEST(Config, ReadsAFileAndLetsTheCommandLineWin) {
+  const std::string path = ::testing::TempDir() + "/understudy_config_test.conf";
+  std::ofstream(path) << "# comment\n\n  port 7001\nrequirepass \"se cret\"\ntimeout 5\nclient-output-buffer-limit normal "
+                         "1mb 512kb 10\n";
+  Config c;
+  ASSERT_TRUE(Load(c, {path, "--standalone", "yes", "--timeout", "9"}).ok());
+  EXPECT_EQ(c.port, 7001);
+  EXPECT_EQ(c.password(), "se cret");
+  EXPECT_TRUE(c.has_password);
+  EXPECT_EQ(c.timeout_s, 9);
+  EXPECT_EQ(c.normal_limit().hard_bytes, 1 << 20);
+  EXPECT_EQ(c.normal_limit().soft_bytes, 512 << 10);
+  EXPECT_EQ(c.normal_limit().soft_s, 10);
+  std::filesystem::remove(path);
+}
+
+TEST(Config, EveryMistakeIsOneSentenceThatNamesIt) {
+  const std::pair<std::vector<std::string>, std::string> cases[] = {
+      {{"--nonsense", "1"}, "'nonsense' is not an option; understudy-node --help lists them all"},
+      {{"--port", "0"}, "--port: argument must be between 1 and 65535 inclusive"},
+      {{"--port", "x"}, "--port: argument couldn't be parsed into an integer"},
+      {{"--port"}, "--port: wrong number of arguments: it takes N"},
+      {{"--port", "1", "2"}, "--port: wrong number of arguments: it takes N"},
+      {{"--shards", "3"}, "--shards: argument must be a power of two"},
+      {{"--maxmemory", "1xb"}, "--maxmemory: argument must be a memory value"},
+      {{"--maxmemory-policy", "allkeys-lru"},
+       "--maxmemory-policy: argument must be 'noeviction': this version evicts no keys"},
+      {{"--appendonly", "yes"}, "--appendonly: argument must be 'no': data is not written to disk; replicas keep it"},
+      {{"--standalone", "maybe"}, "--standalone: argument must be 'yes' or 'no'"},
+      {{"--standalone", "yes", "extra"}, "--standalone: wrong number of arguments: it takes "},
+      {{"--admin-port", "0"}, "admin-port 0 is allowed only with --standalone"},
+      {{"--replicaof", "127.0.0.1", "1"}, "replicaof is allowed only with --standalone"},
+      {{"/nowhere/redis.conf"}, "can't read the configuration file '/nowhere/redis.conf'"},
+      {{"--client-output-buffer-limit", "pubsub", "1", "1", "1"},
+       "--client-output-buffer-limit: Invalid client class 'pubsub' in buffer limit configuration: it may be normal or "
+       "replica."},
+  };
+  for (const auto& [arguments, message] : cases) {
+    Config c;
+    EXPECT_EQ(Load(c, arguments).message(), message);
+  }
+  Config c;
+  EXPECT_EQ(c.LoadText("port 1\nfoo bar\n", "a.conf").message(),
+            "a.conf, line 2: 'foo' is not an option; understudy-node --help lists them all");
+  EXPECT_EQ(c.LoadText("dir \"x\n", "a.conf").message(), "a.conf, line 1: quotes don't match");
+}
+
+TEST(Config, GetMatchesPatternsAndAliases) {
+  Config c;
+  EXPECT_EQ(Get(c, "maxmemory*"), "maxmemory=0;maxmemory-policy=noeviction;");
+  EXPECT_EQ(Get(c, "PORT"), "port=6379;");
+  EXPECT_EQ(Get(c, "repl-ping-slave-period"), "repl-ping-slave-period=10;");
+  EXPECT_EQ(Get(c, "nothing"), "");
+}
+
+TEST(Config, SetChangesAllOrNone) {
+  Config c;
+  int changes = 0;
+  c.OnChange([&] { ++changes; });
+  ASSERT_TRUE(Set(c, {{"timeout", "7"}, {"maxmemory", "1gb"}}).ok());
+  EXPECT_EQ(c.timeout_s, 7);
+  EXPECT_EQ(c.max_memory_bytes, 1LL << 30);
+  EXPECT_EQ(changes, 1);
+  EXPECT_EQ(Set(c, {{"timeout", "8"}, {"client-output-buffer-limit", "normal 1 2 3"}, {"maxmemory", "oops"}}).message(),
+            "CONFIG SET failed (possibly related to argument 'maxmemory') - argument must be a memory value");
+  EXPECT_EQ(c.timeout_s, 7);
+  EXPECT_EQ(c.normal_limit().hard_bytes, 0);
+  EXPECT_EQ(changes, 1);
+}
+
+TEST(Config, SetRefusesWhatCantBeSet) {
+  Config c;
+  EXPECT_EQ(Set(c, {{"port", "1"}}).message(),
+            "CONFIG SET failed (possibly related to argument 'port') - can't set immutable config");
+  EXPECT_EQ(Set(c, {{"foo", "1"}}).message(), "Unknown option or number of arguments for CONFIG SET - 'foo'");
+  EXPECT_EQ(Set(c, {{"timeout", "1"}, {"TIMEOUT", "2"}}).message(),
+            "CONFIG SET failed (possibly related to argument 'TIMEOUT') - duplicate parameter");
+  EXPECT_EQ(Set(c, {{"maxmemory", "1mb"}}, true).message(),
+            "CONFIG SET failed (possibly related to argument 'maxmemory') - it is managed by the Understudy operator: "
+            "change the object instead");
+  EXPECT_TRUE(Set(c, {{"timeout", "1"}}, true).ok());
+}
+
+TEST(Config, HelpNamesEveryOption) {
+  const std::string help = Config::Help();
+  for (const Option& option : Options()) {
+    EXPECT_NE(help.find("--" + std::string(option.name) + (option.takes.empty() ? "" : " ")), std::string::npos)
+        << option.name;
+  }
+}
+
+TEST(Config, MemoryUnitsAreRediss) {
+  EXPECT_EQ(*ParseMemory("1k"), 1000);
+  EXPECT_EQ(*ParseMemory("1KB"), 1024);
+  EXPECT_EQ(*ParseMemory("2gb"), 2LL << 30);
+  EXPECT_EQ(*ParseMemory("17"), 17);
+  EXPECT_FALSE(ParseMemory("").ok());
+  EXPECT_FALSE(ParseMemory("9999999999gb").ok());
+}
+
+}  // namespace
+}  // namespace understudy::config

@@ -1,0 +1,113 @@
+// Projections of Kubernetes' own kinds.
+#include "operator/api/builtins.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "operator/api/validate.h"
+
+namespace understudy::api {
+namespace {
+
+Json Parse(std::string_view text) {
+  auto json = ParseJson(text);
+  EXPECT_TRUE(json.ok()) << text;
+  return *std::move(json);
+}
+
+TEST(PodProjection, KeepsTheKubeletsWordOfAnEndedProcess) {
+  const auto pod = ParsePod(Parse(R"({
+    "metadata": {"name": "a-0", "uid": "p", "annotations": {"cache.understudy.dev/template-hash": "h"}},
+    "spec": {"nodeName": "n1", "containers": [{"name": "sidecar", "image": "s"}, {"name": "cache", "image": "i"}]},
+    "status": {"phase": "Running", "podIP": "10.0.0.1",
+      "conditions": [{"type": "Ready", "status": "True"}, {"type": "PodScheduled", "status": "True"}],
+      "containerStatuses": [
+        {"name": "sidecar", "state": {"terminated": {"message": "other"}}},
+        {"name": "cache", "restartCount": 2, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
+         "lastState": {"terminated": {"exitCode": 137, "reason": "OOMKilled", "message": "cafe01\n"}}}]}})"));
+  ASSERT_TRUE(pod.ok());
+  EXPECT_EQ(pod->node_name, "n1");
+  EXPECT_EQ(pod->ip, "10.0.0.1");
+  EXPECT_EQ(pod->image, "i");
+  EXPECT_EQ(pod->template_hash, "h");
+  EXPECT_TRUE(pod->ready);
+  EXPECT_TRUE(pod->running);
+  EXPECT_FALSE(pod->terminated.has_value());
+  EXPECT_EQ(pod->last_terminated, (Termination{"cafe01", 137, "OOMKilled"}));
+  EXPECT_EQ(pod->restarts, 2);
+}
+
+TEST(PodProjection, KeepsTheSchedulersWords) {
+  const auto pod = ParsePod(Parse(R"({"metadata": {"name": "a-0"}, "status": {"phase": "Pending", "conditions": [
+    {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+     "message": "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity."}]}})"));
+  ASSERT_TRUE(pod.ok());
+  EXPECT_TRUE(pod->unschedulable);
+  EXPECT_THAT(pod->scheduler_message, ::testing::StartsWith("0/3 nodes"));
+}
+
+TEST(NodeProjection, KnowsZoneReadinessAndTheAdministratorsWord) {
+  const auto node = ParseNode(Parse(R"({
+    "metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": "z1"}},
+    "spec": {"unschedulable": true, "taints": [{"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}]},
+    "status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}})"));
+  ASSERT_TRUE(node.ok());
+  EXPECT_EQ(node->zone, "z1");
+  EXPECT_FALSE(node->ready);
+  EXPECT_TRUE(node->unschedulable);
+  EXPECT_TRUE(node->OutOfService());
+}
+
+TEST(SecretProjection, DecodesBase64AndLeavesOutWhatIsNone) {
+  const auto secret =
+      ParseSecret(Parse(R"({"metadata": {"name": "s"}, "data": {"a": "aGVsbG8=", "b": "!!", "c": "AAE="}})"));
+  ASSERT_TRUE(secret.ok());
+  EXPECT_EQ(secret->data.at("a"), "hello");
+  EXPECT_EQ(secret->data.at("b"), "");
+  EXPECT_EQ(secret->data.at("c"), std::string("\0\1", 2));
+}
+
+TEST(Projections, RefuseADocumentWithoutAName) {
+  const Json empty = Json::object();
+  EXPECT_FALSE(ParsePod(empty).ok());
+  EXPECT_FALSE(ParseNode(empty).ok());
+  EXPECT_FALSE(ParseStatefulSet(empty).ok());
+  EXPECT_FALSE(ParseService(empty).ok());
+  EXPECT_FALSE(ParseEndpointSlice(empty).ok());
+  EXPECT_FALSE(ParsePodDisruptionBudget(empty).ok());
+  EXPECT_FALSE(ParseConfigMap(empty).ok());
+  EXPECT_FALSE(ParseSecret(empty).ok());
+  EXPECT_FALSE(ParseNamespace(empty).ok());
+}
+
+struct SettingsCase {
+  const char* node;
+  const char* sentence;  // part of it; "" = valid
+};
+class Settings : public ::testing::TestWithParam<SettingsCase> {};
+TEST_P(Settings, AreRefusedWithOneSentence) {
+  const Status status = ValidateSettings(ParseNodeSettings(Parse(GetParam().node)));
+  if (std::string_view(GetParam().sentence).empty()) {
+    EXPECT_TRUE(status.ok()) << status.ToString();
+  } else {
+    EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr(GetParam().sentence));
+  }
+}
+INSTANTIATE_TEST_SUITE_P(
+    Table, Settings,
+    ::testing::Values(
+        SettingsCase{R"({})", ""},
+        SettingsCase{R"({"resources": {"limits": {"memory": "1Gi"}}, "parameters": {"maxmemory": "512mb"}})", ""},
+        SettingsCase{R"({"resources": {"limits": {"memory": "1Gi"}}, "parameters": {"maxmemory": "2gb"}})",
+                     "maxmemory (2gb) is above the memory limit (1Gi)"},
+        SettingsCase{R"({"parameters": {"maxmemory": "lots"}})", "it may be a number of bytes or a size"},
+        SettingsCase{R"({"resources": {"requests": {"cpu": 2}, "limits": {"cpu": "500m"}}})",
+                     "requests.cpu (2) is above its limit (500m)"},
+        SettingsCase{R"({"resources": {"limits": {"memory": "1Zi"}}})", "is not a quantity"},
+        SettingsCase{R"({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}}})",
+                     "needs nodeSelectorTerms"},
+        SettingsCase{R"({"affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": {}}}})",
+                     "must be a list"}));
+
+}  // namespace
+}  // namespace understudy::api

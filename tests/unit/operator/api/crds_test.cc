@@ -1,0 +1,59 @@
+// The custom resource definitions: parts that must be the same are the same.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "operator/api/cache_node.h"
+
+namespace understudy::api {
+namespace {
+
+std::string Read(const std::string& path) {
+  std::ifstream in(path);
+  EXPECT_TRUE(in.good()) << path;
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+// The `properties` of spec.node: from its line to the next one of the same or a smaller indentation.
+std::string NodeProperties(const std::string& crd) {
+  const std::string head = "\n              node:\n";
+  const size_t begin = crd.find(head);
+  EXPECT_NE(begin, std::string::npos);
+  const size_t properties = crd.find("\n                properties:\n", begin);
+  EXPECT_NE(properties, std::string::npos);
+  std::istringstream lines(crd.substr(properties + 1));
+  std::string line, block;
+  std::getline(lines, line);  // `properties:` itself
+  while (std::getline(lines, line) && line.starts_with("                  ")) block += line + "\n";
+  return block;
+}
+
+TEST(Crds, TheNodeSettingsAreOneSchemaInAllThreeKinds) {
+  const std::string group = NodeProperties(Read("crds/replicationgroup.yaml"));
+  EXPECT_GT(group.size(), 2000u);
+  EXPECT_EQ(NodeProperties(Read("crds/cachecluster.yaml")), group);
+  EXPECT_EQ(NodeProperties(Read("crds/readreplica.yaml")), group);
+}
+
+TEST(Crds, TheChartHasTheSameOnes) {
+  for (const char* kind : {"cachecluster", "readreplica", "replicationgroup"}) {
+    const std::string name = std::string(kind) + ".yaml";
+    EXPECT_EQ(Read("charts/understudy/templates/crds/" + name), Read("crds/" + name))
+        << "run deploy/install/generate";
+  }
+}
+
+TEST(Crds, HelmKeepsThemAndTheOperatorKnowsTheirSchema) {
+  for (const char* kind : {"cachecluster", "readreplica", "replicationgroup"}) {
+    const std::string crd = Read("crds/" + std::string(kind) + ".yaml");
+    EXPECT_THAT(crd, ::testing::HasSubstr("helm.sh/resource-policy: keep"));
+    EXPECT_THAT(crd, ::testing::HasSubstr("cache.understudy.dev/schema: '1'"));
+  }
+}
+
+}  // namespace
+}  // namespace understudy::api

@@ -1,0 +1,229 @@
+// FAILOVER.md section 6, steps 1 and 2: who suspects, who confirms, and what is left alone.
+#include "tests/unit/operator/failover/group.h"
+
+namespace understudy::failover {
+namespace {
+
+bool StartsTakeover(const Decision& d) {
+  return d.persist && d.persist->failover && d.persist->failover->kind == Kind::kTakeover;
+}
+
+TEST(Suspicion, ProofOfDeathAloneIsEnough) {
+  Group g;
+  g.Die("a");
+  const Decision d = g.Decide();
+  ASSERT_TRUE(StartsTakeover(d));
+  EXPECT_EQ(d.persist->failover->reason, "PrimaryDead");
+  EXPECT_FALSE(d.persist->failover->proof.empty());
+}
+
+TEST(Suspicion, SilenceSeenByOperatorAndVoterIsConfirmed) {
+  Group g;
+  g.Silence("a");
+  g.Unlink("b");
+  const Decision d = g.Decide();
+  ASSERT_TRUE(StartsTakeover(d));
+  EXPECT_EQ(d.persist->failover->reason, "PrimarySilent");
+  EXPECT_TRUE(d.persist->failover->proof.empty());
+}
+
+TEST(Suspicion, AVoterThatIsSilentAsLongIsAWitnessThoughItsLinkIsUp) {
+  Group g;
+  g.Silence("a");
+  g.Node("c").link_silent_ms = 999;
+  EXPECT_FALSE(StartsTakeover(g.Decide()));
+  g.Node("c").link_silent_ms = 1000;
+  EXPECT_TRUE(StartsTakeover(g.Decide()));
+}
+
+TEST(Suspicion, TheOperatorAloneCutOffFromThePrimaryIsNoFailover) {
+  Group g;
+  g.Silence("a");
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  ASSERT_TRUE(d.findings.waiting_for_proof);
+  EXPECT_EQ(d.findings.waiting_for_proof->incarnation, "a1");
+  EXPECT_NE(d.findings.waiting_message.find("a1"), std::string::npos);
+}
+
+TEST(Suspicion, TheOperatorCutOffFromEverybodyDoesNothingAtAll) {
+  Group g;
+  for (PodView& p : g.view.pods) {
+    p.channel.up = false;
+    p.heard->at = g.now - Seconds(5);
+    p.heard->state.link = control::LinkState::kConnecting;
+  }
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_TRUE(d.orders.empty());
+}
+
+TEST(Suspicion, SlowButAnsweringIsNoFailover) {
+  Group g;
+  for (int i = 0; i < 20; ++i) {
+    g.Pass(900);
+    g.Unlink("b");
+    g.Unlink("c");
+    EXPECT_FALSE(g.Decide().persist);
+  }
+}
+
+TEST(Suspicion, AClosedChannelAloneIsSuspicionOnly) {
+  Group g;
+  g.Pod("a").channel.up = false;
+  g.Unlink("b");
+  EXPECT_FALSE(g.Decide().persist);
+  g.Pass(1000);
+  EXPECT_TRUE(StartsTakeover(g.Decide()));
+}
+
+TEST(Suspicion, ANewLeaderCountsSilenceFromItsBeginning) {
+  Group g;
+  g.Pod("a").heard.reset();
+  g.Pod("a").channel = {};
+  g.view.me.acquired_at = g.now - Milliseconds(500);
+  g.Unlink("b");
+  Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_LE(d.wake_at, g.now + Milliseconds(500));
+  g.Pass(500, {"a"});
+  EXPECT_TRUE(StartsTakeover(g.Decide()));
+}
+
+TEST(Suspicion, TheKubeletIsAnObserverToo) {
+  Group g;
+  g.Silence("a");
+  g.Pod("a").running = false;
+  EXPECT_TRUE(StartsTakeover(g.Decide()));
+}
+
+TEST(Suspicion, AReplicaOfSomebodyElseIsNoWitness) {
+  Group g;
+  g.Silence("a");
+  g.Unlink("b");
+  g.Node("b").primary = "x";
+  EXPECT_FALSE(g.Decide().persist);
+}
+
+TEST(Suspicion, WithoutVotersSilenceWaitsForProof) {
+  Group g(0);
+  g.Silence("a");
+  g.Pod("a").running = false;
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_TRUE(d.findings.waiting_for_proof);
+}
+
+TEST(Suspicion, AboveMaxPerHourOneWithoutProofWaits) {
+  Group g;
+  g.view.spec.max_per_hour = 2;
+  HistoryEntry e;
+  e.old_returned = {1};
+  e.times.confirmed = {g.wall.unix_ms - 1000};
+  g.state.failover_history = {e, e};
+  g.Silence("a");
+  g.Unlink("b");
+  Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_EQ(d.findings.failover_ready_reason, "MaxPerHour");
+  g.state.failover_history[0].times.confirmed.unix_ms -= 3'600'000;  // an hour ago
+  EXPECT_TRUE(StartsTakeover(g.Decide()));
+}
+
+TEST(Suspicion, MaxPerHourDoesNotBindOneWithProof) {
+  Group g;
+  g.view.spec.max_per_hour = 0;
+  g.Die("a");
+  EXPECT_TRUE(StartsTakeover(g.Decide()));
+}
+
+TEST(Suspicion, TakeoversWithProofDoNotCount) {
+  Group g;
+  g.view.spec.max_per_hour = 1;
+  HistoryEntry e;
+  e.proof = "the kubelet said so";
+  e.old_returned = {1};
+  e.times.confirmed = g.wall;
+  g.state.failover_history = {e};
+  g.Silence("a");
+  g.Unlink("b");
+  EXPECT_TRUE(StartsTakeover(g.Decide()));
+}
+
+TEST(Suspicion, WithoutAutomaticFailoverSilenceIsLeftAlone) {
+  Group g;
+  g.view.spec.automatic_failover = false;
+  g.Silence("a");
+  g.Unlink("b");
+  g.Unlink("c");
+  EXPECT_FALSE(g.Decide().persist);
+}
+
+TEST(Suspicion, NoTakeoverBeginsThatCouldNotBeFenced) {
+  Group g(3);  // needs two of three
+  g.Silence("a");
+  g.Silence("c");
+  g.Silence("d");
+  g.Unlink("b");
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_TRUE(d.findings.waiting_for_proof);
+}
+
+TEST(Suspicion, NoTakeoverBeginsThatCouldElectNobody) {
+  Group g(3, 1);  // every answer of three is needed
+  g.Silence("a");
+  g.Silence("d");
+  g.Unlink("b");
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_FALSE(d.findings.no_promotable_replica.empty());
+}
+
+TEST(Suspicion, AnEpochAboveStopsAllGrantsAndStartsATakeoverAboveIt) {
+  Group g;
+  g.Node("b").epoch = 7;
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.grants.allowed);
+  ASSERT_TRUE(StartsTakeover(d));
+  EXPECT_EQ(d.persist->epoch, 8u);
+  EXPECT_EQ(d.persist->failover->epoch, 8u);
+}
+
+TEST(Suspicion, AnEpochOfAnotherGroupMeansNothing) {
+  Group g;
+  g.Add("d");
+  g.Node("d").group = "another";
+  g.Node("d").epoch = 99;
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_TRUE(d.grants.allowed);
+}
+
+TEST(Suspicion, AnUnfitPrimaryIsFirstTriedAsSwitchover) {
+  Group g;
+  g.Node("a").unfit = true;
+  Decision d = g.Persist();
+  EXPECT_EQ(g.state.failover->kind, Kind::kSwitchover);
+  g.Pass(2000);
+  (void)g.Decide();
+  g.Pass(2000);
+  d = g.Persist();  // aborted: it could not hold its writes
+  EXPECT_FALSE(g.state.failover);
+  d = g.Persist();
+  EXPECT_EQ(g.state.failover->kind, Kind::kTakeover);
+  EXPECT_EQ(g.state.failover->reason, "PrimaryUnfit");
+}
+
+TEST(Suspicion, AnUnfitPrimaryIsBetterThanNone) {
+  Group g;
+  g.Node("a").unfit = true;
+  g.view.memory.unfit_tried = "a1";
+  g.view.memory.acquired_at = g.view.me.acquired_at;
+  g.Silence("b");
+  g.Silence("c");
+  EXPECT_FALSE(g.Decide().persist);
+}
+
+}  // namespace
+}  // namespace understudy::failover

@@ -1,0 +1,320 @@
+// Nodes that stand alone, wait, or were left; orphans.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "operator/plan/membership.h"
+#include "operator/plan/state_codec.h"
+#include "tests/golden/golden.h"
+#include "tests/unit/operator/plan/world.h"
+
+namespace understudy::plan {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kRg = "ReplicationGroup";
+constexpr const char* kCc = "CacheCluster";
+constexpr const char* kRr = "ReadReplica";
+
+TEST(Lone, ACacheClusterWithoutAGroupStandsAlone) {
+  World world;
+  world.ApplyYaml(kCc, "a", "{}");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kCc, "a", "phase"), "available");
+  EXPECT_EQ(world.Column(kCc, "a", "role"), "standalone");
+  EXPECT_EQ(world.Column(kCc, "a", "replicationGroupId"), "");
+  EXPECT_EQ(JsonInt((*world.Get(kCc, "a"))["status"], "epoch"), 1);
+  EXPECT_EQ(world.Column(kCc, "a", "dataset"), world.Process("a")->dataset);
+  EXPECT_EQ(world.Process("a")->group, JsonString((*world.Get(kCc, "a"))["metadata"], "uid"));
+  EXPECT_EQ(world.PodLabel("a", api::kRoleLabel), "standalone");
+  EXPECT_FALSE(api::ParseMeta(*world.Get(kCc, "a")).HasFinalizer());
+  EXPECT_FALSE(world.HadEvent("DataLost"));
+}
+
+TEST(Lone, ANewProcessStartsEmptyUnderANewEpochAndThatIsSaid) {
+  World world;
+  world.ApplyYaml(kCc, "a", "{}");
+  ASSERT_TRUE(world.Settle());
+  const std::string dataset = world.Process("a")->dataset;
+  world.KillProcess("a");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_TRUE(world.HadEvent("DataLost"));
+  EXPECT_EQ(JsonInt((*world.Get(kCc, "a"))["status"], "epoch"), 2);
+  EXPECT_NE(world.Process("a")->dataset, dataset);
+  EXPECT_EQ(world.Column(kCc, "a", "phase"), "available");
+}
+
+TEST(Lone, ItsOrderIsPersistedBeforeItIsSent) {
+  World world;
+  world.ApplyYaml(kCc, "a", "{}");
+  ASSERT_TRUE(world.Settle());
+  world.KillProcess("a");
+  const Plan plan = world.LonePlan(kCc, "a");
+  ASSERT_EQ(plan.persist.size(), 1u);
+  EXPECT_TRUE(plan.orders.empty());
+  EXPECT_EQ(JsonString(plan.persist[0].status, "incarnation"), world.Process("a")->incarnation);
+  EXPECT_EQ(JsonInt(plan.persist[0].status, "epoch"), 2);
+}
+
+TEST(Lone, ALostStatusIsFilledFromTheNode) {
+  World world;
+  world.ApplyYaml(kCc, "a", "{}");
+  ASSERT_TRUE(world.Settle());
+  const std::string dataset = world.Process("a")->dataset;
+  (*world.Get(kCc, "a"))["status"] = {{"observedGeneration", -1}, {"phase", "creating"}};
+  world.Touch(world.Get(kCc, "a"));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Process("a")->dataset, dataset);
+  EXPECT_EQ(world.Column(kCc, "a", "dataset"), dataset);
+  EXPECT_FALSE(world.HadEvent("DataLost"));
+}
+
+TEST(Lone, OneThatHoldsDataDoesNotJoinAGroupThatRuns) {
+  World world;
+  world.ApplyYaml(kRg, "g", "{}");
+  world.ApplyYaml(kCc, "a", "{}");
+  ASSERT_TRUE(world.Settle());
+  const std::string dataset = world.Process("a")->dataset;
+  world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kCc, "a", "Accepted"), "InvalidCacheClusterState");
+  EXPECT_EQ(world.Truth(kCc, "a", "Stalled"), "True");
+  EXPECT_EQ(world.Column(kCc, "a", "role"), "standalone");
+  EXPECT_EQ(world.Column(kCc, "a", "phase"), "available");
+  EXPECT_EQ(world.Process("a")->dataset, dataset);
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "1/1");
+}
+
+TEST(Lone, OneThatHoldsDataCanBeClaimedByANewGroupWithoutARestart) {
+  World world;
+  world.ApplyYaml(kCc, "a", "{}");
+  ASSERT_TRUE(world.Settle());
+  const std::string dataset = world.Process("a")->dataset;
+  const std::string incarnation = world.Process("a")->incarnation;
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+  world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kCc, "a", "role"), "primary");
+  EXPECT_EQ(world.Process("a")->dataset, dataset);
+  EXPECT_EQ(world.Process("a")->incarnation, incarnation);
+  EXPECT_EQ(world.Column(kRg, "g", "dataset"), dataset);
+  EXPECT_EQ(JsonInt((*world.Get(kCc, "a"))["status"], "epoch"), 0);
+}
+
+TEST(Lone, DeletedItLeavesNothingBehind) {
+  World world;
+  world.ApplyYaml(kCc, "a", "{}");
+  ASSERT_TRUE(world.Settle());
+  world.Delete(kCc, "a");
+  ASSERT_TRUE(world.Settle());
+  for (const char* kind : {"CacheCluster", "StatefulSet", "Service"}) EXPECT_FALSE(world.Exists(kind, "a")) << kind;
+  EXPECT_FALSE(world.Exists("Service", "a-node"));
+  EXPECT_FALSE(world.Exists("Pod", "a-0"));
+}
+
+TEST(Lone, AForeignConfigMapIsNotMergedInto) {
+  World world;
+  world.Put("ConfigMap", "understudy-operator", {{"data", {{"mine", "x"}}}});
+  world.ApplyYaml(kCc, "a", "{}");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kCc, "a", "Accepted"), "NameConflict");
+  EXPECT_FALSE(world.Exists("StatefulSet", "a"));
+  EXPECT_EQ((*world.Get("ConfigMap", "understudy-operator"))["data"], Json({{"mine", "x"}}));
+}
+
+TEST(Lone, WhatIsLeftOfAGroupThatVanishedKeepsItsDataAndIsAdopted) {
+  World world;
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+  world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g"})");
+  world.ApplyYaml(kRr, "b", R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  const std::string dataset = world.Process("a")->dataset;
+  world.Erase(kRg, "g");  // without its finalizer's leave
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kCc, "a", "Ready"), "ReplicationGroupNotFoundFault");
+  EXPECT_TRUE(world.Exists("StatefulSet", "a"));
+  EXPECT_EQ(world.Process("a")->dataset, dataset);
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "b"})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "2/2");
+  EXPECT_EQ(world.Column(kRg, "g", "dataset"), dataset);
+  EXPECT_EQ(world.Process("b")->dataset, dataset);
+}
+
+TEST(Orphans, GoAtOnceAfterADeletionThatWasSeenElseAfterAWarning) {
+  OrphanView view;
+  view.complete = true;
+  view.living = {"alive"};
+  view.children = {{{"apps/v1", "StatefulSet", "ns", "a", "1", ""}, {"", "CacheCluster", "ns", "a", "alive", ""}},
+                   {{"apps/v1", "StatefulSet", "ns", "b", "2", ""}, {"", "CacheCluster", "ns", "b", "seen", ""}},
+                   {{"apps/v1", "StatefulSet", "ns", "c", "3", ""}, {"", "CacheCluster", "ns", "c", "gone", ""}},
+                   {{"v1", "Service", "ns", "c", "4", ""}, {"", "CacheCluster", "ns", "c", "gone", ""}}};
+  const MonoTime now{1'000'000'000};
+  view.deletions_seen["seen"] = now;
+  OrphanPlan plan = PlanOrphans(view, now);
+  ASSERT_EQ(plan.deletes.size(), 1u);
+  EXPECT_EQ(plan.deletes[0].ref.name, "b");
+  ASSERT_EQ(plan.events.size(), 1u);
+  EXPECT_EQ(plan.wake_at, now + kOrphanWait);
+  view.announced = plan.announced;
+  view.children.erase(view.children.begin() + 1);
+  plan = PlanOrphans(view, now + Seconds(60));
+  EXPECT_TRUE(plan.events.empty()) << "announced once";
+  view.announced = plan.announced;
+  plan = PlanOrphans(view, now + kOrphanWait);
+  EXPECT_EQ(plan.deletes.size(), 2u);
+  view.complete = false;
+  EXPECT_TRUE(PlanOrphans(view, now + kOrphanWait).deletes.empty());
+}
+
+TEST(Orphans, AnOwnerThatTurnsUpIsForgiven) {
+  OrphanView view;
+  view.complete = true;
+  view.children = {{{"v1", "Service", "ns", "c", "4", ""}, {"", "CacheCluster", "ns", "c", "late", ""}}};
+  const MonoTime now{1'000'000'000};
+  OrphanPlan plan = PlanOrphans(view, now);
+  view.announced = plan.announced;
+  view.living = {"late"};
+  plan = PlanOrphans(view, now + kOrphanWait);
+  EXPECT_TRUE(plan.deletes.empty());
+  EXPECT_TRUE(plan.announced.empty());
+}
+
+// One with every member set.
+failover::GroupState FullState() {
+  failover::GroupState state;
+  state.epoch = 7;
+  state.term = "t";
+  state.primary = {"a", "pu", "inc", "host", "10.0.0.1"};
+  control::Configuration configuration;
+  configuration.number = 9;
+  configuration.epoch = 7;
+  configuration.primary = state.primary;
+  configuration.voters = {{"b", "pb", "ib", "h2", "fd00::1"}};
+  configuration.synchronous_replicas = 1;
+  configuration.lease_ms = 2250;
+  state.configurations = {configuration, configuration};
+  failover::Failover running;
+  running.kind = failover::Kind::kSwitchover;
+  running.step = failover::Step::kDemote;
+  running.epoch = 8;
+  running.reason = "Requested";
+  running.message = "m";
+  running.old = state.primary;
+  running.winner = configuration.voters[0];
+  running.source = state.primary;
+  running.offset = 1ull << 60;
+  running.proof = "p";
+  running.old_offset = 5;
+  running.old_heard = {1'700'000'000'123};
+  running.old_offset_final = running.data_lost = running.empty_start = true;
+  running.times = {{1'700'000'000'001}, {2}, {1'700'000'000'003}, {4}, {5'000}, {6}, {1'700'000'000'999}};
+  state.failover = running;
+  failover::HistoryEntry entry;
+  entry.kind = failover::Kind::kRestore;
+  entry.epoch = 6;
+  entry.reason = "r";
+  entry.message = "m";
+  entry.old_primary = state.primary;
+  entry.new_primary = configuration.voters[0];
+  entry.proof = "kubelet";
+  entry.offset = 11;
+  entry.old_offset = 12;
+  entry.old_heard = {1'600'000'000'500};
+  entry.data_lost = true;
+  entry.old_returned = {1'600'000'001'500};
+  entry.dropped_bytes = 77;
+  entry.times = running.times;
+  state.failover_history = {entry};
+  state.handled_primary_cluster_id = "a";
+  state.handled_test_failover = "2026-01-01T00:00:00Z";
+  state.handled_switchover_to = "b@x";
+  state.dataset = "d";
+  return state;
+}
+
+TEST(StateCodec, GroupStateReadsBackAsItWasWritten) {
+  const failover::GroupState state = FullState();
+  EXPECT_EQ(ParseGroupState(GroupStateJson(state)), state);
+  EXPECT_EQ(ParseGroupState(GroupStateJson({})), failover::GroupState{});
+  EXPECT_EQ(JsonString(GroupStateJson(state), "primary"), "a");
+}
+
+// What the schema of the kind (crds/) has to know: the API server refuses a status with anything else in it.
+TEST(GoldenStatus, OfAGroupAndOfANodeWithEveryMemberSet) {
+  failover::GroupState state = FullState();
+  state.handled_test_failover.clear();  // requests of these two kinds do not exist yet
+  state.handled_switchover_to.clear();
+  api::ReplicationGroupStatus status;
+  status.members = {{"a", "CacheCluster", true, "primary", "z", "a.ns.svc:6379", "up", "0B"}};
+  status.members_ready = "1/1";
+  status.selector = "cache.understudy.dev/pool=g";
+  status.primary_endpoint = "g.ns.svc:6379";
+  status.reader_endpoint = "g-reader.ns.svc:6379";
+  status.automatic_failover = "enabled";
+  status.effective_reader_max_lag = "10s";
+  status.effective_detection_timeout = "1s";
+  status.effective_lease_duration = "1.5s";
+  status.effective_max_per_hour = 6;
+  status.heir = api::Heir{"a", "inc"};
+  status.conditions.Set(api::kReady, api::Truth::kTrue, api::reason::kAvailable, "m", 1, WallTime{1'700'000'000'000});
+  golden::ExpectGolden("status/replication_group.json", GroupStatusJson(status, state).dump(1) + "\n");
+  api::CacheNodeStatus node;
+  node.role = "replica";
+  node.replication_group_id = "g";
+  node.group_uid = "u";
+  node.epoch = 1;
+  node.incarnation = "i";
+  node.dataset = "d";
+  node.availability_zone = "z";
+  node.endpoint = "a.ns.svc:6379";
+  node.lag = "0B";
+  node.effective_image = "i:1";
+  golden::ExpectGolden("status/cache_node.json", api::CacheNodeStatusJson(node).dump(1) + "\n");
+}
+
+TEST(ResponsibleGroup, IsTheOneThatHasTheNodeElseTheOneItNamesElseTheOldestThatNamesIt) {
+  const auto group = [](const char* name, const char* primary, int64_t created) {
+    GroupObject g;
+    g.object.meta.name = name;
+    g.object.meta.uid = std::string("uid-") + name;
+    g.object.meta.created = WallTime{created};
+    g.object.spec.primary_cluster_id = primary;
+    return g;
+  };
+  GroupObject old = group("old", "n", 1), young = group("young", "n", 2);
+  const std::vector<const GroupObject*> both = {&young, &old};
+  api::CacheNode node;
+  node.meta.name = "n";
+  EXPECT_EQ(ResponsibleGroup(node, both), "old");
+  node.spec.replication_group_id = "young";
+  EXPECT_EQ(ResponsibleGroup(node, both), "young");
+  node.spec.replication_group_id = "missing";
+  EXPECT_EQ(ResponsibleGroup(node, both), "");
+  node.status.group_uid = "uid-old";
+  EXPECT_EQ(ResponsibleGroup(node, both), "old");
+  node.status.group_uid = "";
+  node.spec.replication_group_id = "young";
+  node.status.epoch = 3;  // stands alone
+  EXPECT_EQ(ResponsibleGroup(node, both), "young") << "a group that was not started may adopt";
+  young.state.epoch = 1;
+  EXPECT_EQ(ResponsibleGroup(node, both), "");
+  young.state.primary.name = "n";
+  EXPECT_EQ(ResponsibleGroup(node, both), "young") << "its order to join may still be on the way";
+}
+
+TEST(NeedsPlan, CountersAloneNeedNone) {
+  control::NodeState before;
+  before.acks = {{"r", 5, true, false, 10}};
+  control::NodeState after = before;
+  after.offset = 100;
+  after.acks[0].offset = 90;
+  after.acks[0].silent_ms = 0;
+  after.lease_left_ms = 1400;
+  EXPECT_FALSE(NeedsPlan(before, after));
+  after.acks[0].in_sync = false;
+  EXPECT_TRUE(NeedsPlan(before, after));
+}
+
+}  // namespace
+}  // namespace understudy::plan

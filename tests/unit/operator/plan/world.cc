@@ -1,0 +1,600 @@
+#include "tests/unit/operator/plan/world.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "operator/manifests/manifests.h"
+#include "operator/plan/membership.h"
+
+namespace understudy::plan {
+namespace {
+
+constexpr const char* kNamespace = "default";
+const std::vector<std::string> kHosts = {"node-a", "node-b", "node-c"};
+
+std::string ZoneOfHost(const std::string& host) { return "zone-" + host.substr(5); }
+
+Json HostDocument(const std::string& name) {
+  return {{"metadata",
+           {{"name", name}, {"uid", "host-" + name}, {"labels", {{"topology.kubernetes.io/zone", ZoneOfHost(name)}}}}},
+          {"status", {{"conditions", Json::array({{{"type", "Ready"}, {"status", "True"}}})}}}};
+}
+
+template <typename... Fs>
+struct Overloaded : Fs... {
+  using Fs::operator()...;
+};
+template <typename... Fs>
+Overloaded(Fs...) -> Overloaded<Fs...>;
+
+}  // namespace
+
+World::World() {
+  settings.operator_namespace = "understudy-system";
+  settings.default_node_image = "understudy:1";
+  settings.public_key = "KEY";
+  settings.server_minor = 36;
+}
+
+Json* World::Get(const char* kind, const std::string& name) {
+  const auto it = objects_.find(Key(kind, name));
+  return it == objects_.end() ? nullptr : &it->second;
+}
+
+void World::Touch(Json* document) { (*document)["metadata"]["resourceVersion"] = std::to_string(++next_); }
+
+void World::Put(const char* kind, const std::string& name, Json document) {
+  document["kind"] = kind;
+  Json& metadata = document["metadata"];
+  metadata["name"] = name;
+  metadata["namespace"] = kNamespace;
+  metadata["uid"] = "uid-" + std::to_string(++next_);
+  metadata["generation"] = 1;
+  metadata["creationTimestamp"] = FormatRfc3339(wall_);
+  Touch(&document);
+  objects_[Key(kind, name)] = std::move(document);
+  wall_.unix_ms += 1000;  // no two objects of one age, unless a test wants it
+}
+
+void World::ApplyYaml(const char* kind, const std::string& name, const std::string& spec) {
+  auto parsed = ParseJson(spec);
+  ASSERT_TRUE(parsed.ok()) << spec;
+  if (Json* existing = Get(kind, name)) {
+    if ((*existing)["spec"] == *parsed) return;
+    (*existing)["spec"] = *parsed;
+    (*existing)["metadata"]["generation"] = JsonInt((*existing)["metadata"], "generation") + 1;
+    Touch(existing);
+    return;
+  }
+  Put(kind, name, {{"spec", *parsed}, {"status", {{"observedGeneration", -1}, {"phase", "creating"}}}});
+}
+
+void World::Erase(const char* kind, const std::string& name) {
+  Json* document = Get(kind, name);
+  if (document == nullptr) return;
+  deletions_seen_.insert(JsonString((*document)["metadata"], "uid"));
+  objects_.erase(Key(kind, name));
+  if (std::string_view(kind) == "StatefulSet") Erase("Pod", name + "-0");
+  if (std::string_view(kind) == "Pod") {
+    const std::string node = name.substr(0, name.size() - 2);
+    if (const auto it = processes_.find(node); it != processes_.end()) {
+      failover::PodView view;
+      view.member = node;
+      view.pod_uid = it->second.pod_uid;
+      view.exists = false;
+      view.ever_started = true;
+      view.terminated = {it->second.state.incarnation};
+      vanished_[view.pod_uid] = view;
+      processes_.erase(it);
+    }
+  }
+  if (std::string_view(kind) == "Service") Erase("EndpointSlice", manifests::PrimarySliceName(name));
+}
+
+void World::Delete(const char* kind, const std::string& name) {
+  Json* document = Get(kind, name);
+  if (document == nullptr) return;
+  Json& metadata = (*document)["metadata"];
+  if (!metadata.contains("finalizers") || metadata["finalizers"].empty()) {
+    Erase(kind, name);
+    return;
+  }
+  if (!metadata.contains("deletionTimestamp")) {
+    metadata["deletionTimestamp"] = FormatRfc3339(wall_);
+    metadata["generation"] = JsonInt(metadata, "generation") + 1;
+    Touch(document);
+  }
+}
+
+control::NodeState* World::Process(const std::string& node) {
+  const auto it = processes_.find(node);
+  return it == processes_.end() ? nullptr : &it->second.state;
+}
+
+void World::SetChannel(const std::string& node, bool up) { processes_.at(node).channel_up = up; }
+
+void World::SetUnschedulable(const std::string& node, const std::string& words) {
+  if (words.empty()) {
+    unschedulable_.erase(node);
+  } else {
+    unschedulable_[node] = words;
+  }
+}
+
+void World::KillProcess(const std::string& node) {
+  Process_& process = processes_.at(node);
+  Json* pod = Get("Pod", node + "-0");
+  ASSERT_NE(pod, nullptr);
+  (*pod)["status"]["containerStatuses"][0]["lastState"] = {
+      {"terminated", {{"exitCode", 137}, {"message", process.state.incarnation}}}};
+  Touch(pod);
+  process.state = {};
+  process.state.pod_uid = process.pod_uid;
+  process.state.incarnation = "inc-" + std::to_string(++next_);
+  process.up_since = now_;
+  process.answer.reset();
+}
+
+void World::RunKubelet() {
+  std::vector<std::string> sets;
+  for (const auto& [key, document] : objects_) {
+    if (key.starts_with("StatefulSet/")) sets.push_back(key.substr(12));
+  }
+  for (const std::string& name : sets) {
+    if (Exists("Pod", name + "-0")) {
+      Json* pod = Get("Pod", name + "-0");
+      // A Pod that found a Node after all starts.
+      if (JsonString((*pod)["status"], "phase") != "Pending" || unschedulable_.contains(name)) continue;
+      objects_.erase(Key("Pod", name + "-0"));
+    }
+    const Json& pod_template = (*Get("StatefulSet", name))["spec"]["template"];
+    Json pod = {{"metadata", pod_template["metadata"]}, {"spec", pod_template["spec"]}};
+    if (const auto it = unschedulable_.find(name); it != unschedulable_.end()) {
+      pod["status"] = {{"phase", "Pending"},
+                       {"conditions", Json::array({{{"type", "PodScheduled"}, {"status", "False"}, {"message", it->second}}})}};
+      Put("Pod", name + "-0", std::move(pod));
+      continue;
+    }
+    // The zone that is asked for, else the emptiest host.
+    std::string host;
+    const std::string text = pod["spec"].dump();
+    for (const std::string& candidate : kHosts) {
+      if (text.find("\"" + ZoneOfHost(candidate) + "\"") != std::string::npos) host = candidate;
+    }
+    if (host.empty()) {
+      std::map<std::string, int> load;
+      for (const auto& [key, document] : objects_) {
+        if (key.starts_with("Pod/")) ++load[JsonString(document.at("spec"), "nodeName")];
+      }
+      host = *std::min_element(kHosts.begin(), kHosts.end(),
+                               [&](const auto& a, const auto& b) { return load[a] < load[b]; });
+    }
+    pod["spec"]["nodeName"] = host;
+    const std::string ip = "10.0.0." + std::to_string(++next_ % 250);
+    pod["status"] = {{"phase", "Running"},
+                     {"podIP", ip},
+                     {"conditions", Json::array({{{"type", "Ready"}, {"status", "True"}}})},
+                     {"containerStatuses",
+                      Json::array({{{"name", "cache"}, {"state", {{"running", {{"startedAt", "x"}}}}}}})}};
+    Put("Pod", name + "-0", std::move(pod));
+    Process_ process;
+    process.pod_uid = JsonString((*Get("Pod", name + "-0"))["metadata"], "uid");
+    process.state.pod_uid = process.pod_uid;
+    process.state.incarnation = "inc-" + std::to_string(++next_);
+    process.up_since = now_;
+    processes_[name] = std::move(process);
+  }
+}
+
+// Every replica that follows a living primary has everything, unless a test says otherwise.
+void World::UpdateAcks() {
+  for (auto& [name, process] : processes_) process.state.acks.clear();
+  for (auto& [name, replica] : processes_) {
+    if (replica.state.role != control::Role::kReplica) continue;
+    control::NodeState* primary = nullptr;
+    for (auto& [other, process] : processes_) {
+      if (process.state.incarnation == replica.state.primary) primary = &process.state;
+    }
+    const bool follows = primary != nullptr && primary->role == control::Role::kPrimary &&
+                         primary->group == replica.state.group;
+    replica.state.link = follows ? control::LinkState::kUp : control::LinkState::kConnecting;
+    if (!follows) continue;
+    replica.state.dataset = primary->dataset;
+    replica.state.complete = true;
+    const bool behind = out_of_sync_[name];
+    if (!behind) replica.state.offset = primary->offset;
+    replica.state.last_record_epoch = primary->last_record_epoch;
+    control::ReplicaAck ack;
+    ack.incarnation = replica.state.incarnation;
+    ack.offset = replica.state.offset;
+    ack.in_sync = !behind;
+    primary->acks.push_back(ack);
+  }
+}
+
+void World::Obey(const failover::OutgoingOrder& out) {
+  for (auto& [name, process] : processes_) {
+    control::NodeState& state = process.state;
+    const control::Order& order = out.order;
+    if (process.pod_uid != out.pod_uid || state.incarnation != order.incarnation) continue;
+    if (!state.group.empty() && state.group != order.group) {
+      ASSERT_EQ(order.leaves_group, state.group) << name << " was told to leave a group that it is not in";
+      ASSERT_EQ(order.leaves_epoch, state.epoch);
+      state.epoch = 0;
+    }
+    ASSERT_GE(order.epoch, state.epoch) << name << " got an order of an old epoch";
+    state.group = order.group;
+    state.epoch = order.epoch;
+    switch (order.kind) {
+      case control::OrderKind::kRole:
+        state.role = order.role;
+        state.role_epoch = order.epoch;
+        state.in_office = true;
+        state.paused = false;
+        state.configuration = order.configuration.number;
+        if (order.role == control::Role::kReplica) {
+          state.primary = order.configuration.primary.incarnation;
+          state.lease_held = false;
+          break;
+        }
+        if (state.dataset.empty()) state.dataset = order.fresh_dataset;
+        state.complete = true;
+        state.configuration_acked = order.configuration.number;
+        state.synchronous_replicas = order.configuration.synchronous_replicas;
+        state.lease_ms = order.configuration.lease_ms;
+        state.last_record_epoch = order.epoch;
+        state.lease_held = true;
+        state.lease_left_ms = 1000;
+        if (state.offset == 0) state.offset = 14;
+        break;
+      case control::OrderKind::kFence: state.last_granted_ms_ago = 60'000; break;
+      case control::OrderKind::kDemote:
+        state.in_office = false;
+        state.lease_held = false;
+        break;
+      case control::OrderKind::kOffset: break;
+      case control::OrderKind::kPause: state.paused = true; break;
+      case control::OrderKind::kResume: state.paused = false; break;
+    }
+    state.nonce = order.nonce;
+    if (order.nonce != 0) process.answer = failover::Heard{state, now_};
+  }
+}
+
+bool World::WriteStatus(const StatusWrite& write) {
+  Json* document = Get(write.ref.kind.c_str(), write.ref.name);
+  if (document == nullptr) return false;
+  Json& metadata = (*document)["metadata"];
+  if (JsonString(metadata, "uid") != write.ref.uid ||
+      JsonString(metadata, "resourceVersion") != write.ref.resource_version) {
+    return false;
+  }
+  EXPECT_NE((*document)["status"], write.status) << "a status was written that changes nothing";
+  (*document)["status"] = write.status;
+  Touch(document);
+  ++writes_;
+  return true;
+}
+
+bool World::Act(const Action& action) {
+  ++writes_;
+  const auto same = [&](const api::ObjectRef& ref) -> Json* {
+    Json* document = Get(ref.kind.c_str(), ref.name);
+    return document != nullptr && JsonString((*document)["metadata"], "uid") == ref.uid ? document : nullptr;
+  };
+  return std::visit(
+      Overloaded{
+          [&](const CreateObject& create) {
+            const std::string kind = JsonString(create.object, "kind");
+            const std::string name = JsonString(create.object["metadata"], "name");
+            if (Exists(kind.c_str(), name)) return false;
+            Put(kind.c_str(), name, create.object);
+            if (kind == "Service") (*Get("Service", name))["spec"]["ipFamilies"] = {"IPv4"};
+            if (kind == "CacheCluster" || kind == "ReadReplica") {
+              (*Get(kind.c_str(), name))["status"] = {{"observedGeneration", -1}, {"phase", "creating"}};
+            }
+            return true;
+          },
+          [&](const ApplyObject& apply) {
+            const std::string kind = JsonString(apply.object, "kind");
+            Json* document = Get(kind.c_str(), JsonString(apply.object["metadata"], "name"));
+            if (document == nullptr || JsonString((*document)["metadata"], "uid") !=
+                                           JsonString(apply.object["metadata"], "uid")) {
+              return false;
+            }
+            (*document)["metadata"]["labels"] = apply.object["metadata"]["labels"];
+            (*document)["metadata"]["annotations"] = apply.object["metadata"]["annotations"];
+            for (const char* part : {"spec", "data", "endpoints", "ports"}) {
+              if (apply.object.contains(part)) (*document)[part] = apply.object[part];
+            }
+            if (kind == "Service") (*document)["spec"]["ipFamilies"] = {"IPv4"};
+            Touch(document);
+            return true;
+          },
+          [&](const DeleteObject& del) {
+            if (same(del.ref) == nullptr) return true;
+            Delete(del.ref.kind.c_str(), del.ref.name);
+            return true;
+          },
+          [&](const ForceDeletePod& del) {
+            if (same(del.ref) != nullptr) Erase("Pod", del.ref.name);
+            return true;
+          },
+          [&](const LabelPod& label) {
+            Json* pod = same(label.ref);
+            if (pod == nullptr) return true;
+            for (const auto& [key, value] : label.labels) {
+              if (value) {
+                (*pod)["metadata"]["labels"][key] = *value;
+              } else {
+                (*pod)["metadata"]["labels"].erase(key);
+              }
+            }
+            Touch(pod);
+            return true;
+          },
+          [&](const SetFinalizers& set) {
+            Json* document = same(set.ref);
+            if (document == nullptr) return true;
+            Json& metadata = (*document)["metadata"];
+            if (JsonString(metadata, "resourceVersion") != set.ref.resource_version) return false;
+            metadata["finalizers"] = set.finalizers;
+            Touch(document);
+            if (metadata.contains("deletionTimestamp") && set.finalizers.empty()) {
+              Erase(set.ref.kind.c_str(), set.ref.name);
+            }
+            return true;
+          }},
+      action);
+}
+
+bool World::Carry(const std::string& key, const Plan& plan) {
+  memories_[key] = plan.memory;
+  if (!plan.persist.empty()) {
+    EXPECT_TRUE(plan.orders.empty() && plan.actions.empty() && plan.statuses.empty())
+        << "a plan that persists must do nothing else";
+  }
+  bool done = true;
+  for (const StatusWrite& write : plan.persist) done = done && WriteStatus(write);
+  if (done) {
+    for (const failover::OutgoingOrder& order : plan.orders) Obey(order);
+    for (const Action& action : plan.actions) done = done && Act(action);
+    for (const StatusWrite& write : plan.statuses) done = done && WriteStatus(write);
+  }
+  EXPECT_TRUE(done) << "a plan made from what is there conflicted: " << key;
+  for (const Event& event : plan.events) events_.insert(event.reason);
+  UpdateAcks();
+  return !plan.persist.empty();
+}
+
+std::vector<GroupObject> World::Groups() const {
+  std::vector<GroupObject> groups;
+  for (const auto& [key, document] : objects_) {
+    if (key.starts_with("ReplicationGroup/")) groups.push_back(*ParseGroupObject(document));
+  }
+  return groups;
+}
+
+std::vector<api::CacheNode> World::Nodes() const {
+  std::vector<api::CacheNode> nodes;
+  for (const auto& [key, document] : objects_) {
+    if (key.starts_with("CacheCluster/")) nodes.push_back(*api::ParseCacheNode(api::NodeKind::kCacheCluster, document));
+    if (key.starts_with("ReadReplica/")) nodes.push_back(*api::ParseCacheNode(api::NodeKind::kReadReplica, document));
+  }
+  return nodes;
+}
+
+template <typename T, typename F>
+std::optional<T> World::Typed(const char* kind, const std::string& name, F parse) {
+  Json* document = Get(kind, name);
+  if (document == nullptr) return std::nullopt;
+  return *parse(*document);
+}
+
+NodeView World::NodeViewOf(const api::CacheNode& node) {
+  const std::string& name = node.meta.name;
+  return {node, Typed<api::StatefulSet>("StatefulSet", name, api::ParseStatefulSet),
+          Typed<api::Service>("Service", name, api::ParseService),
+          Typed<api::Service>("Service", manifests::HeadlessName(name), api::ParseService),
+          Typed<api::Pod>("Pod", manifests::PodName(name), api::ParsePod)};
+}
+
+failover::PodView World::PodViewFor(const api::Pod& pod, const std::string& member) {
+  std::optional<api::Node> host;
+  if (!pod.node_name.empty()) host = *api::ParseNode(HostDocument(pod.node_name));
+  failover::PodView view = PodViewOf(pod, member, host ? &*host : nullptr, false);
+  const auto it = processes_.find(member);
+  if (it == processes_.end() || it->second.pod_uid != pod.meta.uid) return view;
+  view.channel.up = it->second.channel_up;
+  view.channel.begun_at = view.channel.up_since = it->second.up_since;
+  view.channel.down_since = it->second.channel_up ? MonoTime{} : it->second.up_since;
+  view.heard = failover::Heard{it->second.state, it->second.channel_up ? now_ : it->second.up_since};
+  view.answer = it->second.answer;
+  return view;
+}
+
+std::vector<NameClaim> World::Claims(const std::set<std::string>& names, const std::set<std::string>& without) {
+  std::vector<NameClaim> claims;
+  for (const char* kind : {"CacheCluster", "ReadReplica", "ReplicationGroup"}) {
+    for (const std::string& name : names) {
+      Json* document = Get(kind, name);
+      if (document == nullptr) continue;
+      api::ObjectMeta meta = api::ParseMeta(*document);
+      if (!without.contains(meta.uid)) claims.push_back({kind, std::move(meta)});
+    }
+  }
+  return claims;
+}
+
+GroupView World::GroupViewOf(const GroupObject& group) {
+  GroupView view;
+  view.settings = settings;
+  view.group = group;
+  view.namespace_terminating = namespace_terminating;
+  const std::string& name = group.object.meta.name;
+  view.config_map = Typed<api::ConfigMap>("ConfigMap", manifests::kConfigMapName, api::ParseConfigMap);
+  std::set<std::string> names, uids = {group.object.meta.uid};
+  for (const std::string& n : NameCandidates("ReplicationGroup", name)) names.insert(n);
+  for (const api::CacheNode& node : Nodes()) {
+    const bool ours = node.spec.replication_group_id == name || node.status.group_uid == group.object.meta.uid ||
+                      group.object.spec.primary_cluster_id == node.meta.name || Has(group, node.meta.name);
+    if (!ours) continue;
+    view.nodes.push_back(NodeViewOf(node));
+    uids.insert(node.meta.uid);
+    for (const std::string& n : NameCandidates(api::NodeKindName(node.kind), node.meta.name)) names.insert(n);
+    if (const auto& pod = view.nodes.back().pod) view.failover.pods.push_back(PodViewFor(*pod, node.meta.name));
+  }
+  for (const auto& [uid, pod] : vanished_) {
+    if (failover::NamesPod(group.state, uid)) view.failover.pods.push_back(pod);
+  }
+  for (const GroupObject& other : Groups()) {
+    if (other.object.meta.uid != group.object.meta.uid) view.other_groups.push_back(other);
+  }
+  view.claims = Claims(names, uids);
+  view.primary_service = Typed<api::Service>("Service", name, api::ParseService);
+  view.reader_service = Typed<api::Service>("Service", manifests::ReaderName(name), api::ParseService);
+  view.disruption_budget = Typed<api::PodDisruptionBudget>("PodDisruptionBudget", name, api::ParsePodDisruptionBudget);
+  for (const auto& [key, document] : objects_) {
+    if (!key.starts_with("EndpointSlice/")) continue;
+    api::EndpointSlice slice = *api::ParseEndpointSlice(document);
+    if (slice.service_name == name) view.primary_slices.push_back(std::move(slice));
+  }
+  for (const std::string& host : kHosts) {
+    view.hosts[host] = *api::ParseNode(HostDocument(host));
+    view.zones.insert(ZoneOfHost(host));
+  }
+  view.failover.me = {true, MonoTime{1'000'000'000}, now_ + Seconds(4), "term-1", MonoTime{}};
+  view.failover.fresh_nonce = static_cast<uint64_t>(++next_);
+  view.failover.fresh_dataset = "dataset-" + std::to_string(next_);
+  view.memory = memories_["ReplicationGroup/" + name];
+  return view;
+}
+
+LoneView World::LoneViewOf(const api::CacheNode& node) {
+  LoneView view;
+  view.settings = settings;
+  view.node = NodeViewOf(node);
+  view.namespace_terminating = namespace_terminating;
+  view.config_map = Typed<api::ConfigMap>("ConfigMap", manifests::kConfigMapName, api::ParseConfigMap);
+  const std::string& group =
+      node.spec.replication_group_id.empty() ? node.status.replication_group_id : node.spec.replication_group_id;
+  if (Exists("ReplicationGroup", group)) view.named_group = *ParseGroupObject(*Get("ReplicationGroup", group));
+  if (view.node.pod) view.process = PodViewFor(*view.node.pod, node.meta.name);
+  for (const std::string& host : kHosts) view.hosts[host] = *api::ParseNode(HostDocument(host));
+  std::set<std::string> names;
+  for (const std::string& n : NameCandidates(api::NodeKindName(node.kind), node.meta.name)) names.insert(n);
+  view.claims = Claims(names, {node.meta.uid});
+  view.leads = true;
+  view.fresh_dataset = "dataset-" + std::to_string(++next_);
+  view.memory = memories_[Key(std::string(api::NodeKindName(node.kind)), node.meta.name)];
+  return view;
+}
+
+Plan World::GroupPlan(const std::string& name) {
+  return PlanGroup(GroupViewOf(*ParseGroupObject(*Get("ReplicationGroup", name))), now_, wall_);
+}
+
+Plan World::LonePlan(const char* kind, const std::string& name) {
+  const auto parsed = std::string_view(kind) == "CacheCluster" ? api::NodeKind::kCacheCluster : api::NodeKind::kReadReplica;
+  return PlanLone(LoneViewOf(*api::ParseCacheNode(parsed, *Get(kind, name))), now_, wall_);
+}
+
+int World::Round() {
+  int work = 0;
+  const auto busy = [&](const Plan& plan) {
+    work += static_cast<int>(plan.persist.size() + plan.orders.size() + plan.actions.size() + plan.statuses.size());
+  };
+  for (const GroupObject& group : Groups()) {
+    const std::string& name = group.object.meta.name;
+    for (bool again = true; again && Exists("ReplicationGroup", name);) {
+      const Plan plan = GroupPlan(name);
+      busy(plan);
+      again = Carry("ReplicationGroup/" + name, plan);
+    }
+  }
+  for (const api::CacheNode& node : Nodes()) {
+    const std::string kind(api::NodeKindName(node.kind));
+    for (bool again = true; again && Exists(kind.c_str(), node.meta.name);) {
+      const std::vector<GroupObject> groups = Groups();
+      std::vector<const GroupObject*> pointers;
+      for (const GroupObject& group : groups) pointers.push_back(&group);
+      const api::CacheNode now = *api::ParseCacheNode(node.kind, *Get(kind.c_str(), node.meta.name));
+      if (!ResponsibleGroup(now, pointers).empty()) break;
+      const Plan plan = LonePlan(kind.c_str(), node.meta.name);
+      busy(plan);
+      again = Carry(kind + "/" + node.meta.name, plan);
+    }
+  }
+  OrphanView orphans;
+  orphans.complete = true;
+  orphans.announced = announced_;
+  for (const std::string& uid : deletions_seen_) orphans.deletions_seen[uid] = now_;
+  for (const auto& [key, document] : objects_) {
+    const api::ObjectMeta meta = api::ParseMeta(document);
+    orphans.living.insert(meta.uid);
+    if (meta.OwnerUid().empty() || key.starts_with("EndpointSlice/")) continue;
+    orphans.children.push_back({{"", JsonString(document, "kind"), meta.ns, meta.name, meta.uid, ""},
+                                {"", "", meta.ns, "", meta.OwnerUid(), ""}});
+  }
+  const OrphanPlan plan = PlanOrphans(orphans, now_);
+  announced_ = plan.announced;
+  for (const DeleteObject& del : plan.deletes) Act(del);
+  work += static_cast<int>(plan.deletes.size());
+  RunKubelet();
+  UpdateAcks();
+  return work;
+}
+
+void World::Advance(Duration d) {
+  now_ = now_ + d;
+  wall_.unix_ms += d.ms();
+}
+
+bool World::Settle(int rounds) {
+  int quiet = 0;
+  for (int i = 0; i < rounds; ++i) {
+    quiet = Round() == 0 ? quiet + 1 : 0;
+    if (quiet == 3) return true;
+    Advance(Milliseconds(100));
+  }
+  return false;
+}
+
+std::string World::Column(const char* kind, const std::string& name, const char* path) {
+  Json* document = Get(kind, name);
+  return document == nullptr ? "<gone>" : JsonString((*document)["status"], path);
+}
+
+namespace {
+const Json& ConditionOf(const Json& document, const char* condition) {
+  static const Json kNull;
+  for (const Json& item : JsonAt(JsonAt(document, "status"), "conditions")) {
+    if (JsonString(item, "type") == condition) return item;
+  }
+  return kNull;
+}
+}  // namespace
+
+std::string World::Reason(const char* kind, const std::string& name, const char* condition) {
+  return Exists(kind, name) ? JsonString(ConditionOf(*Get(kind, name), condition), "reason") : "<gone>";
+}
+std::string World::Truth(const char* kind, const std::string& name, const char* condition) {
+  return Exists(kind, name) ? JsonString(ConditionOf(*Get(kind, name), condition), "status") : "<gone>";
+}
+std::string World::Message(const char* kind, const std::string& name, const char* condition) {
+  return Exists(kind, name) ? JsonString(ConditionOf(*Get(kind, name), condition), "message") : "<gone>";
+}
+
+std::string World::PodLabel(const std::string& node, const char* label) {
+  Json* pod = Get("Pod", node + "-0");
+  return pod == nullptr ? "<gone>" : JsonString((*pod)["metadata"]["labels"], label);
+}
+
+std::string World::EndpointOf(const std::string& group) {
+  Json* slice = Get("EndpointSlice", manifests::PrimarySliceName(group));
+  if (slice == nullptr || (*slice)["endpoints"].empty()) return "";
+  return JsonString((*slice)["endpoints"][0]["targetRef"], "name");
+}
+
+}  // namespace understudy::plan

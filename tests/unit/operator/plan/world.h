@@ -1,0 +1,108 @@
+// A small cluster for tests of plans: an API server's rules about versions, finalizers and names, a kubelet
+// that makes Pods, and node processes that obey their orders at once.
+//
+// The failover machine and the codecs are the real ones, so a test says what a user does and looks at what
+// becomes of it. Timing, loss and faults of the wires belong to tests/simulation. One thread; time is moved
+// by hand.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "operator/plan/group_view.h"
+#include "operator/plan/plan.h"
+
+namespace understudy::plan {
+
+class World {
+ public:
+  World();
+
+  // -- what users and other controllers do
+  void ApplyYaml(const char* kind, const std::string& name, const std::string& spec);  // spec as JSON
+  void Delete(const char* kind, const std::string& name);
+  // Deletes the object without its finalizers' leave, as an administrator may.
+  void Erase(const char* kind, const std::string& name);
+  Json* Get(const char* kind, const std::string& name);  // nullptr if it does not exist
+  bool Exists(const char* kind, const std::string& name) { return Get(kind, name) != nullptr; }
+  void Touch(Json* document);  // somebody changed it: a new resourceVersion
+  void Put(const char* kind, const std::string& name, Json document);
+
+  // -- what nodes do
+  void KillProcess(const std::string& node);       // a new, empty process in the same Pod
+  void SetUnschedulable(const std::string& node, const std::string& words);
+  control::NodeState* Process(const std::string& node);  // nullptr if it has none
+  void SetChannel(const std::string& node, bool up);
+  void SetInSync(const std::string& node, bool in_sync) {
+    out_of_sync_[node] = !in_sync;
+    UpdateAcks();
+  }
+
+  // -- the operator: one plan for every key, carried out; then once more, until nothing is left to do or
+  // `rounds` are over. Between rounds 100 ms pass. True: it came to rest.
+  bool Settle(int rounds = 200);
+  // One round; the number of writes and orders in it.
+  int Round();
+  void Advance(Duration d);
+  // A plan for one key without carrying it out.
+  Plan GroupPlan(const std::string& name);
+  Plan LonePlan(const char* kind, const std::string& name);
+
+  // -- what one sees
+  std::string Column(const char* kind, const std::string& name, const char* path);  // "phase", "role", ...
+  std::string Reason(const char* kind, const std::string& name, const char* condition);
+  std::string Truth(const char* kind, const std::string& name, const char* condition);
+  std::string Message(const char* kind, const std::string& name, const char* condition);
+  std::string PodLabel(const std::string& node, const char* label);
+  std::string EndpointOf(const std::string& group);  // Pod that the primary slice names
+  bool HadEvent(const std::string& reason) const { return events_.contains(reason); }
+  int writes() const { return writes_; }
+
+  Settings settings;
+  bool namespace_terminating = false;
+
+ private:
+  struct Process_ {
+    std::string pod_uid;
+    control::NodeState state;
+    bool channel_up = true;
+    MonoTime up_since;
+    std::optional<failover::Heard> answer;
+  };
+
+  static std::string Key(const std::string& kind, const std::string& name) { return kind + "/" + name; }
+  bool Carry(const std::string& key, const Plan& plan);
+  bool WriteStatus(const StatusWrite& write);
+  bool Act(const Action& action);
+  void Obey(const failover::OutgoingOrder& out);
+  void RunKubelet();
+  void UpdateAcks();
+  std::vector<GroupObject> Groups() const;
+  NodeView NodeViewOf(const api::CacheNode& node);
+  std::vector<api::CacheNode> Nodes() const;
+  failover::PodView PodViewFor(const api::Pod& pod, const std::string& member);
+  GroupView GroupViewOf(const GroupObject& group);
+  LoneView LoneViewOf(const api::CacheNode& node);
+  std::vector<NameClaim> Claims(const std::set<std::string>& names, const std::set<std::string>& without);
+  template <typename T, typename F>
+  std::optional<T> Typed(const char* kind, const std::string& name, F parse);
+
+  std::map<std::string, Json> objects_;            // "Kind/name"
+  std::map<std::string, Process_> processes_;      // by node name
+  std::map<std::string, std::string> unschedulable_;
+  std::map<std::string, bool> out_of_sync_;
+  std::map<std::string, Memory> memories_;
+  std::map<std::string, failover::PodView> vanished_;  // by Pod UID
+  std::set<std::string> deletions_seen_;
+  std::map<std::string, MonoTime> announced_;
+  std::set<std::string> events_;
+  MonoTime now_{1'000'000'000'000};
+  WallTime wall_{1'760'000'000'000};
+  int next_ = 0;
+  int writes_ = 0;
+};
+
+}  // namespace understudy::plan
