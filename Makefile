@@ -7,7 +7,7 @@ export CCACHE_NOHASHDIR := 1
 IMAGE ?= docker.io/understudy/understudy:0.1.0
 CLUSTER := deploy/local/cluster
 
-.PHONY: help build image cluster install demo test unit asan tsan e2e failover-report format style golden-update clean
+.PHONY: help build image cluster install demo test unit simulation tsan e2e failover-report format style golden-update clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,11 +35,11 @@ demo: ## from nothing to a failover on a local Kubernetes, shown step by step
 test: ## everything that CI runs: unit, sanitizers, style, and end to end on the local Kubernetes
 	@tests/run
 
-unit: ## unit, scenario and simulation tests only
+unit: ## unit and scenario tests, under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tests/run unit
 
-asan: ## the same tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@tests/run asan
+simulation: ## the failover code against random faults (UNDERSTUDY_SEEDS=300)
+	@tests/run simulation
 
 tsan: ## the threaded tests under ThreadSanitizer
 	@tests/run tsan

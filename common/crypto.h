@@ -1,8 +1,9 @@
-// Signatures, macs and keys (FAILOVER.md section 3, "Who may order"). OpenSSL 3 behind four small things; any
-// thread. Bytes are std::string; nothing here logs or keeps a secret longer than its owner does.
+// Signatures, macs and keys (FAILOVER.md section 3, "Who may order"). OpenSSL 3 behind four small
+// things; any thread. Bytes are std::string; nothing here logs or keeps a secret longer than its
+// owner does.
 //
-//   operator:  SigningKey key = *SigningKey::Generate();  secret = key.ToPem();  config_map = key.Public().ToPem();
-//   node:      PublicKey::Parse(file)->Verify(text, signature)
+//   operator:  SigningKey key = *SigningKey::Generate();  secret = key.ToPem();  config_map =
+//   key.Public().ToPem(); node:      PublicKey::Parse(file)->Verify(text, signature)
 #pragma once
 
 #include <cstddef>
@@ -54,7 +55,8 @@ class SigningKey {
 
 std::string HmacSha256(std::string_view key, std::string_view text);
 // RFC 5869. bytes: at most 255 * 32.
-std::string HkdfSha256(std::string_view secret, std::string_view salt, std::string_view info, size_t bytes);
+std::string HkdfSha256(std::string_view secret, std::string_view salt, std::string_view info,
+                       size_t bytes);
 // The replication key of an epoch: 32 bytes that every operator process derives alike.
 std::string ReplicationKey(const SigningKey& key, std::string_view group_uid, uint64_t epoch);
 

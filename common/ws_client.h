@@ -1,17 +1,18 @@
-// A WebSocket client connection on somebody's io_context: no thread of its own, so that one process can hold
-// tens of thousands. It tells exactly how a connection ended, because that is evidence (FAILOVER.md
-// section 4): FIN without a WebSocket close is the end of the peer's process, RST or a time-out is not, and a
-// refusal counts only if it came by RST (an ICMP answer looks the same in errno, so the socket's error queue
-// is asked). This side sends nothing by itself apart from answers to pings and close frames, so a connection
-// on which the peer only sends stays free of unread bytes over there.
+// A WebSocket client connection on somebody's io_context: no thread of its own, so that one process
+// can hold tens of thousands. It tells exactly how a connection ended, because that is evidence
+// (FAILOVER.md section 4): FIN without a WebSocket close is the end of the peer's process, RST or a
+// time-out is not, and a refusal counts only if it came by RST (an ICMP answer looks the same in
+// errno, so the socket's error queue is asked). This side sends nothing by itself apart from
+// answers to pings and close frames, so a connection on which the peer only sends stays free of
+// unread bytes over there.
 //
-// Threads: callbacks run on the connection's strand, one at a time; on_end is the last one and comes exactly
-// once. The methods may be called by any thread and call no handler themselves. Times: connect_timeout covers
-// TCP and the upgrade. common/http_server.h makes the other end of such connections.
+// Threads: callbacks run on the connection's strand, one at a time; on_end is the last one and
+// comes exactly once. The methods may be called by any thread and call no handler themselves.
+// Times: connect_timeout covers TCP and the upgrade. common/http_server.h makes the other end of
+// such connections.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -48,7 +49,7 @@ struct Options {
   std::string path;
   Duration connect_timeout = Seconds(1);
   Duration unacknowledged_timeout = Seconds(5);  // TCP_USER_TIMEOUT
-  Duration keepalive = Seconds(15);              // an idle connection is probed: is there still a peer?
+  Duration keepalive = Seconds(15);  // an idle connection is probed: is there still a peer?
   size_t max_message_bytes = 64 * 1024;
   size_t max_queued_bytes = 1 << 20;  // more unsent: the connection is ended (kSilent)
 };
@@ -65,8 +66,8 @@ class Channel {
   virtual ~Channel() = default;
   // Queues one binary message; dropped after the end.
   virtual void Send(std::string message) = 0;
-  // Sends what is queued, then a close frame with `reason` (at most 120 bytes of it), then ends; the other side
-  // gets kClosed. on_end(kClosedByUs) follows.
+  // Sends what is queued, then a close frame with `reason` (at most 120 bytes of it), then ends;
+  // the other side gets kClosed. on_end(kClosedByUs) follows.
   virtual void Goodbye(std::string reason) = 0;
   // Ends it without a goodbye; on_end(kClosedByUs) follows.
   virtual void Close() = 0;
@@ -79,8 +80,8 @@ class Channel {
 class Client : public Channel {
  public:
   // clock must outlive the connection. The connection keeps itself alive until on_end has returned.
-  static std::shared_ptr<Client> Connect(boost::asio::io_context& io, const Clock& clock, Options options,
-                                         Handlers handlers);
+  static std::shared_ptr<Client> Connect(boost::asio::io_context& io, const Clock& clock,
+                                         Options options, Handlers handlers);
   virtual MonoTime begun_at() const = 0;
 };
 

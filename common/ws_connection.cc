@@ -1,13 +1,11 @@
 #include "common/ws_connection.h"
 
+#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include <linux/errqueue.h>
-
 #include <boost/asio/post.hpp>
-
 #include <cstring>
 #include <utility>
 
@@ -22,10 +20,12 @@ using tcp = asio::ip::tcp;
 constexpr auto kHandshakeTimeout = std::chrono::seconds(5);  // also of the closing handshake
 constexpr size_t kMaxReasonBytes = 120;                      // a close frame holds 123
 
-void SetInt(int fd, int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof value); }
+void SetInt(int fd, int level, int name, int value) {
+  setsockopt(fd, level, name, &value, sizeof value);
+}
 
-// While connecting, ICMP errors are put into the socket's error queue too. Not afterwards: they would end an
-// open connection for a router's passing trouble.
+// While connecting, ICMP errors are put into the socket's error queue too. Not afterwards: they
+// would end an open connection for a router's passing trouble.
 void SetErrorQueue(int fd, bool v6, bool on) {
   SetInt(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, on ? 1 : 0);
 }
@@ -43,7 +43,8 @@ bool ErrorCameByIcmp(int fd) {
   message.msg_control = control;
   message.msg_controllen = sizeof control;
   if (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) return false;
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr; part = CMSG_NXTHDR(&message, part)) {
+  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+       part = CMSG_NXTHDR(&message, part)) {
     const bool v4 = part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_RECVERR;
     const bool v6 = part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_RECVERR;
     if (!v4 && !v6) continue;
@@ -59,21 +60,26 @@ EndCause ReadCause(error_code e) {
   if (e == beast::websocket::error::closed) return EndCause::kClosed;
   if (e == asio::error::connection_reset || e == asio::error::broken_pipe) return EndCause::kReset;
   if (e == asio::error::timed_out || e == beast::error::timeout) return EndCause::kSilent;
-  if (e == asio::error::host_unreachable || e == asio::error::network_unreachable) return EndCause::kSilent;
+  if (e == asio::error::host_unreachable || e == asio::error::network_unreachable)
+    return EndCause::kSilent;
   return EndCause::kProtocol;
 }
 
 }  // namespace
 
 Connection::Connection(asio::io_context& io, const Clock& clock, Options options, Handlers handlers)
-    : stream_(asio::make_strand(io)), options_(std::move(options)), begun_at_(clock.Mono()), handlers_(std::move(handlers)) {}
+    : stream_(asio::make_strand(io)),
+      options_(std::move(options)),
+      begun_at_(clock.Mono()),
+      handlers_(std::move(handlers)) {}
 
-Connection::Connection(beast::tcp_stream stream, const Clock& clock, Options options, std::string peer_address)
+Connection::Connection(beast::tcp_stream stream, const Clock& clock, Options options,
+                       std::string peer_address)
     : stream_(std::move(stream)), options_(std::move(options)), begun_at_(clock.Mono()) {
   options_.address = std::move(peer_address);
 }
 
-// ------------------------------------------------------------------------------------------- the client's start
+// ---- the client's start
 
 void Connection::Start() {
   asio::post(stream_.get_executor(), [self = shared_from_this()] { self->DoConnect(); });
@@ -83,7 +89,8 @@ void Connection::DoConnect() {
   if (ended_) return;
   error_code error;
   const auto address = asio::ip::make_address(options_.address, error);
-  if (error) return Finish(EndCause::kUnreachable, "'" + options_.address + "' is not an IP address");
+  if (error)
+    return Finish(EndCause::kUnreachable, "'" + options_.address + "' is not an IP address");
   const tcp::endpoint endpoint(address, options_.port);
   socket().open(endpoint.protocol(), error);
   if (error) return Finish(EndCause::kUnreachable, "socket: " + error.message());
@@ -107,7 +114,9 @@ EndCause Connection::ConnectCause(error_code e) {
 
 void Connection::OnConnected() {
   SetOptions();
-  const std::string host = options_.address.find(':') == std::string::npos ? options_.address : "[" + options_.address + "]";
+  const std::string host = options_.address.find(':') == std::string::npos
+                               ? options_.address
+                               : "[" + options_.address + "]";
   stream_.async_handshake(response_, host + ":" + std::to_string(options_.port), options_.path,
                           [self = shared_from_this()](error_code e) { self->OnUpgraded(e); });
 }
@@ -122,24 +131,24 @@ void Connection::OnUpgraded(error_code e) {
   OnOpen();
 }
 
-// ------------------------------------------------------------------------------------------- the server's start
+// ---- the server's start
 
 void Connection::Accept(Request request, Handlers handlers) {
-  asio::post(stream_.get_executor(),
-             [self = shared_from_this(), request = std::move(request), handlers = std::move(handlers)]() mutable {
-               if (self->ended_) return;
-               self->handlers_ = std::move(handlers);
-               self->request_ = std::move(request);
-               self->SetOptions();
-               self->stream_.async_accept(self->request_, [self](error_code e) {
-                 if (e) return self->Finish(EndCause::kProtocol, "upgrade: " + e.message());
-                 self->request_ = {};
-                 self->OnOpen();
-               });
-             });
+  asio::post(stream_.get_executor(), [self = shared_from_this(), request = std::move(request),
+                                      handlers = std::move(handlers)]() mutable {
+    if (self->ended_) return;
+    self->handlers_ = std::move(handlers);
+    self->request_ = std::move(request);
+    self->SetOptions();
+    self->stream_.async_accept(self->request_, [self](error_code e) {
+      if (e) return self->Finish(EndCause::kProtocol, "upgrade: " + e.message());
+      self->request_ = {};
+      self->OnOpen();
+    });
+  });
 }
 
-// ------------------------------------------------------------------------------------------- both
+// ---- both
 
 void Connection::SetOptions() {
   error_code ignored;
@@ -150,7 +159,8 @@ void Connection::SetOptions() {
   SetInt(fd, IPPROTO_TCP, TCP_KEEPIDLE, static_cast<int>(options_.keepalive.ms() / 1000));
   SetInt(fd, IPPROTO_TCP, TCP_KEEPINTVL, 5);
   // No pings of ours: on a lifeline nothing may be sent to the peer (a pong would be, over there).
-  stream_.set_option(beast::websocket::stream_base::timeout{kHandshakeTimeout, beast::websocket::stream_base::none(), false});
+  stream_.set_option(beast::websocket::stream_base::timeout{
+      kHandshakeTimeout, beast::websocket::stream_base::none(), false});
   stream_.binary(true);
   stream_.read_message_max(options_.max_message_bytes);
 }
@@ -171,7 +181,8 @@ void Connection::Read() {
       const EndCause cause = ReadCause(e);
       if (cause == EndCause::kClosed) {
         const auto& reason = self->stream_.reason().reason;
-        return self->Finish(self->closing_ ? EndCause::kClosedByUs : cause, std::string(reason.data(), reason.size()));
+        return self->Finish(self->closing_ ? EndCause::kClosedByUs : cause,
+                            std::string(reason.data(), reason.size()));
       }
       return self->Finish(cause, e.message());
     }
@@ -184,14 +195,15 @@ void Connection::Read() {
 }
 
 void Connection::Send(std::string message) {
-  asio::post(stream_.get_executor(), [self = shared_from_this(), message = std::move(message)]() mutable {
-    if (self->ended_ || self->goodbye_) return;
-    self->queued_bytes_ += message.size();
-    self->queue_.push_back(std::move(message));
-    if (self->queued_bytes_ > self->options_.max_queued_bytes)
-      return self->Finish(EndCause::kSilent, "the peer reads too slowly");
-    self->Write();
-  });
+  asio::post(stream_.get_executor(),
+             [self = shared_from_this(), message = std::move(message)]() mutable {
+               if (self->ended_ || self->goodbye_) return;
+               self->queued_bytes_ += message.size();
+               self->queue_.push_back(std::move(message));
+               if (self->queued_bytes_ > self->options_.max_queued_bytes)
+                 return self->Finish(EndCause::kSilent, "the peer reads too slowly");
+               self->Write();
+             });
 }
 
 void Connection::Write() {
@@ -200,33 +212,39 @@ void Connection::Write() {
     if (!goodbye_ || closing_) return;
     closing_ = true;
     beast::websocket::close_reason reason(beast::websocket::close_code::normal);
-    reason.reason = beast::string_view(goodbye_->data(), std::min(goodbye_->size(), kMaxReasonBytes));
+    reason.reason =
+        beast::string_view(goodbye_->data(), std::min(goodbye_->size(), kMaxReasonBytes));
     stream_.async_close(reason, [self = shared_from_this()](error_code) {
       self->Finish(EndCause::kClosedByUs, "said goodbye");
     });
     return;
   }
   writing_ = true;
-  stream_.async_write(asio::buffer(queue_.front()), [self = shared_from_this()](error_code e, size_t) {
-    self->writing_ = false;
-    // The read that is pending tells why; it may have a FIN or an RST still to report.
-    if (e) return;
-    self->queued_bytes_ -= self->queue_.front().size();
-    self->queue_.pop_front();
-    self->Write();
-  });
+  stream_.async_write(asio::buffer(queue_.front()),
+                      [self = shared_from_this()](error_code e, size_t) {
+                        self->writing_ = false;
+                        // The read that is pending tells why; it may have a FIN or an RST still to
+                        // report.
+                        if (e) return;
+                        self->queued_bytes_ -= self->queue_.front().size();
+                        self->queue_.pop_front();
+                        self->Write();
+                      });
 }
 
 void Connection::Goodbye(std::string reason) {
-  asio::post(stream_.get_executor(), [self = shared_from_this(), reason = std::move(reason)]() mutable {
-    if (self->ended_ || self->goodbye_) return;
-    self->goodbye_ = std::move(reason);
-    self->Write();
-  });
+  asio::post(stream_.get_executor(),
+             [self = shared_from_this(), reason = std::move(reason)]() mutable {
+               if (self->ended_ || self->goodbye_) return;
+               self->goodbye_ = std::move(reason);
+               self->Write();
+             });
 }
 
 void Connection::Close() {
-  asio::post(stream_.get_executor(), [self = shared_from_this()] { self->Finish(EndCause::kClosedByUs, "closed by this side"); });
+  asio::post(stream_.get_executor(), [self = shared_from_this()] {
+    self->Finish(EndCause::kClosedByUs, "closed by this side");
+  });
 }
 
 void Connection::Finish(EndCause cause, std::string message) {

@@ -1,14 +1,13 @@
-// One WebSocket connection, either end: the reading loop, the queue of writes, the ways to end. Used by
-// common/ws_client.cc and common/http_server.cc only; others see ws::Channel.
+// One WebSocket connection, either end: the reading loop, the queue of writes, the ways to end.
+// Used by common/ws_client.cc and common/http_server.cc only; others see ws::Channel.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/beast/websocket.hpp>
-
-#include <atomic>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -26,10 +25,11 @@ class Connection final : public Client, public std::enable_shared_from_this<Conn
   Connection(boost::asio::io_context& io, const Clock& clock, Options options, Handlers handlers);
   void Start();
 
-  // The server's end: a stream from which the upgrade request was read. Its executor must be a strand.
-  // Address, port, path and connect_timeout of `options` are not used. Accept() answers the request; on_open
-  // comes when that has been sent.
-  Connection(boost::beast::tcp_stream stream, const Clock& clock, Options options, std::string peer_address);
+  // The server's end: a stream from which the upgrade request was read. Its executor must be a
+  // strand. Address, port, path and connect_timeout of `options` are not used. Accept() answers the
+  // request; on_open comes when that has been sent.
+  Connection(boost::beast::tcp_stream stream, const Clock& clock, Options options,
+             std::string peer_address);
   void Accept(Request request, Handlers handlers);
 
   void Send(std::string message) override;
@@ -49,7 +49,9 @@ class Connection final : public Client, public std::enable_shared_from_this<Conn
   void Write();
   void Finish(EndCause cause, std::string message);
   EndCause ConnectCause(boost::system::error_code error);
-  boost::asio::ip::tcp::socket& socket() { return boost::beast::get_lowest_layer(stream_).socket(); }
+  boost::asio::ip::tcp::socket& socket() {
+    return boost::beast::get_lowest_layer(stream_).socket();
+  }
 
   boost::beast::websocket::stream<boost::beast::tcp_stream> stream_;
   Options options_;

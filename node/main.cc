@@ -102,12 +102,6 @@ int main(int argc, char** argv) {
 
   int signal_number = 0;
   sigwait(&signals, &signal_number);
-  if (plane) {
-    // A primary with voters asks for a switchover and waits for it, within the grace period that the Pod has.
-    LOG_INFO("signal {}: ending as soon as no switchover is waited for", signal_number);
-    plane->Terminate([] { _exit(0); });
-    sigwait(&signals, &signal_number);
-  }
   LOG_INFO("signal {}: ending at once", signal_number);
   // No destructors: every socket, listeners included, is closed by the end of the process and not before.
   _exit(0);

@@ -231,8 +231,11 @@ Status Process::Run() {
                                 [this](const kube::Resource& resource, const Json& object) { world_->Wrote(resource, object); }});
   nodes_->Start([this](const std::string& owner) { OnNodeChange(owner); });
   world_->OnChanges([this](const std::string& key, watch::Priority priority) { queue_->Add(key, priority); });
+  // An API server that comes back is followed again soon: failovers of that moment depend on it, and it is a
+  // handful of watches.
+  const watch::WatcherOptions options{.timing = {.longest_pause = Seconds(5)}};
   for (const auto& [spec, target] : world_->Watches()) {
-    watchers_.push_back(std::make_unique<watch::Watcher>(spec, *client_, *streams_, clock_, *target));
+    watchers_.push_back(std::make_unique<watch::Watcher>(spec, *client_, *streams_, clock_, *target, options));
     watchers_.back()->Start();
   }
   while (!g_stop && !world_->Synced()) std::this_thread::sleep_for(std::chrono::milliseconds(20));

@@ -44,7 +44,8 @@ class Decoder {
     const auto it = in_.find(name);
     if (it == in_.end() || Read(*it, value)) return;
     // A member inside this one may have been named already.
-    if (error_.empty()) error_ = std::string("member '") + name + "' is of the wrong kind or out of range";
+    if (error_.empty())
+      error_ = std::string("member '") + name + "' is of the wrong kind or out of range";
   }
 
  private:
@@ -227,9 +228,15 @@ Json Encoder::Value(const T& value) {
   }
 }
 
-bool ValidEnum(uint64_t value, Role) { return value <= static_cast<uint64_t>(Role::kStandalone); }
-bool ValidEnum(uint64_t value, LinkState) { return value <= static_cast<uint64_t>(LinkState::kUp); }
-bool ValidEnum(uint64_t value, OrderKind) { return value >= 1 && value <= static_cast<uint64_t>(OrderKind::kResume); }
+bool ValidEnum(uint64_t value, Role) {
+  return value <= static_cast<uint64_t>(Role::kStandalone);
+}
+bool ValidEnum(uint64_t value, LinkState) {
+  return value <= static_cast<uint64_t>(LinkState::kUp);
+}
+bool ValidEnum(uint64_t value, OrderKind) {
+  return value >= 1 && value <= static_cast<uint64_t>(OrderKind::kResume);
+}
 
 template <typename T>
 bool Decoder::Read(const Json& in, T& value) {
@@ -246,12 +253,15 @@ bool Decoder::Read(const Json& in, T& value) {
     value = in.get<bool>();
     return true;
   } else if constexpr (std::is_unsigned_v<T>) {
-    if (!in.is_number_unsigned() || in.get<uint64_t>() > std::numeric_limits<T>::max()) return false;
+    if (!in.is_number_unsigned() || in.get<uint64_t>() > std::numeric_limits<T>::max())
+      return false;
     value = static_cast<T>(in.get<uint64_t>());
     return true;
   } else if constexpr (std::is_integral_v<T>) {
     if (!in.is_number_integer()) return false;
-    if (in.is_number_unsigned() && in.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<T>::max())) return false;
+    if (in.is_number_unsigned() &&
+        in.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<T>::max()))
+      return false;
     if (in.get<int64_t>() < std::numeric_limits<T>::min()) return false;
     value = static_cast<T>(in.get<int64_t>());
     return true;
@@ -276,13 +286,14 @@ bool Decoder::Read(const Json& in, T& value) {
 }
 
 // One entry for each alternative of Message, in its order.
-constexpr const char* kNames[] = {"challenge", "auth", "hello", "heartbeat", "grant", "order", "orderAck", "peerHello", "leaseRequest",
-                                  "leaseGrant"};
+constexpr const char* kNames[] = {"challenge",    "auth",      "hello",    "heartbeat",
+                                  "grant",        "order",     "orderAck", "peerHello",
+                                  "leaseRequest", "leaseGrant"};
 static_assert(std::size(kNames) == std::variant_size_v<Message>);
 constexpr const char kTypeMember[] = "type";
 
-// A first pass that only looks at the shape: the parser behind Json::from_cbor recurses once a level, so a
-// message of nested lists could otherwise exhaust the stack.
+// A first pass that only looks at the shape: the parser behind Json::from_cbor recurses once a
+// level, so a message of nested lists could otherwise exhaust the stack.
 class ShapeCheck : public nlohmann::json_sax<Json> {
  public:
   bool null() override { return true; }
@@ -297,7 +308,9 @@ class ShapeCheck : public nlohmann::json_sax<Json> {
   bool start_array(size_t) override { return ++depth_ <= kMaxDepth; }
   bool end_object() override { return --depth_, true; }
   bool end_array() override { return --depth_, true; }
-  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override { return false; }
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception&) override {
+    return false;
+  }
 
  private:
   int depth_ = 0;
@@ -319,7 +332,8 @@ Result<Message> DecodeAs(size_t index, const Json& object) {
 }
 
 void AppendPart(std::string* out, std::string_view part) {
-  for (int shift = 24; shift >= 0; shift -= 8) out->push_back(static_cast<char>((part.size() >> shift) & 0xff));
+  for (int shift = 24; shift >= 0; shift -= 8)
+    out->push_back(static_cast<char>((part.size() >> shift) & 0xff));
   out->append(part);
 }
 
@@ -327,22 +341,32 @@ void AppendPart(std::string* out, std::string_view part) {
 
 std::string_view RoleName(Role role) {
   switch (role) {
-    case Role::kUnassigned: return "unassigned";
-    case Role::kReplica: return "replica";
-    case Role::kPrimary: return "primary";
-    case Role::kStandalone: return "standalone";
+    case Role::kUnassigned:
+      return "unassigned";
+    case Role::kReplica:
+      return "replica";
+    case Role::kPrimary:
+      return "primary";
+    case Role::kStandalone:
+      return "standalone";
   }
   return "unknown";
 }
 
 std::string_view OrderKindName(OrderKind kind) {
   switch (kind) {
-    case OrderKind::kRole: return "role";
-    case OrderKind::kFence: return "fence";
-    case OrderKind::kOffset: return "offset";
-    case OrderKind::kDemote: return "demote";
-    case OrderKind::kPause: return "pause";
-    case OrderKind::kResume: return "resume";
+    case OrderKind::kRole:
+      return "role";
+    case OrderKind::kFence:
+      return "fence";
+    case OrderKind::kOffset:
+      return "offset";
+    case OrderKind::kDemote:
+      return "demote";
+    case OrderKind::kPause:
+      return "pause";
+    case OrderKind::kResume:
+      return "resume";
   }
   return "unknown";
 }
@@ -363,12 +387,14 @@ std::string Encode(const Message& message) {
 
 Result<Message> Decode(std::string_view bytes) {
   if (bytes.size() > kMaxMessageBytes)
-    return Invalid("control message of " + std::to_string(bytes.size()) + " bytes; at most " + std::to_string(kMaxMessageBytes) +
-                   " are allowed");
+    return Invalid("control message of " + std::to_string(bytes.size()) + " bytes; at most " +
+                   std::to_string(kMaxMessageBytes) + " are allowed");
   ShapeCheck shape;
   if (!Json::sax_parse(bytes.begin(), bytes.end(), &shape, Json::input_format_t::cbor))
-    return Invalid("control message is not a CBOR map of at most " + std::to_string(kMaxDepth) + " levels");
-  const Json object = Json::from_cbor(bytes.begin(), bytes.end(), /*strict=*/true, /*allow_exceptions=*/false);
+    return Invalid("control message is not a CBOR map of at most " + std::to_string(kMaxDepth) +
+                   " levels");
+  const Json object =
+      Json::from_cbor(bytes.begin(), bytes.end(), /*strict=*/true, /*allow_exceptions=*/false);
   if (!object.is_object()) return Invalid("control message is not a CBOR map");
   const std::string type = JsonString(object, kTypeMember);
   for (size_t i = 0; i < std::size(kNames); ++i)

@@ -1,9 +1,10 @@
 // The messages between operator and nodes (control channel) and between nodes (peer channel).
 //
-// Words and rules: FAILOVER.md sections 1-5. Encoded as CBOR maps in binary WebSocket frames: unknown
-// members are ignored, absent ones take the default below, so that two neighbouring protocol versions
-// understand each other. Pure: values and their codec, no I/O. Offsets are bytes of the replication
-// stream; times are milliseconds, or milliseconds ago on the sender's own CLOCK_BOOTTIME.
+// Words and rules: FAILOVER.md sections 1-5. Encoded as CBOR maps in binary WebSocket frames:
+// unknown members are ignored, absent ones take the default below, so that two neighbouring
+// protocol versions understand each other. Pure: values and their codec, no I/O. Offsets are bytes
+// of the replication stream; times are milliseconds, or milliseconds ago on the sender's own
+// CLOCK_BOOTTIME.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +29,8 @@ std::string_view RoleName(Role role);
 
 enum class LinkState : uint8_t { kNone = 0, kConnecting = 1, kSyncing = 2, kUp = 3 };
 
-// One node process as others name it. `address` is a literal IP address (v4 or v6 without brackets).
+// One node process as others name it. `address` is a literal IP address (v4 or v6 without
+// brackets).
 struct NodeRef {
   std::string name;
   std::string pod_uid;
@@ -59,40 +61,45 @@ struct ReplicaAck {
   bool operator==(const ReplicaAck&) const = default;
 };
 
-// Everything that a node says of itself; sent in hello, in each heartbeat and with each acknowledgement.
+// Everything that a node says of itself; sent in hello, in each heartbeat and with each
+// acknowledgement.
 struct NodeState {
   std::string pod_uid;
   Incarnation incarnation;
-  std::string group;            // UID of the group (standalone: of its own object); empty before any order
-  uint64_t epoch = 0;           // the highest epoch that it knows
+  std::string group;   // UID of the group (standalone: of its own object); empty before any order
+  uint64_t epoch = 0;  // the highest epoch that it knows
   Role role = Role::kUnassigned;
-  uint64_t role_epoch = 0;      // epoch of the role order in force, 0 = none
-  // The role order is of the newest epoch it knows, and it was not demoted since. A fenced replica stays kReplica
-  // and a demoted primary stays kPrimary, both with in_office false.
+  uint64_t role_epoch = 0;  // epoch of the role order in force, 0 = none
+  // The role order is of the newest epoch it knows, and it was not demoted since. A fenced replica
+  // stays kReplica and a demoted primary stays kPrimary, both with in_office false.
   bool in_office = false;
-  uint64_t configuration = 0;   // primary: number in force
-  uint64_t configuration_acked = 0;  // primary: newest number of which S voters hold the offset it had then
+  uint64_t configuration = 0;  // primary: number in force
+  uint64_t configuration_acked =
+      0;  // primary: newest number of which S voters hold the offset it had then
   uint32_t synchronous_replicas = 0;
   uint32_t lease_ms = 0;
   std::string dataset;
-  std::string history_id;       // replication id, 40 hex digits
+  std::string history_id;  // replication id, 40 hex digits
   uint64_t last_record_epoch = 0;
   uint64_t offset = 0;
-  bool complete = false;        // holds a whole data set
-  bool loading = false;         // in the middle of a full copy
+  bool complete = false;  // holds a whole data set
+  bool loading = false;   // in the middle of a full copy
   uint64_t keys = 0;
-  Incarnation primary;          // replica: whom it follows
+  Incarnation primary;  // replica: whom it follows
   LinkState link = LinkState::kNone;
-  uint64_t link_silent_ms = 0;  // replica: since anything came on the peer channel or the link
-  std::vector<ReplicaAck> acks; // primary
-  uint64_t lease_left_ms = 0;   // primary: 0 = may not acknowledge writes (R = 0: always 0 and not needed)
-  bool lease_held = false;      // primary: may acknowledge writes now
+  uint64_t link_silent_ms = 0;   // replica: since anything came on the peer channel or the link
+  std::vector<ReplicaAck> acks;  // primary
+  uint64_t lease_left_ms =
+      0;  // primary: 0 = may not acknowledge writes (R = 0: always 0 and not needed)
+  bool lease_held = false;  // primary: may acknowledge writes now
   bool paused = false;
   bool unfit = false;
   bool terminating = false;
-  int64_t last_granted_ms_ago = -1;  // voter: since its last grant to a primary of an older epoch than `epoch`, -1 = never granted
-  std::vector<Incarnation> ended;    // lifelines that this node saw end with FIN and then refused by RST
-  uint64_t nonce = 0;           // the offset question that this state answers, 0 = none
+  int64_t last_granted_ms_ago = -1;  // voter: since its last grant to a primary of an older epoch
+                                     // than `epoch`, -1 = never granted
+  std::vector<Incarnation>
+      ended;           // lifelines that this node saw end with FIN and then refused by RST
+  uint64_t nonce = 0;  // the offset question that this state answers, 0 = none
   bool operator==(const NodeState&) const = default;
 };
 
@@ -121,32 +128,42 @@ struct Heartbeat {
   NodeState state;
 };
 
-// Operator -> primary: permission to acknowledge writes in `epoch` for T from the moment heartbeat `seq` was sent.
+// Operator -> primary: permission to acknowledge writes in `epoch` for T from the moment heartbeat
+// `seq` was sent.
 struct Grant {
   uint64_t seq = 0;
   uint64_t epoch = 0;
 };
 
-enum class OrderKind : uint8_t { kRole = 1, kFence = 2, kOffset = 3, kDemote = 4, kPause = 5, kResume = 6 };
+enum class OrderKind : uint8_t {
+  kRole = 1,
+  kFence = 2,
+  kOffset = 3,
+  kDemote = 4,
+  kPause = 5,
+  kResume = 6
+};
 std::string_view OrderKindName(OrderKind kind);
 
 struct Order {
-  uint64_t id = 0;           // echoed in the OrderAck
+  uint64_t id = 0;  // echoed in the OrderAck
   OrderKind kind = OrderKind::kRole;
-  std::string group;         // UID
+  std::string group;  // UID
   uint64_t epoch = 0;
-  Incarnation incarnation;   // the addressee; any other refuses
+  Incarnation incarnation;  // the addressee; any other refuses
   // kRole
   Role role = Role::kUnassigned;
-  Configuration configuration;   // primary: to act under; replica: `primary` says whom to follow
-  bool copy_only = false;        // replica: copy that node's data without being its voter (automaticFailover false)
-  bool promotion = false;        // primary: must hold `min_offset` and be complete
+  Configuration configuration;  // primary: to act under; replica: `primary` says whom to follow
+  bool copy_only =
+      false;  // replica: copy that node's data without being its voter (automaticFailover false)
+  bool promotion = false;  // primary: must hold `min_offset` and be complete
   uint64_t min_offset = 0;
-  std::string fresh_dataset;     // primary, standalone: the data set's id if the node starts empty
-  bool drop_data = false;        // replica: what it holds is of another data set and may go
-  std::string leaves_group;      // with leaves_epoch: the group that it belongs to now, when it changes groups
+  std::string fresh_dataset;  // primary, standalone: the data set's id if the node starts empty
+  bool drop_data = false;     // replica: what it holds is of another data set and may go
+  std::string
+      leaves_group;  // with leaves_epoch: the group that it belongs to now, when it changes groups
   uint64_t leaves_epoch = 0;
-  std::string replication_key;   // 32 raw bytes, of this epoch
+  std::string replication_key;  // 32 raw bytes, of this epoch
   uint32_t detection_ms = 1000;
   uint32_t reader_max_lag_ms = 10000;
   // kOffset
@@ -162,17 +179,17 @@ struct OrderAck {
   NodeState state;
 };
 
-// Peer channel. Replica -> primary, after its Challenge: who is calling, proved with the replication key (HMAC over
-// PeerText() with the challenge's nonce). The primary answers with its own, echoing the replica's nonce; each
-// side says nothing else before it has verified the other.
+// Peer channel. Replica -> primary, after its Challenge: who is calling, proved with the
+// replication key (HMAC over PeerText() with the challenge's nonce). The primary answers with its
+// own, echoing the replica's nonce; each side says nothing else before it has verified the other.
 struct PeerHello {
   int protocol = kProtocol;
   std::string group;
   uint64_t epoch = 0;  // of the sender's role order, whose key made the mac
   Incarnation incarnation;
-  std::string name;    // of the Pod, for logs
-  std::string nonce;   // 16 raw bytes
-  std::string mac;     // 32 raw bytes
+  std::string name;   // of the Pod, for logs
+  std::string nonce;  // 16 raw bytes
+  std::string mac;    // 32 raw bytes
 };
 
 // Primary -> voter.
@@ -183,14 +200,16 @@ struct LeaseRequest {
   uint64_t offset = 0;      // the primary's, so that the replica knows its lag in bytes
 };
 
-// Voter -> primary. `granted` false: `epoch` is a higher one that the voter knows; the primary fences itself.
+// Voter -> primary. `granted` false: `epoch` is a higher one that the voter knows; the primary
+// fences itself.
 struct LeaseGrant {
   uint64_t seq = 0;
   uint64_t epoch = 0;
   bool granted = false;
 };
 
-using Message = std::variant<Challenge, Auth, Hello, Heartbeat, Grant, Order, OrderAck, PeerHello, LeaseRequest, LeaseGrant>;
+using Message = std::variant<Challenge, Auth, Hello, Heartbeat, Grant, Order, OrderAck, PeerHello,
+                             LeaseRequest, LeaseGrant>;
 
 std::string Encode(const Message& message);
 // kInvalid for anything that is not a known message within kMaxMessageBytes; never throws.

@@ -15,6 +15,7 @@
 #include "node/command/dispatch.h"
 #include "node/command/stats.h"
 #include "node/config/config.h"
+#include "node/replication/replication.h"
 
 extern "C" int mallctl(const char*, void*, size_t*, void*, size_t) __attribute__((weak));
 
@@ -163,6 +164,10 @@ void Stats(const Services& s, std::string* out) {
   lines.Add("rejected_connections", totals.rejected.load());
   lines.Add("client_query_buffer_limit_disconnections", totals.closed_query_buffer.load());
   lines.Add("client_output_buffer_limit_disconnections", totals.closed_output_buffer.load());
+  const replication::ReplicationState replication = s.replication.state();
+  lines.Add("sync_full", replication.full_syncs);
+  lines.Add("sync_partial_ok", replication.partial_syncs);
+  lines.Add("sync_partial_err", replication.partial_refused);
   lines.Add("expired_keys", s.keyspace.ExpiredKeys());
   lines.Add("keyspace_hits", sums.hits);
   lines.Add("keyspace_misses", sums.misses);

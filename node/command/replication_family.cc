@@ -35,7 +35,9 @@ Handshake& HandshakeOf(Session& session) {
 }
 
 // A node that was given no role yet is nobody's primary: clients that look for one must go on looking.
-bool IsReplica(const ReplicationState& state) { return state.mode == Mode::kReplica || state.mode == Mode::kUnassigned; }
+bool IsReplica(const ReplicationState& state) {
+  return state.mode == Mode::kReplica || state.mode == Mode::kUnassigned;
+}
 
 // ---------------------------------------------------------------------------------------------- handshake
 
@@ -299,7 +301,8 @@ void AppendReplicationInfo(const Services& services, std::string* out) {
       AddLine(out, "master_sync_last_io_seconds_ago", s.link_silent_ms / 1000);
     }
     if (!up) {
-      AddLine(out, "master_link_down_since_seconds", s.mode == Mode::kUnassigned ? "-1" : std::to_string(s.link_down_ms / 1000));
+      AddLine(out, "master_link_down_since_seconds",
+              s.mode == Mode::kUnassigned ? "-1" : std::to_string(s.link_down_ms / 1000));
     }
     AddLine(out, "slave_priority", 100);
     AddLine(out, "slave_read_only", 1);

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -52,7 +53,7 @@ class Session final : public net::ConnectionState {
   bool authenticated = false;
   ReplyMode reply_mode = kReplyOn;
   std::unique_ptr<Transaction> transaction;        // between MULTI and EXEC
-  std::deque<store::WatchedKey> watches;           // registered in their shards
+  std::list<store::WatchedKey> watches;            // registered in their shards; a list costs an idle client nothing
   std::atomic<bool> watch_dirty{false};            // set by any writer of a watched key
   uint64_t last_write_offset = 0;                  // replication offset after its last write, for WAIT
   std::unique_ptr<SessionAttachment> replication;  // REPLCONF's handshake state

@@ -1,8 +1,7 @@
 #include "node/control/conductor.h"
 
-#include <boost/asio/post.hpp>
-
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -23,19 +22,25 @@ std::string Describe(const role::Action& action) {
   return std::visit(
       Overloaded{
           [](const role::BecomePrimary& a) {
-            return fmt::format("primary of group {} in epoch {}, configuration {}, {} voters{}", a.group, a.epoch, a.configuration.number,
-                               a.configuration.voters.size(), a.start_empty ? ", starting empty" : "");
+            return fmt::format("primary of group {} in epoch {}, configuration {}, {} voters{}",
+                               a.group, a.epoch, a.configuration.number,
+                               a.configuration.voters.size(),
+                               a.start_empty ? ", starting empty" : "");
           },
           [](const role::ActUnder& a) {
-            return fmt::format("configuration {} with {} voters, {} synchronous", a.configuration.number, a.configuration.voters.size(),
+            return fmt::format("configuration {} with {} voters, {} synchronous",
+                               a.configuration.number, a.configuration.voters.size(),
                                a.configuration.synchronous_replicas);
           },
           [](const role::BecomeReplica& a) {
-            return fmt::format("replica of {} ({}) in epoch {}{}", a.primary.name, a.primary.address, a.epoch, a.copy_only ? ", copy only" : "");
+            return fmt::format("replica of {} ({}) in epoch {}{}", a.primary.name,
+                               a.primary.address, a.epoch, a.copy_only ? ", copy only" : "");
           },
           [](const role::BecomeStandalone&) { return std::string("standalone"); },
           [](const role::Fenced& a) { return fmt::format("fenced at epoch {}", a.epoch); },
-          [](const role::StopApplying& a) { return fmt::format("stops applying at epoch {}", a.epoch); },
+          [](const role::StopApplying& a) {
+            return fmt::format("stops applying at epoch {}", a.epoch);
+          },
           [](const role::Demote& a) { return fmt::format("demoted at epoch {}", a.epoch); },
           [](const role::PauseWrites&) { return std::string("writes are paused"); },
           [](const role::ResumeWrites&) { return std::string("writes go on"); },
@@ -45,19 +50,21 @@ std::string Describe(const role::Action& action) {
 
 }  // namespace
 
-Conductor::Conductor(boost::asio::io_context& io, const Clock& clock, DataPath& data_path, std::string pod_uid, Incarnation incarnation)
+Conductor::Conductor(boost::asio::io_context& io, const Clock& clock, DataPath& data_path,
+                     std::string pod_uid, Incarnation incarnation)
     : io_(io),
       clock_(clock),
       data_path_(data_path),
       machine_(std::move(pod_uid), std::move(incarnation)),
       pause_timer_(io) {}
 
-// ------------------------------------------------------------------------------------------- in
+// ---- in
 
 void Conductor::OnOrder(const Order& order, std::function<void(const OrderAck&)> acknowledge) {
   Refresh();
   const role::Outcome outcome = machine_.OnOrder(order, clock_.Mono());
-  if (!outcome.accepted) LOG_WARN("order {} ({}) refused: {}", order.id, OrderKindName(order.kind), outcome.reason);
+  if (!outcome.accepted)
+    LOG_WARN("order {} ({}) refused: {}", order.id, OrderKindName(order.kind), outcome.reason);
   waiting_.push_back({outcome.transition, order, outcome, std::move(acknowledge)});
   CarryOut(outcome.actions, outcome.transition);
 }
@@ -97,12 +104,12 @@ void Conductor::Terminate(std::function<void()> may_exit) {
   CheckExit();
 }
 
-// ------------------------------------------------------------------------------------------- transitions
+// ---- transitions
 
 void Conductor::CarryOut(const std::vector<role::Action>& actions, uint64_t transition) {
   Publish();
-  // A transition not newer than the last one is the repetition of an order on its way; what comes with it
-  // (a pause) changes the gate only.
+  // A transition not newer than the last one is the repetition of an order on its way; what comes
+  // with it (a pause) changes the gate only.
   const bool is_new = transition > last_started_;
   if (is_new) {
     last_started_ = transition;
@@ -111,7 +118,8 @@ void Conductor::CarryOut(const std::vector<role::Action>& actions, uint64_t tran
   for (const role::Action& action : actions) {
     LOG_INFO("role: {}", Describe(action));
     Start(action, [this, tracked = is_new ? transition : 0](Status status) {
-      boost::asio::post(io_, [this, tracked, status = std::move(status)] { OnActionDone(tracked, status); });
+      boost::asio::post(
+          io_, [this, tracked, status = std::move(status)] { OnActionDone(tracked, status); });
     });
   }
   if (!actions.empty() && events_.on_role) events_.on_role();
@@ -145,8 +153,8 @@ void Conductor::Advance() {
     settled = true;
   }
   if (settled) Publish();
-  while (!waiting_.empty() &&
-         (waiting_.front().transition == 0 || in_progress_.empty() || waiting_.front().transition < in_progress_.front().transition)) {
+  while (!waiting_.empty() && (waiting_.front().transition == 0 || in_progress_.empty() ||
+                               waiting_.front().transition < in_progress_.front().transition)) {
     const Waiting waiting = std::move(waiting_.front());
     waiting_.pop_front();
     OrderAck ack = machine_.Ack(waiting.order, waiting.outcome, clock_.Mono());
@@ -163,30 +171,33 @@ void Conductor::Advance() {
 }
 
 void Conductor::Start(const role::Action& action, DataPath::Done done) {
-  std::visit(Overloaded{
-                 [&](const role::BecomePrimary& a) { data_path_.BecomePrimary(a, std::move(done)); },
-                 [&](const role::ActUnder& a) { data_path_.ActUnder(a, std::move(done)); },
-                 [&](const role::BecomeReplica& a) { data_path_.BecomeReplica(a, std::move(done)); },
-                 [&](const role::BecomeStandalone& a) { data_path_.BecomeStandalone(a, std::move(done)); },
-                 [&](const role::Fenced& a) { data_path_.Fence(a, std::move(done)); },
-                 [&](const role::StopApplying& a) { data_path_.StopApplying(a, std::move(done)); },
-                 [&](const role::Demote& a) { data_path_.Demote(a, std::move(done)); },
-                 [&](const role::PauseWrites&) {
-                   data_path_.WakePausedClients();
-                   ArmPause();
-                   done({});
-                 },
-                 [&](const role::ResumeWrites&) {
-                   data_path_.WakePausedClients();
-                   done({});
-                 },
-             },
-             action);
+  std::visit(
+      Overloaded{
+          [&](const role::BecomePrimary& a) { data_path_.BecomePrimary(a, std::move(done)); },
+          [&](const role::ActUnder& a) { data_path_.ActUnder(a, std::move(done)); },
+          [&](const role::BecomeReplica& a) { data_path_.BecomeReplica(a, std::move(done)); },
+          [&](const role::BecomeStandalone& a) { data_path_.BecomeStandalone(a, std::move(done)); },
+          [&](const role::Fenced& a) { data_path_.Fence(a, std::move(done)); },
+          [&](const role::StopApplying& a) { data_path_.StopApplying(a, std::move(done)); },
+          [&](const role::Demote& a) { data_path_.Demote(a, std::move(done)); },
+          [&](const role::PauseWrites&) {
+            data_path_.WakePausedClients();
+            ArmPause();
+            done({});
+          },
+          [&](const role::ResumeWrites&) {
+            data_path_.WakePausedClients();
+            done({});
+          },
+      },
+      action);
 }
 
-// ------------------------------------------------------------------------------------------- what is told
+// ---- what is told
 
-void Conductor::Publish() { data_path_.gate().Publish(machine_.Gate()); }
+void Conductor::Publish() {
+  data_path_.gate().Publish(machine_.Gate());
+}
 
 bool Conductor::Refresh() {
   const bool changed = machine_.Observe(data_path_.Facts(), clock_.Mono());
@@ -208,7 +219,8 @@ Heartbeat Conductor::BuildHeartbeat() {
 void Conductor::ArmPause() {
   const std::optional<MonoTime> until = machine_.NextDeadline();
   if (!until.has_value()) return;
-  pause_timer_.expires_after(std::chrono::nanoseconds(std::max<int64_t>(0, (*until - clock_.Mono()).ns)));
+  pause_timer_.expires_after(
+      std::chrono::nanoseconds(std::max<int64_t>(0, (*until - clock_.Mono()).ns)));
   pause_timer_.async_wait([this](boost::system::error_code error) {
     if (error) return;
     // A clock that is behind the timer's: look again when it says so.

@@ -1,14 +1,13 @@
-// Carries out what the role machine decides: publishes the gate, has the data path change its role, settles
-// the transition, and sends the acknowledgement once it is true.
+// Carries out what the role machine decides: publishes the gate, has the data path change its role,
+// settles the transition, and sends the acknowledgement once it is true.
 //
-// Order within a transition: the gate first (it closes at once), then the actions, then the facts anew, then
-// the gate again (it opens last), then the acknowledgements. Everything on the admin thread; Done callbacks of
-// the data path come back to it through the io_context.
+// Order within a transition: the gate first (it closes at once), then the actions, then the facts
+// anew, then the gate again (it opens last), then the acknowledgements. Everything on the admin
+// thread; Done callbacks of the data path come back to it through the io_context.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-
 #include <deque>
 #include <functional>
 #include <memory>
@@ -30,7 +29,8 @@ class Conductor {
     std::function<void()> on_role;    // role, epoch, configuration or whom to follow may be another
   };
 
-  Conductor(boost::asio::io_context& io, const Clock& clock, DataPath& data_path, std::string pod_uid, Incarnation incarnation);
+  Conductor(boost::asio::io_context& io, const Clock& clock, DataPath& data_path,
+            std::string pod_uid, Incarnation incarnation);
   void set_events(Events events) { events_ = std::move(events); }
 
   // Orders of the operator; `acknowledge` is called once, now or after the transition.
@@ -53,7 +53,8 @@ class Conductor {
   const role::RoleMachine& machine() const { return machine_; }
   // After something was told to the machine directly.
   void Publish();
-  // SIGTERM: asks for a switchover; `may_exit` is called once, when nobody waits for one (any more).
+  // SIGTERM: asks for a switchover; `may_exit` is called once, when nobody waits for one (any
+  // more).
   void Terminate(std::function<void()> may_exit);
 
  private:

@@ -4,9 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <boost/asio/post.hpp>
-
 #include <algorithm>
+#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <chrono>
 #include <utility>
@@ -16,7 +15,8 @@
 namespace understudy::control {
 namespace {
 
-// A worker that has not ended a turn for this long makes the node unfit (the operator moves the role away), ...
+// A worker that has not ended a turn for this long makes the node unfit (the operator moves the
+// role away), ...
 constexpr Duration kUnfitAfter = Seconds(30);
 // ... and for this long, dead (the kubelet restarts the container).
 constexpr Duration kDeadAfter = Seconds(120);
@@ -25,11 +25,14 @@ constexpr auto kWatchInterval = std::chrono::seconds(1);
 constexpr auto kGatherChanges = std::chrono::milliseconds(2);
 constexpr Duration kShortestGap = Milliseconds(10);
 
-std::chrono::nanoseconds Chrono(Duration duration) { return std::chrono::nanoseconds(duration.ns); }
+std::chrono::nanoseconds Chrono(Duration duration) {
+  return std::chrono::nanoseconds(duration.ns);
+}
 
 }  // namespace
 
-ControlPlane::ControlPlane(Options options, const Clock& clock, DataPath& data_path, Incarnation incarnation, metrics::Registry& registry)
+ControlPlane::ControlPlane(Options options, const Clock& clock, DataPath& data_path,
+                           Incarnation incarnation, metrics::Registry& registry)
     : options_(std::move(options)),
       clock_(clock),
       data_path_(data_path),
@@ -65,18 +68,20 @@ Status ControlPlane::Bind() {
   return WriteTerminationLog();
 }
 
-// The kubelet's word about the end of this incarnation (FAILOVER.md section 4). The kubelet makes the file, so
-// outside Kubernetes there is none.
+// The kubelet's word about the end of this incarnation (FAILOVER.md section 4). The kubelet makes
+// the file, so outside Kubernetes there is none.
 Status ControlPlane::WriteTerminationLog() {
   if (options_.termination_log.empty()) return {};
   const int fd = open(options_.termination_log.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
   if (fd < 0 && errno == ENOENT) return {};
   const std::string& text = conductor_.machine().incarnation();
-  const bool written = fd >= 0 && write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  const bool written =
+      fd >= 0 && write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   const int error = errno;
   if (fd >= 0) close(fd);
   if (written) return {};
-  return Unavailable(fmt::format("the incarnation can't be written to {}: {}", options_.termination_log, strerror(error)));
+  return Unavailable(fmt::format("the incarnation can't be written to {}: {}",
+                                 options_.termination_log, strerror(error)));
 }
 
 void ControlPlane::Start() {
@@ -87,13 +92,15 @@ void ControlPlane::Start() {
   thread_ = std::thread([this] { io_.run(); });
 }
 
-// ------------------------------------------------------------------------------------------- routes
+// ---- routes
 
 void ControlPlane::Routes() {
   server_.Get("/livez", [this](const http::Request&) {
     const Duration longest = data_path_.LongestTurn();
     if (longest < kDeadAfter) return http::Response{200, "text/plain; charset=utf-8", "ok\n"};
-    return http::Response{503, "text/plain; charset=utf-8", fmt::format("a worker has not ended a turn for {} s\n", longest.ms() / 1000)};
+    return http::Response{
+        503, "text/plain; charset=utf-8",
+        fmt::format("a worker has not ended a turn for {} s\n", longest.ms() / 1000)};
   });
   server_.Get("/readyz", [this](const http::Request&) { return Ready(); });
   server_.Get("/metrics", [this](const http::Request&) {
@@ -104,41 +111,57 @@ void ControlPlane::Routes() {
   });
   ws::Options limits;
   limits.max_message_bytes = kMaxMessageBytes;
-  server_.WebSocket("/v1/control", limits, [this](const auto& channel) { return operators_.Accept(channel); });
-  server_.WebSocket("/v1/peer", limits, [this](const auto& channel) { return peers_.Accept(channel); });
-  server_.WebSocket("/v1/lifeline", LifelineServer::Limits(), [this](const auto& channel) { return lifelines_.Accept(channel); });
+  server_.WebSocket("/v1/control", limits,
+                    [this](const auto& channel) { return operators_.Accept(channel); });
+  server_.WebSocket("/v1/peer", limits,
+                    [this](const auto& channel) { return peers_.Accept(channel); });
+  server_.WebSocket("/v1/lifeline", LifelineServer::Limits(),
+                    [this](const auto& channel) { return lifelines_.Accept(channel); });
 }
 
 http::Response ControlPlane::Ready() {
   conductor_.Refresh();
   std::string why;
-  if (conductor_.machine().Ready(clock_.Mono(), &why)) return {200, "text/plain; charset=utf-8", "ok\n"};
+  if (conductor_.machine().Ready(clock_.Mono(), &why))
+    return {200, "text/plain; charset=utf-8", "ok\n"};
   return {503, "text/plain; charset=utf-8", why + "\n"};
 }
 
 void ControlPlane::Collect(metrics::Writer& writer) {
   const NodeState state = conductor_.State();
   for (Role role : {Role::kUnassigned, Role::kReplica, Role::kPrimary, Role::kStandalone})
-    writer.Sample("understudy_role", "gauge", "1 for the role that this node has.", {{"role", std::string(RoleName(role))}}, state.role == role);
-  writer.Sample("understudy_in_office", "gauge", "1 if the role order is of the newest epoch known.", {}, state.in_office);
-  writer.Sample("understudy_epoch", "gauge", "The highest epoch known.", {}, static_cast<double>(state.epoch));
-  writer.Sample("understudy_configuration", "gauge", "Number of the configuration in force.", {}, static_cast<double>(state.configuration));
-  writer.Sample("understudy_replication_offset_bytes", "counter", "Bytes of the replication stream held.", {},
-                static_cast<double>(state.offset));
-  writer.Sample("understudy_complete", "gauge", "1 if a whole data set is held.", {}, state.complete);
-  writer.Sample("understudy_write_lease_held", "gauge", "1 if this primary may acknowledge writes.", {}, state.lease_held);
-  writer.Sample("understudy_write_lease_left_seconds", "gauge", "Time left of this primary's write lease; 0 also when none is needed.", {},
+    writer.Sample("understudy_role", "gauge", "1 for the role that this node has.",
+                  {{"role", std::string(RoleName(role))}}, state.role == role);
+  writer.Sample("understudy_in_office", "gauge",
+                "1 if the role order is of the newest epoch known.", {}, state.in_office);
+  writer.Sample("understudy_epoch", "gauge", "The highest epoch known.", {},
+                static_cast<double>(state.epoch));
+  writer.Sample("understudy_configuration", "gauge", "Number of the configuration in force.", {},
+                static_cast<double>(state.configuration));
+  writer.Sample("understudy_replication_offset_bytes", "counter",
+                "Bytes of the replication stream held.", {}, static_cast<double>(state.offset));
+  writer.Sample("understudy_complete", "gauge", "1 if a whole data set is held.", {},
+                state.complete);
+  writer.Sample("understudy_write_lease_held", "gauge", "1 if this primary may acknowledge writes.",
+                {}, state.lease_held);
+  writer.Sample("understudy_write_lease_left_seconds", "gauge",
+                "Time left of this primary's write lease; 0 also when none is needed.", {},
                 static_cast<double>(state.lease_left_ms) / 1e3);
   if (state.role == Role::kReplica)
-    writer.Sample("understudy_replica_lag_seconds", "gauge", "Since this replica was last level with its primary.", {},
+    writer.Sample("understudy_replica_lag_seconds", "gauge",
+                  "Since this replica was last level with its primary.", {},
                   conductor_.machine().Lag(clock_.Mono()).seconds());
-  writer.Sample("understudy_lifeline_open", "gauge", "1 if this replica's lifeline to its primary is open.", {}, lifeline_client_.open());
+  writer.Sample("understudy_lifeline_open", "gauge",
+                "1 if this replica's lifeline to its primary is open.", {},
+                lifeline_client_.open());
   writer.Sample("understudy_unfit", "gauge", "1 if a worker is stuck.", {}, state.unfit);
-  writer.Sample("understudy_operator_channels", "gauge", "Operator processes that are connected.", {}, static_cast<double>(operators_.proved()));
-  writer.Sample("understudy_peer_channels", "gauge", "Voters that are connected to this primary.", {}, static_cast<double>(peers_.proved()));
+  writer.Sample("understudy_operator_channels", "gauge", "Operator processes that are connected.",
+                {}, static_cast<double>(operators_.proved()));
+  writer.Sample("understudy_peer_channels", "gauge", "Voters that are connected to this primary.",
+                {}, static_cast<double>(peers_.proved()));
 }
 
-// ------------------------------------------------------------------------------------------- time
+// ---- time
 
 void ControlPlane::Beat() {
   last_beat_ = clock_.Mono();
@@ -190,13 +213,14 @@ void ControlPlane::Watch() {
   });
 }
 
-// ------------------------------------------------------------------------------------------- news
+// ---- news
 
 void ControlPlane::OnRole() {
   const role::RoleMachine& machine = conductor_.machine();
   peers_.OnRole();
   peer_client_.OnRole();
-  lifeline_client_.Watch(machine.role() == Role::kReplica ? machine.configuration().primary : NodeRef{});
+  lifeline_client_.Watch(machine.role() == Role::kReplica ? machine.configuration().primary
+                                                          : NodeRef{});
   // The intervals are the role's.
   ScheduleBeat();
   ScheduleAsk();
@@ -210,11 +234,14 @@ void ControlPlane::OnChange() {
 }
 
 void ControlPlane::OnHigherEpoch(uint64_t epoch) {
-  boost::asio::post(io_, [this, epoch] { conductor_.OnEpochMet(conductor_.machine().group(), epoch); });
+  boost::asio::post(io_,
+                    [this, epoch] { conductor_.OnEpochMet(conductor_.machine().group(), epoch); });
 }
 
 void ControlPlane::Terminate(std::function<void()> may_exit) {
-  boost::asio::post(io_, [this, may_exit = std::move(may_exit)]() mutable { conductor_.Terminate(std::move(may_exit)); });
+  boost::asio::post(io_, [this, may_exit = std::move(may_exit)]() mutable {
+    conductor_.Terminate(std::move(may_exit));
+  });
 }
 
 }  // namespace understudy::control

@@ -1,9 +1,10 @@
-// The node's admin port and everything behind it: probes, metrics, status, the operator's control channels,
-// peer channels, lifelines, and the role machine that they feed.
+// The node's admin port and everything behind it: probes, metrics, status, the operator's control
+// channels, peer channels, lifelines, and the role machine that they feed.
 //
-// One thread of its own (the admin thread), so that a busy or copying data path never looks dead. Bind() takes
-// the port before anything else of the node starts: it is the lock that one process per Pod holds. The port
-// and the lifelines stay open until the process ends; the destructor is for tests.
+// One thread of its own (the admin thread), so that a busy or copying data path never looks dead.
+// Bind() takes the port before anything else of the node starts: it is the lock that one process
+// per Pod holds. The port and the lifelines stay open until the process ends; the destructor is for
+// tests.
 //
 //   ControlPlane plane(options, clock, data_path, incarnation);
 //   Status s = plane.Bind();            // first of all
@@ -14,7 +15,6 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-
 #include <functional>
 #include <memory>
 #include <string>
@@ -36,17 +36,18 @@ namespace understudy::control {
 class ControlPlane {
  public:
   struct Options {
-    std::string address;                                    // to listen on; empty = all
-    uint16_t admin_port = 8379;                             // --admin-port; also that of the other nodes
-    std::string operator_key_dir = "/etc/understudy";       // --operator-key-dir
-    std::string termination_log = "/dev/termination-log";   // --termination-log; empty = none
-    std::string pod_uid;                                    // POD_UID
-    std::string pod_name;                                   // HOSTNAME; for logs of others
+    std::string address;                               // to listen on; empty = all
+    uint16_t admin_port = 8379;                        // --admin-port; also that of the other nodes
+    std::string operator_key_dir = "/etc/understudy";  // --operator-key-dir
+    std::string termination_log = "/dev/termination-log";  // --termination-log; empty = none
+    std::string pod_uid;                                   // POD_UID
+    std::string pod_name;                                  // HOSTNAME; for logs of others
   };
 
-  // All must outlive this object. registry: what /metrics shows; this object adds its own, so the registry is
-  // not to be read after it.
-  ControlPlane(Options options, const Clock& clock, DataPath& data_path, Incarnation incarnation, metrics::Registry& registry);
+  // All must outlive this object. registry: what /metrics shows; this object adds its own, so the
+  // registry is not to be read after it.
+  ControlPlane(Options options, const Clock& clock, DataPath& data_path, Incarnation incarnation,
+               metrics::Registry& registry);
   ~ControlPlane();
   ControlPlane(const ControlPlane&) = delete;
   ControlPlane& operator=(const ControlPlane&) = delete;

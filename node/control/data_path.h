@@ -1,8 +1,8 @@
-// What control asks of the rest of the node. control sits above the data path and carries orders out through
-// this interface, which `main` hands over.
+// What control asks of the rest of the node. control sits above the data path and carries orders
+// out through this interface, which `main` hands over.
 //
-// Threads: called on the admin thread unless a method says otherwise. No method waits. Each change of role is
-// queued and carried out in order; its `done` may run on any thread, exactly once.
+// Threads: called on the admin thread unless a method says otherwise. No method waits. Each change
+// of role is queued and carried out in order; its `done` may run on any thread, exactly once.
 #pragma once
 
 #include <functional>
@@ -32,8 +32,8 @@ class DataPath {
   virtual void BecomeStandalone(const role::BecomeStandalone& action, Done done) = 0;
   virtual void Fence(const role::Fenced& action, Done done) = 0;
   virtual void StopApplying(const role::StopApplying& action, Done done) = 0;
-  // The gate says already that this node is no primary. Answers what is queued -READONLY, closes the clients;
-  // `done` when no worker can append any more, so that the offset is final.
+  // The gate says already that this node is no primary. Answers what is queued -READONLY, closes
+  // the clients; `done` when no worker can append any more, so that the offset is final.
   virtual void Demote(const role::Demote& action, Done done) = 0;
   // A pause began, ended or moved; the gate says which.
   virtual void WakePausedClients() = 0;

@@ -15,7 +15,7 @@ constexpr Duration kLastRetry = Seconds(1);
 
 }  // namespace
 
-// ------------------------------------------------------------------------------------------- server
+// ---- server
 
 ws::Options LifelineServer::Limits() {
   ws::Options options;
@@ -40,11 +40,15 @@ void LifelineServer::SendOffset(uint64_t offset) {
     if (channel->queued_bytes() < kMaxQueuedBytes) channel->Send(text);
 }
 
-// ------------------------------------------------------------------------------------------- client
+// ---- client
 
 LifelineClient::LifelineClient(boost::asio::io_context& io, const Clock& clock, uint16_t admin_port,
                                std::function<void(const Incarnation&)> on_ended)
-    : io_(io), clock_(clock), admin_port_(admin_port), on_ended_(std::move(on_ended)), retry_timer_(io) {}
+    : io_(io),
+      clock_(clock),
+      admin_port_(admin_port),
+      on_ended_(std::move(on_ended)),
+      retry_timer_(io) {}
 
 LifelineClient::~LifelineClient() {
   ++attempt_;
@@ -72,12 +76,14 @@ void LifelineClient::Connect() {
   options.path = "/v1/lifeline";
   options.max_message_bytes = 1024;
   channel_ = ws::Client::Connect(io_, clock_, std::move(options),
-                                 {.on_message = [this, attempt](std::string_view bytes) {
-                                    if (attempt == attempt_) OnMessage(bytes);
-                                  },
-                                  .on_end = [this, attempt](const ws::End& end) {
-                                    if (attempt == attempt_) OnEnd(end);
-                                  }});
+                                 {.on_message =
+                                      [this, attempt](std::string_view bytes) {
+                                        if (attempt == attempt_) OnMessage(bytes);
+                                      },
+                                  .on_end =
+                                      [this, attempt](const ws::End& end) {
+                                        if (attempt == attempt_) OnEnd(end);
+                                      }});
 }
 
 void LifelineClient::OnMessage(std::string_view bytes) {
@@ -99,7 +105,8 @@ void LifelineClient::OnEnd(const ws::End& end) {
   const bool was_open = open_;
   open_ = false;
   if (was_open) {
-    LOG_INFO("lifeline to primary {} ({}) ended: {}, {}", target_.name, target_.address, ws::EndCauseName(end.cause), end.message);
+    LOG_INFO("lifeline to primary {} ({}) ended: {}, {}", target_.name, target_.address,
+             ws::EndCauseName(end.cause), end.message);
     ended_fin_ = end.cause == ws::EndCause::kFin;
     // The attempt that may be refused begins after the FIN.
     return Connect();

@@ -1,15 +1,14 @@
-// Lifelines (FAILOVER.md sections 3 and 4): connections on which, after the request, only the node sends, so
-// that the end of its process shows as FIN. A node never ends one while it lives.
+// Lifelines (FAILOVER.md sections 3 and 4): connections on which, after the request, only the node
+// sends, so that the end of its process shows as FIN. A node never ends one while it lives.
 //
-// Server: first the incarnation, then the offset with each heartbeat. A reader that is too slow misses
-// offsets; it is not disconnected, since that would look like a death.
-// Client, on a replica: one to its primary. After FIN it connects again; if an attempt begun after the FIN is
-// refused by RST, this incarnation has ended, and the heartbeats say so. Admin thread.
+// Server: first the incarnation, then the offset with each heartbeat. A reader that is too slow
+// misses offsets; it is not disconnected, since that would look like a death. Client, on a replica:
+// one to its primary. After FIN it connects again; if an attempt begun after the FIN is refused by
+// RST, this incarnation has ended, and the heartbeats say so. Admin thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-
 #include <functional>
 #include <memory>
 #include <set>

@@ -1,7 +1,6 @@
 #include "node/control/operator_channel.h"
 
 #include <boost/asio/steady_timer.hpp>
-
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -29,7 +28,8 @@ class OperatorChannels::Session : public std::enable_shared_from_this<Session> {
     channel_->Send(Encode(challenge_));
     proof_timer_.expires_after(kProofTimeout);
     proof_timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
-      if (const auto self = weak.lock(); self && !error && !self->proved_) self->Refuse("no proof came within 5 s");
+      if (const auto self = weak.lock(); self && !error && !self->proved_)
+        self->Refuse("no proof came within 5 s");
     });
   }
 
@@ -44,16 +44,19 @@ class OperatorChannels::Session : public std::enable_shared_from_this<Session> {
     Conductor& conductor = owner_.conductor_;
     if (const auto* grant = std::get_if<Grant>(&*message)) return conductor.OnOperatorGrant(*grant);
     if (const auto* order = std::get_if<Order>(&*message)) {
-      return conductor.OnOrder(*order, [channel = std::weak_ptr<ws::Channel>(channel_)](const OrderAck& ack) {
-        if (const auto open = channel.lock()) open->Send(Encode(ack));
-      });
+      return conductor.OnOrder(
+          *order, [channel = std::weak_ptr<ws::Channel>(channel_)](const OrderAck& ack) {
+            if (const auto open = channel.lock()) open->Send(Encode(ack));
+          });
     }
     Refuse("a proved operator sends grants and orders only");
   }
 
   void OnEnd(const ws::End& end) {
     proof_timer_.cancel();
-    if (proved_) LOG_INFO("operator {} ({}) disconnected: {}", identity_, channel_->peer_address(), end.message);
+    if (proved_)
+      LOG_INFO("operator {} ({}) disconnected: {}", identity_, channel_->peer_address(),
+               end.message);
     owner_.sessions_.erase(shared_from_this());
   }
 
@@ -64,11 +67,13 @@ class OperatorChannels::Session : public std::enable_shared_from_this<Session> {
  private:
   void OnAuth(const Auth& auth) {
     if (auth.protocol < kOldestProtocol)
-      return Refuse("protocol " + std::to_string(auth.protocol) + " is not understood any more; " + std::to_string(kOldestProtocol) +
-                    " and later are");
+      return Refuse("protocol " + std::to_string(auth.protocol) + " is not understood any more; " +
+                    std::to_string(kOldestProtocol) + " and later are");
     Result<crypto::PublicKey> key = owner_.ReadKey();
-    if (!key.ok()) return Refuse("the node can't check signatures: " + std::string(key.status().message()));
-    if (!key->Verify(ChallengeText(challenge_), auth.signature)) return Refuse("the signature is not the operator's");
+    if (!key.ok())
+      return Refuse("the node can't check signatures: " + std::string(key.status().message()));
+    if (!key->Verify(ChallengeText(challenge_), auth.signature))
+      return Refuse("the signature is not the operator's");
     proved_ = true;
     proof_timer_.cancel();
     identity_ = auth.identity.substr(0, 100);
@@ -92,7 +97,8 @@ class OperatorChannels::Session : public std::enable_shared_from_this<Session> {
   bool proved_ = false;
 };
 
-OperatorChannels::OperatorChannels(boost::asio::io_context& io, Conductor& conductor, std::string operator_key_dir)
+OperatorChannels::OperatorChannels(boost::asio::io_context& io, Conductor& conductor,
+                                   std::string operator_key_dir)
     : io_(io), conductor_(conductor), operator_key_dir_(std::move(operator_key_dir)) {}
 
 OperatorChannels::~OperatorChannels() {

@@ -1,13 +1,15 @@
-// The node's end of control channels (FAILOVER.md section 3): the operator processes that are connected.
+// The node's end of control channels (FAILOVER.md section 3): the operator processes that are
+// connected.
 //
-// challenge -> auth (Ed25519 over nonce, Pod UID, incarnation; the public key is read anew for each channel)
-// -> hello -> heartbeats; grants and orders come in, acknowledgements go out. Several at once: which of them
-// leads is the operators' business, an order or a grant is judged by its epoch. A channel that breaks the
-// order of messages or does not prove itself is closed with a reason. Admin thread.
+// challenge -> auth (Ed25519 over nonce, Pod UID, incarnation; the public key is read anew for each
+// channel)
+// -> hello -> heartbeats; grants and orders come in, acknowledgements go out. Several at once:
+// which of them leads is the operators' business, an order or a grant is judged by its epoch. A
+// channel that breaks the order of messages or does not prove itself is closed with a reason. Admin
+// thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
-
 #include <memory>
 #include <set>
 #include <string>

@@ -1,19 +1,18 @@
-// Peer channels between the nodes of a group (FAILOVER.md section 3): the primary's lease requests, the
-// voters' grants. Opened by each replica to its primary's admin port.
+// Peer channels between the nodes of a group (FAILOVER.md section 3): the primary's lease requests,
+// the voters' grants. Opened by each replica to its primary's admin port.
 //
-//   primary: challenge        replica: peerHello (mac over both nonces)      primary: peerHello (its own mac)
-//   then     leaseRequest ->  <- leaseGrant
+//   primary: challenge        replica: peerHello (mac over both nonces)      primary: peerHello
+//   (its own mac) then     leaseRequest ->  <- leaseGrant
 //
-// Both macs are made with the replication key of the epoch, so the replica knows that it reached the node it
-// was sent to and not whoever has the address now, and the primary that the grants come from a node with a
-// role order of its epoch. A channel belongs to one epoch: with the next role order it is made anew. A voter
-// that learns of a higher epoch says so at once on the channel it has, and the primary fences itself.
-// Everything on the admin thread.
+// Both macs are made with the replication key of the epoch, so the replica knows that it reached
+// the node it was sent to and not whoever has the address now, and the primary that the grants come
+// from a node with a role order of its epoch. A channel belongs to one epoch: with the next role
+// order it is made anew. A voter that learns of a higher epoch says so at once on the channel it
+// has, and the primary fences itself. Everything on the admin thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
-
 #include <memory>
 #include <optional>
 #include <set>
@@ -47,10 +46,12 @@ class PeerServer {
   std::set<std::shared_ptr<Session>> sessions_;
 };
 
-// The replica's side: one channel to the primary of its role order, connected again whenever it ends.
+// The replica's side: one channel to the primary of its role order, connected again whenever it
+// ends.
 class PeerClient {
  public:
-  PeerClient(boost::asio::io_context& io, const Clock& clock, Conductor& conductor, std::string pod_name, uint16_t admin_port);
+  PeerClient(boost::asio::io_context& io, const Clock& clock, Conductor& conductor,
+             std::string pod_name, uint16_t admin_port);
   ~PeerClient();
 
   // The role, the primary or the epoch may have changed.

@@ -16,8 +16,14 @@ constexpr Duration kLastRetry = Milliseconds(500);
 
 }  // namespace
 
-PeerClient::PeerClient(boost::asio::io_context& io, const Clock& clock, Conductor& conductor, std::string pod_name, uint16_t admin_port)
-    : io_(io), clock_(clock), conductor_(conductor), pod_name_(std::move(pod_name)), admin_port_(admin_port), retry_timer_(io) {}
+PeerClient::PeerClient(boost::asio::io_context& io, const Clock& clock, Conductor& conductor,
+                       std::string pod_name, uint16_t admin_port)
+    : io_(io),
+      clock_(clock),
+      conductor_(conductor),
+      pod_name_(std::move(pod_name)),
+      admin_port_(admin_port),
+      retry_timer_(io) {}
 
 PeerClient::~PeerClient() {
   ++attempt_;
@@ -30,7 +36,9 @@ void PeerClient::OnRole() {
   const NodeRef target = follows ? machine.configuration().primary : NodeRef{};
   // What this node knows that its primary does not: said before the channel goes.
   TellEpoch();
-  if (target == target_ && (!follows || (epoch_ == machine.role_epoch() && group_ == machine.group()))) return;
+  if (target == target_ &&
+      (!follows || (epoch_ == machine.role_epoch() && group_ == machine.group())))
+    return;
   Drop();
   target_ = target;
   group_ = machine.group();
@@ -42,7 +50,8 @@ void PeerClient::OnRole() {
 
 void PeerClient::TellEpoch() {
   const role::RoleMachine& machine = conductor_.machine();
-  if (!proved_ || machine.group() != group_ || machine.epoch() <= std::max(epoch_, told_epoch_)) return;
+  if (!proved_ || machine.group() != group_ || machine.epoch() <= std::max(epoch_, told_epoch_))
+    return;
   told_epoch_ = machine.epoch();
   channel_->Send(Encode(LeaseGrant{0, told_epoch_, false}));
 }
@@ -66,12 +75,14 @@ void PeerClient::Connect() {
   options.path = "/v1/peer";
   options.max_message_bytes = kMaxMessageBytes;
   channel_ = ws::Client::Connect(io_, clock_, std::move(options),
-                                 {.on_message = [this, attempt](std::string_view bytes) {
-                                    if (attempt == attempt_) OnMessage(bytes);
-                                  },
-                                  .on_end = [this, attempt](const ws::End& end) {
-                                    if (attempt == attempt_) OnEnd(end);
-                                  }});
+                                 {.on_message =
+                                      [this, attempt](std::string_view bytes) {
+                                        if (attempt == attempt_) OnMessage(bytes);
+                                      },
+                                  .on_end =
+                                      [this, attempt](const ws::End& end) {
+                                        if (attempt == attempt_) OnEnd(end);
+                                      }});
 }
 
 void PeerClient::OnMessage(std::string_view bytes) {
@@ -80,7 +91,8 @@ void PeerClient::OnMessage(std::string_view bytes) {
   if (const auto* challenge = std::get_if<Challenge>(&*message)) return OnChallenge(*challenge);
   if (const auto* hello = std::get_if<PeerHello>(&*message)) return OnPrimaryHello(*hello);
   const auto* request = std::get_if<LeaseRequest>(&*message);
-  if (request == nullptr || !proved_) return Refuse("a lease request was expected from the primary");
+  if (request == nullptr || !proved_)
+    return Refuse("a lease request was expected from the primary");
   const MonoTime now = clock_.Mono();
   conductor_.machine().OnPeerTraffic(now);
   conductor_.machine().OnPrimaryOffset(request->offset, now);
@@ -92,27 +104,33 @@ void PeerClient::OnMessage(std::string_view bytes) {
 
 void PeerClient::OnChallenge(const Challenge& challenge) {
   if (challenge.incarnation != target_.incarnation)
-    return Refuse("incarnation " + challenge.incarnation + " answers there, not " + target_.incarnation);
+    return Refuse("incarnation " + challenge.incarnation + " answers there, not " +
+                  target_.incarnation);
   challenge_ = challenge.nonce;
-  PeerHello hello{kProtocol, group_, epoch_, conductor_.machine().incarnation(), pod_name_, nonce_, ""};
+  PeerHello hello{kProtocol, group_, epoch_, conductor_.machine().incarnation(),
+                  pod_name_, nonce_, ""};
   hello.mac = crypto::HmacSha256(key_, PeerText(hello, challenge_));
   channel_->Send(Encode(hello));
 }
 
 void PeerClient::OnPrimaryHello(const PeerHello& hello) {
-  if (challenge_.empty() || hello.incarnation != target_.incarnation || hello.group != group_ || hello.epoch != epoch_ ||
-      hello.nonce != nonce_ || !crypto::EqualInConstantTime(crypto::HmacSha256(key_, PeerText(hello, challenge_)), hello.mac))
+  if (challenge_.empty() || hello.incarnation != target_.incarnation || hello.group != group_ ||
+      hello.epoch != epoch_ || hello.nonce != nonce_ ||
+      !crypto::EqualInConstantTime(crypto::HmacSha256(key_, PeerText(hello, challenge_)),
+                                   hello.mac))
     return Refuse("the answer is not that of this group's primary");
   proved_ = true;
   retry_ = {};
   last_trouble_.clear();
   conductor_.machine().OnPeerTraffic(clock_.Mono());
-  LOG_INFO("peer channel to primary {} ({}) is up in epoch {}", target_.name, target_.address, epoch_);
+  LOG_INFO("peer channel to primary {} ({}) is up in epoch {}", target_.name, target_.address,
+           epoch_);
   TellEpoch();
 }
 
 void PeerClient::Refuse(const std::string& reason) {
-  if (reason != last_trouble_) LOG_WARN("peer channel to {} ({}): {}", target_.name, target_.address, reason);
+  if (reason != last_trouble_)
+    LOG_WARN("peer channel to {} ({}): {}", target_.name, target_.address, reason);
   last_trouble_ = reason;
   ++attempt_;
   proved_ = false;
@@ -123,7 +141,8 @@ void PeerClient::Refuse(const std::string& reason) {
 
 void PeerClient::OnEnd(const ws::End& end) {
   const std::string trouble = std::string(ws::EndCauseName(end.cause)) + ", " + end.message;
-  if (trouble != last_trouble_) LOG_INFO("peer channel to {} ({}) ended: {}", target_.name, target_.address, trouble);
+  if (trouble != last_trouble_)
+    LOG_INFO("peer channel to {} ({}) ended: {}", target_.name, target_.address, trouble);
   last_trouble_ = trouble;
   proved_ = false;
   channel_.reset();

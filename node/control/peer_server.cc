@@ -26,7 +26,8 @@ class PeerServer::Session : public std::enable_shared_from_this<Session> {
     channel_->Send(Encode(challenge_));
     proof_timer_.expires_after(kProofTimeout);
     proof_timer_.async_wait([weak = weak_from_this()](boost::system::error_code error) {
-      if (const auto self = weak.lock(); self && !error && !self->proved_) self->Refuse("no proof came within 5 s");
+      if (const auto self = weak.lock(); self && !error && !self->proved_)
+        self->Refuse("no proof came within 5 s");
     });
   }
 
@@ -45,7 +46,8 @@ class PeerServer::Session : public std::enable_shared_from_this<Session> {
 
   void OnEnd(const ws::End& end) {
     proof_timer_.cancel();
-    if (proved_) LOG_INFO("peer {} ({}) disconnected: {}", peer_.name, channel_->peer_address(), end.message);
+    if (proved_)
+      LOG_INFO("peer {} ({}) disconnected: {}", peer_.name, channel_->peer_address(), end.message);
     owner_.sessions_.erase(shared_from_this());
   }
 
@@ -63,13 +65,17 @@ class PeerServer::Session : public std::enable_shared_from_this<Session> {
  private:
   void OnHello(const PeerHello& hello) {
     const role::RoleMachine& machine = owner_.conductor_.machine();
-    if (machine.role() != Role::kPrimary || !machine.in_office()) return Refuse("this node is no primary in office");
+    if (machine.role() != Role::kPrimary || !machine.in_office())
+      return Refuse("this node is no primary in office");
     if (hello.group != machine.group()) return Refuse("this node belongs to another group");
-    // A lower epoch is refused; a higher one can't be checked without its key: the operator's order comes.
+    // A lower epoch is refused; a higher one can't be checked without its key: the operator's order
+    // comes.
     if (hello.epoch != machine.role_epoch())
-      return Refuse("the peer is of epoch " + std::to_string(hello.epoch) + ", this primary of " + std::to_string(machine.role_epoch()));
+      return Refuse("the peer is of epoch " + std::to_string(hello.epoch) + ", this primary of " +
+                    std::to_string(machine.role_epoch()));
     const std::string& key = machine.replication_key();
-    if (key.empty() || !crypto::EqualInConstantTime(crypto::HmacSha256(key, PeerText(hello, challenge_.nonce)), hello.mac))
+    if (key.empty() || !crypto::EqualInConstantTime(
+                           crypto::HmacSha256(key, PeerText(hello, challenge_.nonce)), hello.mac))
       return Refuse("the proof is not that of a node of this group and epoch");
     proved_ = true;
     proof_timer_.cancel();
@@ -77,7 +83,13 @@ class PeerServer::Session : public std::enable_shared_from_this<Session> {
     peer_.incarnation = hello.incarnation;
     epoch_ = hello.epoch;
     LOG_INFO("peer {} ({}) connected in epoch {}", peer_.name, channel_->peer_address(), epoch_);
-    PeerHello own{kProtocol, machine.group(), machine.role_epoch(), machine.incarnation(), owner_.pod_name_, hello.nonce, ""};
+    PeerHello own{kProtocol,
+                  machine.group(),
+                  machine.role_epoch(),
+                  machine.incarnation(),
+                  owner_.pod_name_,
+                  hello.nonce,
+                  ""};
     own.mac = crypto::HmacSha256(key, PeerText(own, challenge_.nonce));
     channel_->Send(Encode(own));
     channel_->Send(Encode(owner_.conductor_.BuildLeaseRequest()));
@@ -125,7 +137,8 @@ void PeerServer::OnRole() {
   const bool in_office = machine.role() == Role::kPrimary && machine.in_office();
   for (const auto& session : sessions_) {
     if (!session->proved() || (in_office && session->epoch() == machine.role_epoch())) continue;
-    session->EndBecauseOf(in_office ? "a new epoch has begun" : "this node is no primary in office any more");
+    session->EndBecauseOf(in_office ? "a new epoch has begun"
+                                    : "this node is no primary in office any more");
   }
 }
 

@@ -18,6 +18,7 @@ class InputBuffer {
   size_t capacity() const { return capacity_; }
 
   void Append(std::string_view bytes) {
+    if (bytes.empty()) return;
     std::memcpy(Room(bytes.size()), bytes.data(), bytes.size());
     end_ += bytes.size();
   }

@@ -37,7 +37,9 @@ Engine::~Engine() { CHECK(!thread_.joinable()); }
 Status Engine::Start() {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  if (epoll_ < 0 || wake_fd_ < 0) return Unavailable(fmt::format("replication: no descriptors: {}", std::strerror(errno)));
+  if (epoll_ < 0 || wake_fd_ < 0) {
+    return Unavailable(fmt::format("replication: no descriptors: {}", std::strerror(errno)));
+  }
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = kWakeTag;
@@ -123,7 +125,8 @@ void Engine::Turn() {
     std::lock_guard lock(tasks_mutex_);
     tasks = !tasks_.empty();
   }
-  if (tasks || stop_ || acks_requested_.load() || AnythingToSend() || (copy_ && !copy_cut_told_ && copy_->cut())) sleep_ms = 0;
+  if (tasks || stop_ || acks_requested_.load() || AnythingToSend()) sleep_ms = 0;
+  if (copy_ && !copy_cut_told_ && copy_->cut()) sleep_ms = 0;
   epoll_event events[kEventsPerTurn];
   const int count = epoll_wait(epoll_, events, kEventsPerTurn, sleep_ms);
   sleeping_.store(false, std::memory_order_release);

@@ -31,7 +31,8 @@ Result<std::string> Engine::CheckHello(const Hello& hello) {
     return Denied(fmt::format("this node belongs to group {}, not to {}", identity.group, hello.group));
   }
   if (hello.epoch > identity.epoch) {
-    LOG_WARN("a node of this group ({}) knows epoch {}, this one only {}", hello.incarnation, hello.epoch, identity.epoch);
+    LOG_WARN("a node of this group ({}) knows epoch {}, this one only {}", hello.incarnation, hello.epoch,
+             identity.epoch);
     hooks_.OnHigherEpoch(hello.epoch);
     return Denied(fmt::format("this node knows only epoch {}, not {}", identity.epoch, hello.epoch));
   }
@@ -73,7 +74,9 @@ void Engine::Attach(int fd, std::string leftover, ReplicaHandshake handshake) {
     }
   } else {
     if (!own) {
-      return Refuse(*link, "-ERR only nodes of its own group may replicate from a node that the Understudy operator manages",
+      return Refuse(*link,
+                    "-ERR only nodes of its own group may replicate from a node that the Understudy operator "
+                    "manages",
                     "it is no node of this group");
     }
     // The role may have changed since CheckHello.

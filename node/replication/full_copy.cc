@@ -46,7 +46,7 @@ void FullCopy::Run() {
   Status status;
   {
     Result<std::unique_ptr<persist::Snapshot>> snapshot =
-        persist::Snapshot::Begin(keyspace_, persist::Snapshot::Options{.chunk_bytes = kChunkBytes, .rdb_version = rdb_version_}, at_cut);
+        persist::Snapshot::Begin(keyspace_, {.chunk_bytes = kChunkBytes, .rdb_version = rdb_version_}, at_cut);
     status = snapshot.ok() ? Status() : snapshot.status();
     if (status.ok()) {
       notify_();

@@ -6,7 +6,8 @@
 //
 // Every failure closes the connection, says why in one line, and tries again after 100 ms to 2 s. What was not
 // applied as a whole (a command, a transaction) is asked for again: the log's end is the position.
-// Replication thread only; no call blocks.
+// Replication thread only; no call blocks. primary_link.cc: connection, introduction; primary_link_data.cc: full
+// copy, stream.
 #pragma once
 
 #include <cstdint>

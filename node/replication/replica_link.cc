@@ -134,7 +134,8 @@ bool ReplicaLink::HasWork(const FullCopy* copy) const {
   if (wants_write_) return false;
   if (text_sent_ < text_.size()) return true;
   switch (state_) {
-    case State::kSendCopy: return chunk_ != nullptr || (copy && (copy->Chunk(next_chunk_) || copy->chunks() == next_chunk_));
+    case State::kSendCopy:
+      return chunk_ || (copy && (copy->Chunk(next_chunk_) || copy->chunks() == next_chunk_));
     case State::kOnline: return reader_ && reader_->pending_bytes() > 0;
     case State::kWaitCopy:
     case State::kWaitFirstAck: return false;
@@ -181,7 +182,7 @@ Result<ReplicaLink::Sent> ReplicaLink::SendCopy(MonoTime now, const FullCopy& co
   while (budget > 0) {
     if (!chunk_) {
       if (copy.chunks() == next_chunk_) {
-        if (handshake_.rdb_only && mark_queued_) return Status(Code::kUnavailable, "it got the copy that it asked for");
+        if (handshake_.rdb_only && mark_queued_) return Unavailable("it got the copy that it asked for");
         if (!mark_queued_) {
           text_ = end_mark_;
           mark_queued_ = true;

@@ -28,9 +28,10 @@ Result<std::string> Replication::CheckHello(const Hello& hello) { return engine_
 ReplicationState Replication::state() const { return engine_->state(); }
 
 void Replication::AdoptReplica(int fd, std::string leftover, ReplicaHandshake handshake) {
-  engine_->Post([engine = engine_.get(), fd, leftover = std::move(leftover), handshake = std::move(handshake)]() mutable {
-    engine->Attach(fd, std::move(leftover), std::move(handshake));
-  });
+  engine_->Post(
+      [engine = engine_.get(), fd, leftover = std::move(leftover), handshake = std::move(handshake)]() mutable {
+        engine->Attach(fd, std::move(leftover), std::move(handshake));
+      });
 }
 
 void Replication::BecomePrimary(role::BecomePrimary order, Done done) {

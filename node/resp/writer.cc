@@ -54,8 +54,7 @@ void Writer::Bulk(std::string_view value) {
   p = WriteInteger(p, static_cast<int64_t>(value.size()));
   *p++ = '\r';
   *p++ = '\n';
-  std::memcpy(p, value.data(), value.size());
-  p += value.size();
+  p = std::copy(value.begin(), value.end(), p);  // value may be a null view, which memcpy may not get
   *p++ = '\r';
   *p++ = '\n';
   out_->Commit(p);

@@ -6,17 +6,25 @@ constexpr uint32_t kModeMask = 3;
 constexpr uint32_t kLoadingBit = 4;
 constexpr uint32_t kEnoughVotersBit = 8;
 
-GateState::Mode ModeOf(uint32_t word) { return static_cast<GateState::Mode>(word & kModeMask); }
+GateState::Mode ModeOf(uint32_t word) {
+  return static_cast<GateState::Mode>(word & kModeMask);
+}
 }  // namespace
 
 std::string_view ErrorText(Admission admission) {
   switch (admission) {
     case Admission::kServe:
-    case Admission::kPaused: return "";
-    case Admission::kLoading: return "LOADING this node has no role or no whole data set yet; try again";
-    case Admission::kReadOnly: return "READONLY You can't write against a read only replica.";
-    case Admission::kNoLease: return "NOREPLICAS lease lost: too few of the operator and the voters answer this primary; try again";
-    case Admission::kNoReplicas: return "NOREPLICAS Not enough good replicas to write.";
+    case Admission::kPaused:
+      return "";
+    case Admission::kLoading:
+      return "LOADING this node has no role or no whole data set yet; try again";
+    case Admission::kReadOnly:
+      return "READONLY You can't write against a read only replica.";
+    case Admission::kNoLease:
+      return "NOREPLICAS lease lost: too few of the operator and the voters answer this primary; "
+             "try again";
+    case Admission::kNoReplicas:
+      return "NOREPLICAS Not enough good replicas to write.";
   }
   return "";
 }
@@ -29,11 +37,13 @@ void RoleGate::Publish(const GateState& state) {
   uint32_t word = static_cast<uint32_t>(state.mode);
   if (state.loading) word |= kLoadingBit;
   if (state.enough_voters) word |= kEnoughVotersBit;
-  const bool opens = state.mode == GateState::Mode::kPrimary || state.mode == GateState::Mode::kStandalone;
-  // A reader may combine a word of before with a lease of after: out of office there is no lease to find.
+  const bool opens =
+      state.mode == GateState::Mode::kPrimary || state.mode == GateState::Mode::kStandalone;
+  // A reader may combine a word of before with a lease of after: out of office there is no lease to
+  // find.
   const MonoTime lease_until = opens ? state.lease_until : MonoTime{};
-  // Closing: the word first, so that nobody passes on the old mode with what follows. Opening: the word last,
-  // so that whoever sees the new mode sees the lease, the pause and S that belong to it.
+  // Closing: the word first, so that nobody passes on the old mode with what follows. Opening: the
+  // word last, so that whoever sees the new mode sees the lease, the pause and S that belong to it.
   if (!opens) word_.store(word, std::memory_order_seq_cst);
   generation_.store(state.generation, std::memory_order_seq_cst);
   lease_until_ns_.store(lease_until.ns, std::memory_order_seq_cst);
@@ -42,12 +52,15 @@ void RoleGate::Publish(const GateState& state) {
   if (opens) word_.store(word, std::memory_order_seq_cst);
 }
 
-GateState::Mode RoleGate::mode() const { return ModeOf(word_.load(std::memory_order_acquire)); }
+GateState::Mode RoleGate::mode() const {
+  return ModeOf(word_.load(std::memory_order_acquire));
+}
 
 Admission RoleGate::Check(bool is_write, MonoTime now) const {
   const uint32_t word = word_.load(std::memory_order_acquire);
   const GateState::Mode mode = ModeOf(word);
-  if (mode == GateState::Mode::kUnassigned || (word & kLoadingBit) != 0 || loading_now_.load(std::memory_order_acquire))
+  if (mode == GateState::Mode::kUnassigned || (word & kLoadingBit) != 0 ||
+      loading_now_.load(std::memory_order_acquire))
     return Admission::kLoading;
   if (!is_write || mode == GateState::Mode::kStandalone) return Admission::kServe;
   if (mode == GateState::Mode::kReplica) return Admission::kReadOnly;
@@ -62,7 +75,8 @@ bool RoleGate::MayFlush(uint64_t generation, MonoTime now) const {
   const GateState::Mode mode = ModeOf(word_.load(std::memory_order_acquire));
   if (generation != generation_.load(std::memory_order_acquire)) return false;
   if (mode == GateState::Mode::kStandalone) return true;
-  return mode == GateState::Mode::kPrimary && now.ns < lease_until_ns_.load(std::memory_order_acquire);
+  return mode == GateState::Mode::kPrimary &&
+         now.ns < lease_until_ns_.load(std::memory_order_acquire);
 }
 
 }  // namespace understudy::role

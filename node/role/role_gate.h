@@ -1,12 +1,14 @@
 // The data path's view of the role: may this command be served, may this reply leave?
 //
-// One writer, the admin thread (Publish after each change of the role machine; BlockForLoading is the one
-// exception); any number of readers, the workers, which read atomics only and never wait. The lease and the
-// pause are published as points in time, so that they end on time even if the admin thread does not run.
+// One writer, the admin thread (Publish after each change of the role machine; BlockForLoading is
+// the one exception); any number of readers, the workers, which read atomics only and never wait.
+// The lease and the pause are published as points in time, so that they end on time even if the
+// admin thread does not run.
 //
-// A write is checked twice (FAILOVER.md section 5): Check() before it executes and MayFlush() before its
-// reply is sent. Between the two a worker keeps the generation() that it read BEFORE Check(): it changes
-// whenever the node leaves the primary role, so a reply of an earlier office is never sent.
+// A write is checked twice (FAILOVER.md section 5): Check() before it executes and MayFlush()
+// before its reply is sent. Between the two a worker keeps the generation() that it read BEFORE
+// Check(): it changes whenever the node leaves the primary role, so a reply of an earlier office is
+// never sent.
 //   const uint64_t generation = gate.generation();
 //   if (gate.Check(true, now) != Admission::kServe) ... refuse or park ...; execute ...
 //   before send: if (!gate.MayFlush(generation, clock.Mono())) close without sending
@@ -32,18 +34,19 @@ enum class Admission : uint8_t {
   kPaused,      // a write during a switchover: hold it until RoleGate says otherwise
 };
 
-// The error reply for a refusal, without the leading '-' and the line end; empty for kServe and kPaused.
+// The error reply for a refusal, without the leading '-' and the line end; empty for kServe and
+// kPaused.
 std::string_view ErrorText(Admission admission);
 
 // What RoleMachine::Gate() publishes.
 struct GateState {
   enum class Mode : uint8_t { kUnassigned, kReplica, kPrimary, kStandalone };
   Mode mode = Mode::kUnassigned;
-  bool loading = false;            // a role, but no whole data set to serve it from
-  bool enough_voters = true;       // R >= S
+  bool loading = false;       // a role, but no whole data set to serve it from
+  bool enough_voters = true;  // R >= S
   uint32_t synchronous_replicas = 0;
-  MonoTime lease_until;            // kForever with R = 0
-  MonoTime paused_until;           // "never" = not paused
+  MonoTime lease_until;   // kForever with R = 0
+  MonoTime paused_until;  // "never" = not paused
   uint64_t generation = 0;
   bool operator==(const GateState&) const = default;
 };
@@ -54,14 +57,15 @@ class RoleGate {
   RoleGate(const RoleGate&) = delete;
   RoleGate& operator=(const RoleGate&) = delete;
 
-  // Serves everything at once, for ever: `understudy-node --standalone`. Called before workers start.
+  // Serves everything at once, for ever: `understudy-node --standalone`. Called before workers
+  // start.
   void ServeStandalone();
 
   // Admin thread only.
   void Publish(const GateState& state);
 
-  // Any thread: while true every data command gets -LOADING, whatever is published. For the replication,
-  // which empties the keyspace before the admin thread can know.
+  // Any thread: while true every data command gets -LOADING, whatever is published. For the
+  // replication, which empties the keyspace before the admin thread can know.
   void BlockForLoading(bool block) { loading_now_.store(block, std::memory_order_seq_cst); }
 
   // Workers.
@@ -69,9 +73,12 @@ class RoleGate {
   // May replies be sent that acknowledge writes executed under `generation`?
   bool MayFlush(uint64_t generation, MonoTime now) const;
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
-  uint32_t synchronous_replicas() const { return synchronous_replicas_.load(std::memory_order_acquire); }
+  uint32_t synchronous_replicas() const {
+    return synchronous_replicas_.load(std::memory_order_acquire);
+  }
   GateState::Mode mode() const;
-  // When a pause ends by itself; "never" if there is none. For the timer that wakes held connections.
+  // When a pause ends by itself; "never" if there is none. For the timer that wakes held
+  // connections.
   MonoTime paused_until() const { return {paused_until_ns_.load(std::memory_order_acquire)}; }
 
  private:

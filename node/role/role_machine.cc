@@ -19,14 +19,19 @@ constexpr Duration kPrimaryHeartbeat = Milliseconds(500);
 constexpr Duration kShortestInterval = Milliseconds(10);
 constexpr MonoTime kNever{};
 
-std::string Quoted(const std::string& text) { return text.empty() ? "(none)" : text; }
+std::string Quoted(const std::string& text) {
+  return text.empty() ? "(none)" : text;
+}
 
 }  // namespace
 
 RoleMachine::RoleMachine(std::string pod_uid, control::Incarnation incarnation, RuleSet rules)
-    : pod_uid_(std::move(pod_uid)), incarnation_(std::move(incarnation)), rules_(rules), lease_(rules) {}
+    : pod_uid_(std::move(pod_uid)),
+      incarnation_(std::move(incarnation)),
+      rules_(rules),
+      lease_(rules) {}
 
-// ------------------------------------------------------------------------------------------- transitions
+// ---- transitions
 
 Outcome RoleMachine::Refuse(std::string reason) const {
   Outcome outcome;
@@ -41,7 +46,8 @@ Outcome RoleMachine::Repeat() const {
   return outcome;
 }
 
-Outcome RoleMachine::Begin(std::vector<Action> actions, bool changes_role, bool changes_configuration) {
+Outcome RoleMachine::Begin(std::vector<Action> actions, bool changes_role,
+                           bool changes_configuration) {
   Outcome outcome;
   outcome.actions = std::move(actions);
   if (outcome.actions.empty() && transitions_.empty() && !changes_configuration) {
@@ -72,7 +78,8 @@ void RoleMachine::UpdateAcknowledged() {
   const control::Configuration& configuration = ordered_.configuration;
   if (acknowledged_ == configuration.number) return;
   const uint32_t needed = configuration.synchronous_replicas;
-  if (needed == 0 || !rules_.on(Rule::kCatchUp) || CountAcked(facts_.acks, configuration, *mark_, rules_) >= needed)
+  if (needed == 0 || !rules_.on(Rule::kCatchUp) ||
+      CountAcked(facts_.acks, configuration, *mark_, rules_) >= needed)
     acknowledged_ = configuration.number;
 }
 
@@ -99,16 +106,18 @@ void RoleMachine::LeaveOffice() {
   mark_.reset();
 }
 
-// ------------------------------------------------------------------------------------------- facts
+// ---- facts
 
 bool RoleMachine::Observe(const ReplicationFacts& facts, MonoTime now) {
   (void)now;
   const auto worth_telling = [](const ReplicationFacts& a, const ReplicationFacts& b) {
-    if (a.complete != b.complete || a.loading != b.loading || a.link != b.link || a.history_id != b.history_id ||
-        a.last_record_epoch != b.last_record_epoch || a.dataset != b.dataset || a.acks.size() != b.acks.size())
+    if (a.complete != b.complete || a.loading != b.loading || a.link != b.link ||
+        a.history_id != b.history_id || a.last_record_epoch != b.last_record_epoch ||
+        a.dataset != b.dataset || a.acks.size() != b.acks.size())
       return true;
     for (size_t i = 0; i < a.acks.size(); ++i)
-      if (a.acks[i].incarnation != b.acks[i].incarnation || a.acks[i].in_sync != b.acks[i].in_sync ||
+      if (a.acks[i].incarnation != b.acks[i].incarnation ||
+          a.acks[i].in_sync != b.acks[i].in_sync ||
           a.acks[i].needs_full_copy != b.acks[i].needs_full_copy)
         return true;
     return false;
@@ -142,11 +151,12 @@ void RoleMachine::ReportEnded(const control::Incarnation& incarnation) {
   ended_.push_back(incarnation);
 }
 
-// ------------------------------------------------------------------------------------------- orders
+// ---- orders
 
 bool RoleMachine::CheckAddress(const Order& order, std::string* reason) const {
   if (rules_.on(Rule::kOrderIncarnation) && order.incarnation != incarnation_) {
-    *reason = "the order is for incarnation " + Quoted(order.incarnation) + "; this one is " + incarnation_;
+    *reason = "the order is for incarnation " + Quoted(order.incarnation) + "; this one is " +
+              incarnation_;
     return false;
   }
   if (order.group.empty()) {
@@ -155,14 +165,15 @@ bool RoleMachine::CheckAddress(const Order& order, std::string* reason) const {
   }
   if (order.group == ordered_.group) {
     if (order.epoch >= ordered_.epoch) return true;
-    *reason = "epoch " + std::to_string(order.epoch) + " is lower than " + std::to_string(ordered_.epoch) +
-              ", the highest that this node has seen";
+    *reason = "epoch " + std::to_string(order.epoch) + " is lower than " +
+              std::to_string(ordered_.epoch) + ", the highest that this node has seen";
     return false;
   }
   if (order.kind == OrderKind::kRole) {
     if (order.leaves_group == ordered_.group && order.leaves_epoch == ordered_.epoch) return true;
-    *reason = "the order is of group " + order.group + " and leaves group " + Quoted(order.leaves_group) + " at epoch " +
-              std::to_string(order.leaves_epoch) + "; this node belongs to " + Quoted(ordered_.group) + " at epoch " +
+    *reason = "the order is of group " + order.group + " and leaves group " +
+              Quoted(order.leaves_group) + " at epoch " + std::to_string(order.leaves_epoch) +
+              "; this node belongs to " + Quoted(ordered_.group) + " at epoch " +
               std::to_string(ordered_.epoch);
     return false;
   }
@@ -175,12 +186,17 @@ Outcome RoleMachine::OnOrder(const Order& order, MonoTime now) {
   std::string reason;
   if (!CheckAddress(order, &reason)) return Refuse(std::move(reason));
   switch (order.kind) {
-    case OrderKind::kRole: return OnRole(order, now);
+    case OrderKind::kRole:
+      return OnRole(order, now);
     case OrderKind::kFence:
-    case OrderKind::kDemote: return OnFence(order, now);
-    case OrderKind::kOffset: return OnOffsetQuestion(order, now);
-    case OrderKind::kPause: return OnPause(order, now);
-    case OrderKind::kResume: return OnResume(order);
+    case OrderKind::kDemote:
+      return OnFence(order, now);
+    case OrderKind::kOffset:
+      return OnOffsetQuestion(order, now);
+    case OrderKind::kPause:
+      return OnPause(order, now);
+    case OrderKind::kResume:
+      return OnResume(order);
   }
   return Refuse("the order is of an unknown kind");
 }
@@ -191,7 +207,8 @@ control::OrderAck RoleMachine::Ack(const Order& order, const Outcome& outcome, M
   ack.accepted = outcome.accepted;
   ack.reason = outcome.reason;
   ack.state = State(now);
-  if (order.kind == OrderKind::kOffset && outcome.accepted && settled_.epoch == order.epoch) ack.state.nonce = order.nonce;
+  if (order.kind == OrderKind::kOffset && outcome.accepted && settled_.epoch == order.epoch)
+    ack.state.nonce = order.nonce;
   return ack;
 }
 
@@ -200,24 +217,31 @@ Outcome RoleMachine::OnRole(const Order& order, MonoTime now) {
   const uint64_t number = order.configuration.number;
   if (!other_group && ordered_.role_epoch == order.epoch && ordered_.role != Role::kUnassigned &&
       number <= ordered_.configuration.number && rules_.on(Rule::kConfigurationNumber)) {
-    const bool same = order.role == ordered_.role && number == ordered_.configuration.number &&
-                      order.configuration.primary.incarnation == ordered_.configuration.primary.incarnation;
+    const bool same =
+        order.role == ordered_.role && number == ordered_.configuration.number &&
+        order.configuration.primary.incarnation == ordered_.configuration.primary.incarnation;
     if (same) return Repeat();
-    return Refuse("configuration " + std::to_string(number) + " of epoch " + std::to_string(order.epoch) + " is not larger than " +
-                  std::to_string(ordered_.configuration.number) + ", which this " + std::string(RoleName(ordered_.role)) +
-                  " acts under");
+    return Refuse("configuration " + std::to_string(number) + " of epoch " +
+                  std::to_string(order.epoch) + " is not larger than " +
+                  std::to_string(ordered_.configuration.number) + ", which this " +
+                  std::string(RoleName(ordered_.role)) + " acts under");
   }
   switch (order.role) {
-    case Role::kReplica: return OnReplicaOrder(order, other_group, now);
-    case Role::kPrimary: return OnPrimaryOrder(order, other_group, now);
-    case Role::kStandalone: return OnStandaloneOrder(order, other_group, now);
-    case Role::kUnassigned: break;
+    case Role::kReplica:
+      return OnReplicaOrder(order, other_group, now);
+    case Role::kPrimary:
+      return OnPrimaryOrder(order, other_group, now);
+    case Role::kStandalone:
+      return OnStandaloneOrder(order, other_group, now);
+    case Role::kUnassigned:
+      break;
   }
   return Refuse("a role order names one of replica, primary, standalone");
 }
 
 void RoleMachine::EnterGroup(const Order& order, bool other_group) {
-  const bool same_office = !other_group && ordered_.role == order.role && ordered_.role_epoch == order.epoch;
+  const bool same_office =
+      !other_group && ordered_.role == order.role && ordered_.role_epoch == order.epoch;
   if (other_group) {
     granted_ = granted_older_ = kNever;
     ordered_.group = order.group;
@@ -231,7 +255,8 @@ void RoleMachine::EnterGroup(const Order& order, bool other_group) {
   ordered_.configuration = order.configuration;
   ordered_.copy_only = order.role == Role::kReplica && order.copy_only;
   // The key belongs to the epoch: a further configuration of it need not repeat the key.
-  if (!same_office || !order.replication_key.empty()) ordered_.replication_key = order.replication_key;
+  if (!same_office || !order.replication_key.empty())
+    ordered_.replication_key = order.replication_key;
   ordered_.detection_ms = order.detection_ms;
   ordered_.reader_max_lag_ms = order.reader_max_lag_ms;
 }
@@ -239,26 +264,34 @@ void RoleMachine::EnterGroup(const Order& order, bool other_group) {
 Outcome RoleMachine::OnReplicaOrder(const Order& order, bool other_group, MonoTime now) {
   const control::NodeRef& primary = order.configuration.primary;
   if (primary.incarnation.empty() || primary.incarnation == incarnation_)
-    return Refuse("a replica order names the incarnation of another node to follow; it named " + Quoted(primary.incarnation));
+    return Refuse("a replica order names the incarnation of another node to follow; it named " +
+                  Quoted(primary.incarnation));
   if (ordered_.PrimaryInOffice() && !other_group && ordered_.role_epoch == order.epoch)
-    return Refuse("this node is the primary of epoch " + std::to_string(order.epoch) + "; only a higher epoch makes it a replica");
+    return Refuse("this node is the primary of epoch " + std::to_string(order.epoch) +
+                  "; only a higher epoch makes it a replica");
   if (other_group && (ordered_.role == Role::kPrimary || ordered_.role == Role::kReplica))
-    return Refuse("a " + std::string(RoleName(ordered_.role)) + " of another group becomes standalone before it follows anybody");
+    return Refuse("a " + std::string(RoleName(ordered_.role)) +
+                  " of another group becomes standalone before it follows anybody");
   if (ordered_.role == Role::kStandalone) {
-    if (!other_group) return Refuse("a standalone node becomes the replica of a group, not of its own object");
+    if (!other_group)
+      return Refuse("a standalone node becomes the replica of a group, not of its own object");
     if (facts_.complete && !order.drop_data)
-      return Refuse("this standalone node holds a data set of its own, and the order does not allow to drop it");
+      return Refuse(
+          "this standalone node holds a data set of its own, and the order does not allow to drop "
+          "it");
   }
 
   std::vector<Action> actions;
-  const bool same_master = !other_group && ordered_.role == Role::kReplica && ordered_.role_epoch == order.epoch &&
-                           ordered_.configuration.primary == primary && ordered_.copy_only == order.copy_only;
+  const bool same_master =
+      !other_group && ordered_.role == Role::kReplica && ordered_.role_epoch == order.epoch &&
+      ordered_.configuration.primary == primary && ordered_.copy_only == order.copy_only;
   if (!same_master) {
     if (ordered_.role == Role::kPrimary && !ordered_.demoted) {
       LeaveOffice();
       actions.push_back(Demote{order.epoch});
     }
-    actions.push_back(BecomeReplica{order.group, order.epoch, primary, order.replication_key, order.copy_only, order.drop_data});
+    actions.push_back(BecomeReplica{order.group, order.epoch, primary, order.replication_key,
+                                    order.copy_only, order.drop_data});
     behind_.clear();
     caught_up_ = kNever;
     peer_heard_ = now;  // it can't have been silent to a replica that did not listen yet
@@ -269,7 +302,8 @@ Outcome RoleMachine::OnReplicaOrder(const Order& order, bool other_group, MonoTi
 
 bool RoleMachine::MayStart(const Order& order, std::string* reason) const {
   if (facts_.complete || !order.fresh_dataset.empty()) return true;
-  *reason = "this node holds no whole data set, and the order names no fresh one to start empty with";
+  *reason =
+      "this node holds no whole data set, and the order names no fresh one to start empty with";
   return false;
 }
 
@@ -277,15 +311,18 @@ Outcome RoleMachine::OnPrimaryOrder(const Order& order, bool other_group, MonoTi
   (void)now;
   const control::Configuration& configuration = order.configuration;
   if (rules_.on(Rule::kOrderIncarnation) && configuration.primary.incarnation != incarnation_)
-    return Refuse("the configuration names " + Quoted(configuration.primary.incarnation) + " as its primary; this node is " + incarnation_);
+    return Refuse("the configuration names " + Quoted(configuration.primary.incarnation) +
+                  " as its primary; this node is " + incarnation_);
   if (configuration.epoch != order.epoch)
-    return Refuse("the configuration is of epoch " + std::to_string(configuration.epoch) + ", the order of " + std::to_string(order.epoch));
+    return Refuse("the configuration is of epoch " + std::to_string(configuration.epoch) +
+                  ", the order of " + std::to_string(order.epoch));
   if (configuration.lease_ms == 0) return Refuse("a lease duration of 0 ms is not allowed");
 
   if (!other_group && ordered_.PrimaryInOffice() && ordered_.role_epoch == order.epoch) {
     // Reached with a number that is not larger only when the rule that refuses it is off.
     const control::Configuration& own = ordered_.configuration;
-    if (configuration.number == own.number && configuration.synchronous_replicas == own.synchronous_replicas &&
+    if (configuration.number == own.number &&
+        configuration.synchronous_replicas == own.synchronous_replicas &&
         configuration.lease_ms == own.lease_ms)
       return Repeat();
     EnterGroup(order, false);
@@ -295,15 +332,17 @@ Outcome RoleMachine::OnPrimaryOrder(const Order& order, bool other_group, MonoTi
   }
 
   if (other_group && (ordered_.role == Role::kPrimary || ordered_.role == Role::kReplica))
-    return Refuse("a " + std::string(RoleName(ordered_.role)) + " of another group becomes standalone before another group claims it");
+    return Refuse("a " + std::string(RoleName(ordered_.role)) +
+                  " of another group becomes standalone before another group claims it");
   if (!other_group && ordered_.role == Role::kStandalone)
     return Refuse("a standalone node becomes the primary of a group, not of its own object");
   std::string reason;
   if (order.promotion && rules_.on(Rule::kOrderIncarnation)) {
-    if (!facts_.complete) return Refuse("this node holds no whole data set, so it can't be promoted");
+    if (!facts_.complete)
+      return Refuse("this node holds no whole data set, so it can't be promoted");
     if (facts_.offset < order.min_offset)
-      return Refuse("this node holds the data up to offset " + std::to_string(facts_.offset) + "; the promotion needs " +
-                    std::to_string(order.min_offset));
+      return Refuse("this node holds the data up to offset " + std::to_string(facts_.offset) +
+                    "; the promotion needs " + std::to_string(order.min_offset));
   } else if (!order.promotion && !MayStart(order, &reason)) {
     return Refuse(std::move(reason));
   }
@@ -315,8 +354,8 @@ Outcome RoleMachine::OnPrimaryOrder(const Order& order, bool other_group, MonoTi
   acknowledged_ = 0;
   paused_until_ = kNever;
   behind_.clear();
-  return Begin({BecomePrimary{order.group, order.epoch, configuration, order.replication_key, start_empty,
-                              start_empty ? order.fresh_dataset : std::string()}},
+  return Begin({BecomePrimary{order.group, order.epoch, configuration, order.replication_key,
+                              start_empty, start_empty ? order.fresh_dataset : std::string()}},
                true, true);
 }
 
@@ -325,7 +364,8 @@ Outcome RoleMachine::OnStandaloneOrder(const Order& order, bool other_group, Mon
   std::string reason;
   if (!MayStart(order, &reason)) return Refuse(std::move(reason));
   if (!other_group && (ordered_.role == Role::kPrimary || ordered_.role == Role::kReplica))
-    return Refuse("a member of a group becomes standalone under its own object's UID, not under the group's");
+    return Refuse(
+        "a member of a group becomes standalone under its own object's UID, not under the group's");
   const bool start_empty = !facts_.complete;
   // Kept data gets a new id only when it parts from its group's (Promote).
   const bool parts = ordered_.role == Role::kReplica;
@@ -338,13 +378,15 @@ Outcome RoleMachine::OnStandaloneOrder(const Order& order, bool other_group, Mon
   }
   EnterGroup(order, other_group);
   if (serves_already && !other_group) return Begin({}, false, false);
-  return Begin({BecomeStandalone{order.group, order.epoch, start_empty, start_empty || parts ? order.fresh_dataset : std::string()}},
+  return Begin({BecomeStandalone{order.group, order.epoch, start_empty,
+                                 start_empty || parts ? order.fresh_dataset : std::string()}},
                true, false);
 }
 
 Outcome RoleMachine::OnFence(const Order& order, MonoTime now) {
   (void)now;
-  if (ordered_.role == Role::kStandalone) return Refuse("a standalone node is in no group that could fence it");
+  if (ordered_.role == Role::kStandalone)
+    return Refuse("a standalone node is in no group that could fence it");
   std::vector<Action> actions;
   bool changes_role = false;
   ordered_.group = order.group;
@@ -364,8 +406,10 @@ Outcome RoleMachine::OnOffsetQuestion(const Order& order, MonoTime now) {
   Outcome outcome = OnFence(order, now);
   if (!outcome.accepted) return outcome;
   if (ordered_.PrimaryInOffice())
-    return Refuse("this node is the primary of epoch " + std::to_string(order.epoch) + "; it is asked only under a higher one");
-  const bool must_stop = ordered_.role == Role::kReplica && !ordered_.stopped_applying && rules_.on(Rule::kFreshRead) &&
+    return Refuse("this node is the primary of epoch " + std::to_string(order.epoch) +
+                  "; it is asked only under a higher one");
+  const bool must_stop = ordered_.role == Role::kReplica && !ordered_.stopped_applying &&
+                         rules_.on(Rule::kFreshRead) &&
                          (ordered_.role_epoch < order.epoch || !rules_.on(Rule::kEqualEpoch));
   if (!must_stop) return outcome;
   ordered_.stopped_applying = true;
@@ -377,8 +421,10 @@ Outcome RoleMachine::OnOffsetQuestion(const Order& order, MonoTime now) {
 
 Outcome RoleMachine::OnPause(const Order& order, MonoTime now) {
   if (!ordered_.PrimaryInOffice() || ordered_.role_epoch != order.epoch)
-    return Refuse("only the primary of epoch " + std::to_string(order.epoch) + " can pause its writes; this node is not");
-  // A pause that is repeated, or late, does not lengthen the one that runs: the budget is the node's promise.
+    return Refuse("only the primary of epoch " + std::to_string(order.epoch) +
+                  " can pause its writes; this node is not");
+  // A pause that is repeated, or late, does not lengthen the one that runs: the budget is the
+  // node's promise.
   if (last_pause_id_ == order.id || now < paused_until_) return Repeat();
   last_pause_id_ = order.id;
   paused_until_ = now + std::min(Milliseconds(order.budget_ms), kLongestPause);
@@ -389,7 +435,8 @@ Outcome RoleMachine::OnPause(const Order& order, MonoTime now) {
 
 Outcome RoleMachine::OnResume(const Order& order) {
   if (!ordered_.PrimaryInOffice() || ordered_.role_epoch != order.epoch)
-    return Refuse("only the primary of epoch " + std::to_string(order.epoch) + " can resume its writes; this node is not");
+    return Refuse("only the primary of epoch " + std::to_string(order.epoch) +
+                  " can resume its writes; this node is not");
   Outcome outcome = Repeat();
   if (paused_until_ != kNever) {
     paused_until_ = kNever;
@@ -398,11 +445,14 @@ Outcome RoleMachine::OnResume(const Order& order) {
   return outcome;
 }
 
-// ------------------------------------------------------------------------------------------- leases, epochs
+// ---- leases, epochs
 
-void RoleMachine::OnOperatorGrant(const control::Grant& grant) { lease_.OnOperatorGrant(grant.seq, grant.epoch); }
+void RoleMachine::OnOperatorGrant(const control::Grant& grant) {
+  lease_.OnOperatorGrant(grant.seq, grant.epoch);
+}
 
-Outcome RoleMachine::OnVoterAnswer(const control::NodeRef& voter, const control::LeaseGrant& grant, MonoTime now) {
+Outcome RoleMachine::OnVoterAnswer(const control::NodeRef& voter, const control::LeaseGrant& grant,
+                                   MonoTime now) {
   if (!grant.granted) return OnEpochMet(ordered_.group, grant.epoch, now);
   lease_.OnVoterGrant(voter, grant.seq, grant.epoch);
   return {};
@@ -424,8 +474,8 @@ LeaseAnswer RoleMachine::OnLeaseRequest(const control::LeaseRequest& request, Mo
     return answer;
   }
   if (request.incarnation != ordered_.configuration.primary.incarnation) {
-    answer.reason = "the request comes from incarnation " + Quoted(request.incarnation) + "; this replica follows " +
-                    ordered_.configuration.primary.incarnation;
+    answer.reason = "the request comes from incarnation " + Quoted(request.incarnation) +
+                    "; this replica follows " + ordered_.configuration.primary.incarnation;
     return answer;
   }
   if (ordered_.copy_only) {
@@ -458,7 +508,7 @@ Outcome RoleMachine::OnEpochMet(const std::string& group, uint64_t epoch, MonoTi
   return Begin(std::move(actions), changes_role, false);
 }
 
-// ------------------------------------------------------------------------------------------- time
+// ---- time
 
 std::vector<Action> RoleMachine::Tick(MonoTime now) {
   if (paused_until_ == kNever || now < paused_until_) return {};
@@ -473,107 +523,16 @@ std::optional<MonoTime> RoleMachine::NextDeadline() const {
 
 Duration RoleMachine::HeartbeatInterval() const {
   if (!ordered_.PrimaryInOffice()) return kHeartbeat;
-  const Duration interval = std::min({kPrimaryHeartbeat, Milliseconds(ordered_.configuration.lease_ms) * (1.0 / 3),
-                                      Milliseconds(ordered_.detection_ms) * 0.5});
+  const Duration interval =
+      std::min({kPrimaryHeartbeat, Milliseconds(ordered_.configuration.lease_ms) * (1.0 / 3),
+                Milliseconds(ordered_.detection_ms) * 0.5});
   return std::max(interval, kShortestInterval);
 }
 
 Duration RoleMachine::LeaseRequestInterval() const {
-  const Duration interval =
-      std::min(Milliseconds(ordered_.configuration.lease_ms) * 0.25, Milliseconds(ordered_.detection_ms) * 0.25);
+  const Duration interval = std::min(Milliseconds(ordered_.configuration.lease_ms) * 0.25,
+                                     Milliseconds(ordered_.detection_ms) * 0.25);
   return std::max(interval, kShortestInterval);
-}
-
-// ------------------------------------------------------------------------------------------- what is told
-
-GateState RoleMachine::Gate() const {
-  GateState gate;
-  gate.generation = generation_;
-  gate.loading = !facts_.complete;
-  const bool changing = std::any_of(transitions_.begin(), transitions_.end(),
-                                    [](const Transition& transition) { return transition.changes_role; });
-  switch (ordered_.role) {
-    case Role::kUnassigned: gate.mode = GateState::Mode::kUnassigned; break;
-    case Role::kReplica: gate.mode = GateState::Mode::kReplica; break;
-    case Role::kPrimary: gate.mode = ordered_.PrimaryInOffice() ? GateState::Mode::kPrimary : GateState::Mode::kReplica; break;
-    case Role::kStandalone: gate.mode = GateState::Mode::kStandalone; break;
-  }
-  // Until the new role has been carried out nothing is written: neither in the old one nor in the new one.
-  if (changing && gate.mode != GateState::Mode::kUnassigned) gate.mode = GateState::Mode::kReplica;
-  if (gate.mode == GateState::Mode::kStandalone) gate.lease_until = kForever;
-  if (gate.mode != GateState::Mode::kPrimary) return gate;
-  const control::Configuration& configuration = ordered_.configuration;
-  gate.synchronous_replicas = configuration.synchronous_replicas;
-  gate.enough_voters = configuration.voters.size() >= configuration.synchronous_replicas;
-  gate.lease_until = lease_.HeldUntil();
-  gate.paused_until = paused_until_;
-  return gate;
-}
-
-control::NodeState RoleMachine::State(MonoTime now) const {
-  control::NodeState state;
-  state.pod_uid = pod_uid_;
-  state.incarnation = incarnation_;
-  state.group = settled_.group;
-  state.epoch = settled_.epoch;
-  state.role = settled_.role;
-  state.role_epoch = settled_.role_epoch;
-  state.in_office = settled_.InOffice();
-  state.configuration = settled_.configuration.number;
-  state.synchronous_replicas = settled_.configuration.synchronous_replicas;
-  state.lease_ms = settled_.role_epoch == 0 ? 0 : settled_.configuration.lease_ms;
-  state.dataset = facts_.dataset;
-  state.history_id = facts_.history_id;
-  state.last_record_epoch = facts_.last_record_epoch;
-  state.offset = facts_.offset;
-  state.complete = facts_.complete;
-  state.loading = facts_.loading;
-  state.keys = facts_.keys;
-  state.link = facts_.link;
-  if (settled_.role == Role::kReplica) {
-    state.primary = settled_.configuration.primary.incarnation;
-    state.link_silent_ms = std::min(facts_.link_silent_ms, static_cast<uint64_t>(std::max<int64_t>(0, (now - peer_heard_).ms())));
-  }
-  if (settled_.role == Role::kPrimary) {
-    state.configuration_acked = acknowledged_;
-    state.acks = facts_.acks;
-    const GateState gate = Gate();
-    state.lease_held = gate.mode == GateState::Mode::kPrimary && now < gate.lease_until;
-    state.paused = now < paused_until_;
-    if (state.lease_held && gate.lease_until != kForever)
-      state.lease_left_ms = static_cast<uint64_t>((gate.lease_until - now).ms());
-  }
-  state.unfit = unfit_;
-  state.terminating = terminating_;
-  if (granted_older_ != kNever) state.last_granted_ms_ago = std::max<int64_t>(0, (now - granted_older_).ms());
-  state.ended = ended_;
-  return state;
-}
-
-Duration RoleMachine::Lag(MonoTime now) const {
-  if (ordered_.role != Role::kReplica) return {};
-  return now > caught_up_ ? now - caught_up_ : Duration{};
-}
-
-bool RoleMachine::Ready(MonoTime now, std::string* why) const {
-  if (ordered_.role == Role::kUnassigned) {
-    *why = "no role was assigned yet";
-  } else if (unfit_) {
-    *why = "a worker has not ended a turn for too long";
-  } else if (!facts_.complete) {
-    *why = "no whole data set is loaded yet";
-  } else if (Lag(now) > Milliseconds(ordered_.reader_max_lag_ms)) {
-    *why = caught_up_ == kNever ? std::string("never was level with the primary")
-                                : "lags " + std::to_string(Lag(now).ms()) + " ms behind the primary; " +
-                                      std::to_string(ordered_.reader_max_lag_ms) + " ms are allowed";
-  } else {
-    return true;
-  }
-  return false;
-}
-
-bool RoleMachine::MayExit() const {
-  return settled_.role != Role::kPrimary || (settled_.InOffice() && settled_.configuration.voters.empty());
 }
 
 }  // namespace understudy::role

@@ -1,25 +1,30 @@
 // What this node is allowed to be (FAILOVER.md sections 2, 3, 5 and 7, the node's half).
 //
-// Input: orders, grants, lease requests, epochs met in handshakes, facts about the replication, the time.
-// Output: decisions, as lists of Actions that the caller carries out (replication, gate, clients), and the
-// NodeState that is sent to the operator. Pure: no I/O, no clock, no thread; everything on the admin thread.
+// Input: orders, grants, lease requests, epochs met in handshakes, facts about the replication, the
+// time. Output: decisions, as lists of Actions that the caller carries out (replication, gate,
+// clients), and the NodeState that is sent to the operator. Pure: no I/O, no clock, no thread;
+// everything on the admin thread.
 //
-// Two standings are kept. The ordered one is what the newest accepted order says; every rule is judged by it.
-// The settled one is what has been carried out; State() speaks of that one, so that nothing is reported
-// before it is true. Carrying out takes place in transitions:
+// Two standings are kept. The ordered one is what the newest accepted order says; every rule is
+// judged by it. The settled one is what has been carried out; State() speaks of that one, so that
+// nothing is reported before it is true. Carrying out takes place in transitions:
 //   Outcome outcome = machine.OnOrder(order, now);
 //   gate.Publish(machine.Gate());                       // closes at once what has to be closed
 //   carry out outcome.actions in their order;
 //   machine.Observe(facts); machine.Settled(outcome.transition, now); gate.Publish(machine.Gate());
-//   send machine.Ack(order, outcome, now)               // after Settled: it carries the final offset
-// Further orders may be handed in before a transition has settled; transitions settle in their order.
+//   send machine.Ack(order, outcome, now)               // after Settled: it carries the final
+//   offset
+// Further orders may be handed in before a transition has settled; transitions settle in their
+// order.
 //
-// How a role reads in NodeState: in office = role order of the newest epoch known, not demoted since. A fenced
-// replica has role kReplica and in_office false; a demoted primary has role kPrimary and in_office false.
+// How a role reads in NodeState: in office = role order of the newest epoch known, not demoted
+// since. A fenced replica has role kReplica and in_office false; a demoted primary has role
+// kPrimary and in_office false.
 //
-// Whoever sends orders: an order that is to change anything needs a larger (epoch, configuration number) than
-// the node's last role order; this includes replica orders (number of the configuration given with it), and a
-// promotion in the epoch of a copy-only order. A pause or a resume carries the epoch of the office.
+// Whoever sends orders: an order that is to change anything needs a larger (epoch, configuration
+// number) than the node's last role order; this includes replica orders (number of the
+// configuration given with it), and a promotion in the epoch of a copy-only order. A pause or a
+// resume carries the epoch of the office.
 #pragma once
 
 #include <cstdint>
@@ -38,10 +43,11 @@
 
 namespace understudy::role {
 
-// ------------------------------------------------------------------------------------------- actions
+// ---- actions
 
-// Take office. With `start_empty` the keyspace is emptied and gets `dataset` as its id; otherwise the data
-// stays (and its dataset id). A new history id; the first record is the epoch. Then act under `configuration`.
+// Take office. With `start_empty` the keyspace is emptied and gets `dataset` as its id; otherwise
+// the data stays (and its dataset id). A new history id; the first record is the epoch. Then act
+// under `configuration`.
 struct BecomePrimary {
   std::string group;
   uint64_t epoch = 0;
@@ -58,8 +64,8 @@ struct ActUnder {
   bool operator==(const ActUnder&) const = default;
 };
 
-// Follow `primary`. With `drop_data` what is held belongs to another data set and may be dropped at once.
-// `copy_only`: load its data, be nobody's voter.
+// Follow `primary`. With `drop_data` what is held belongs to another data set and may be dropped at
+// once. `copy_only`: load its data, be nobody's voter.
 struct BecomeReplica {
   std::string group;
   uint64_t epoch = 0;
@@ -70,8 +76,8 @@ struct BecomeReplica {
   bool operator==(const BecomeReplica&) const = default;
 };
 
-// Serve alone. Data as in BecomePrimary; without `start_empty` a non-empty `dataset` is the new id of the data
-// that is kept (Promote).
+// Serve alone. Data as in BecomePrimary; without `start_empty` a non-empty `dataset` is the new id
+// of the data that is kept (Promote).
 struct BecomeStandalone {
   std::string group;
   uint64_t epoch = 0;
@@ -86,15 +92,16 @@ struct Fenced {
   bool operator==(const Fenced&) const = default;
 };
 
-// Replica: the offset question. Stop applying and acknowledging for good (until the next role order); a load
-// in progress is given up, its half stays incomplete.
+// Replica: the offset question. Stop applying and acknowledging for good (until the next role
+// order); a load in progress is given up, its half stays incomplete.
 struct StopApplying {
   uint64_t epoch = 0;
   bool operator==(const StopApplying&) const = default;
 };
 
-// Leave the primary role: no more acknowledgements, what is queued gets -READONLY, clients are closed. Goes on
-// feeding the replicas that are attached; starts no full copy. Settled when no worker can append any more.
+// Leave the primary role: no more acknowledgements, what is queued gets -READONLY, clients are
+// closed. Goes on feeding the replicas that are attached; starts no full copy. Settled when no
+// worker can append any more.
 struct Demote {
   uint64_t epoch = 0;
   bool operator==(const Demote&) const = default;
@@ -109,10 +116,10 @@ struct ResumeWrites {
   bool operator==(const ResumeWrites&) const = default;
 };
 
-using Action = std::variant<BecomePrimary, ActUnder, BecomeReplica, BecomeStandalone, Fenced, StopApplying, Demote,
-                            PauseWrites, ResumeWrites>;
+using Action = std::variant<BecomePrimary, ActUnder, BecomeReplica, BecomeStandalone, Fenced,
+                            StopApplying, Demote, PauseWrites, ResumeWrites>;
 
-// ------------------------------------------------------------------------------------------- in and out
+// ---- in and out
 
 // What the replication knows; the members of NodeState of the same names.
 struct ReplicationFacts {
@@ -133,15 +140,15 @@ struct Outcome {
   bool accepted = true;  // carried out now, or already in force
   std::string reason;    // one sentence, if not accepted
   std::vector<Action> actions;
-  // Acknowledge after Settled(transition); 0 = at once. May be set without actions: an order repeated while
-  // its first copy is still being carried out.
+  // Acknowledge after Settled(transition); 0 = at once. May be set without actions: an order
+  // repeated while its first copy is still being carried out.
   uint64_t transition = 0;
 };
 
 // A voter's answer to a lease request, and what it learned from it.
 struct LeaseAnswer {
   std::optional<control::LeaseGrant> grant;  // none: says nothing
-  std::string reason;                        // why nothing is said; the channel leads to the wrong node
+  std::string reason;  // why nothing is said; the channel leads to the wrong node
   std::vector<Action> actions;
   uint64_t transition = 0;
 };
@@ -151,8 +158,8 @@ class RoleMachine {
  public:
   RoleMachine(std::string pod_uid, control::Incarnation incarnation, RuleSet rules = {});
 
-  // Facts first: orders are judged by the newest ones observed. Observe before OnOrder() and before Settled().
-  // True if something changed that a heartbeat should tell at once.
+  // Facts first: orders are judged by the newest ones observed. Observe before OnOrder() and before
+  // Settled(). True if something changed that a heartbeat should tell at once.
   bool Observe(const ReplicationFacts& facts, MonoTime now);
 
   Outcome OnOrder(const control::Order& order, MonoTime now);
@@ -160,17 +167,19 @@ class RoleMachine {
   // The actions of `transition` have been carried out.
   void Settled(uint64_t transition, MonoTime now);
 
-  // Primary: grants, and the number for a heartbeat or lease request that is about to be sent (any role: the
-  // counter belongs to the incarnation).
+  // Primary: grants, and the number for a heartbeat or lease request that is about to be sent (any
+  // role: the counter belongs to the incarnation).
   uint64_t NextRequest(MonoTime now) { return lease_.NextRequest(now); }
   void OnOperatorGrant(const control::Grant& grant);
-  Outcome OnVoterAnswer(const control::NodeRef& voter, const control::LeaseGrant& grant, MonoTime now);
+  Outcome OnVoterAnswer(const control::NodeRef& voter, const control::LeaseGrant& grant,
+                        MonoTime now);
   control::LeaseRequest BuildLeaseRequest(MonoTime now);
 
   // Voter: the lease request of a primary.
   LeaseAnswer OnLeaseRequest(const control::LeaseRequest& request, MonoTime now);
 
-  // An epoch of this group was met in an authenticated handshake or answer; a higher one ends the office.
+  // An epoch of this group was met in an authenticated handshake or answer; a higher one ends the
+  // office.
   Outcome OnEpochMet(const std::string& group, uint64_t epoch, MonoTime now);
 
   // Time passes: a pause that is over ends. Call at NextDeadline().
@@ -178,19 +187,23 @@ class RoleMachine {
   std::optional<MonoTime> NextDeadline() const;
 
   // Said in heartbeats.
-  void OnPeerTraffic(MonoTime now) { peer_heard_ = now; }    // replica: something came on the peer channel
-  void OnPrimaryOffset(uint64_t offset, MonoTime now);       // replica: from lease requests; for the lag
-  void ReportEnded(const control::Incarnation& incarnation); // its lifeline: FIN, then refused by RST
+  void OnPeerTraffic(MonoTime now) {
+    peer_heard_ = now;
+  }  // replica: something came on the peer channel
+  void OnPrimaryOffset(uint64_t offset, MonoTime now);  // replica: from lease requests; for the lag
+  void ReportEnded(
+      const control::Incarnation& incarnation);  // its lifeline: FIN, then refused by RST
   void SetUnfit(bool unfit) { unfit_ = unfit; }
   void SetTerminating() { terminating_ = true; }
 
   control::NodeState State(MonoTime now) const;
   GateState Gate() const;
 
-  // Replica: time since it last held everything that the primary was known to have; kForever-like large if
-  // never. Zero for others.
+  // Replica: time since it last held everything that the primary was known to have; kForever-like
+  // large if never. Zero for others.
   Duration Lag(MonoTime now) const;
-  // Has a role, can serve it, is fit, lags less than readers accept. `why` gets one sentence if not.
+  // Has a role, can serve it, is fit, lags less than readers accept. `why` gets one sentence if
+  // not.
   bool Ready(MonoTime now, std::string* why) const;
   // After SIGTERM: nobody waits for a switchover away from this node, or it is done.
   bool MayExit() const;
@@ -226,7 +239,9 @@ class RoleMachine {
     std::string replication_key;
     uint32_t detection_ms = 1000;
     uint32_t reader_max_lag_ms = 10000;
-    bool InOffice() const { return role != control::Role::kUnassigned && role_epoch == epoch && !demoted; }
+    bool InOffice() const {
+      return role != control::Role::kUnassigned && role_epoch == epoch && !demoted;
+    }
     bool PrimaryInOffice() const { return role == control::Role::kPrimary && InOffice(); }
   };
   struct Transition {
@@ -237,7 +252,7 @@ class RoleMachine {
   };
 
   Outcome Refuse(std::string reason) const;
-  Outcome Repeat() const;                     // accepted, in force already
+  Outcome Repeat() const;  // accepted, in force already
   Outcome Begin(std::vector<Action> actions, bool changes_role, bool changes_configuration);
   bool CheckAddress(const control::Order& order, std::string* reason) const;
   Outcome OnRole(const control::Order& order, MonoTime now);
@@ -248,7 +263,8 @@ class RoleMachine {
   Outcome OnOffsetQuestion(const control::Order& order, MonoTime now);
   Outcome OnPause(const control::Order& order, MonoTime now);
   Outcome OnResume(const control::Order& order);
-  // Learns of a higher epoch: a primary in office is demoted. Appends to `actions`; true if the role changed.
+  // Learns of a higher epoch: a primary in office is demoted. Appends to `actions`; true if the
+  // role changed.
   bool RaiseEpoch(uint64_t epoch, std::vector<Action>* actions);
   void LeaveOffice();
   void EnterGroup(const control::Order& order, bool other_group);
@@ -265,7 +281,7 @@ class RoleMachine {
   uint64_t last_transition_ = 0;
 
   WriteLease lease_;
-  uint64_t generation_ = 1;             // of the office; grows when it ends
+  uint64_t generation_ = 1;  // of the office; grows when it ends
   MonoTime paused_until_;
   std::optional<uint64_t> last_pause_id_;
 
@@ -283,7 +299,8 @@ class RoleMachine {
   bool unfit_ = false;
   bool terminating_ = false;
 
-  // Replica: offsets that the primary was known to have and this node had not reached yet, oldest first.
+  // Replica: offsets that the primary was known to have and this node had not reached yet, oldest
+  // first.
   struct PrimaryOffset {
     uint64_t offset = 0;
     MonoTime at;

@@ -14,7 +14,9 @@ void WriteLease::Start(uint64_t epoch, const control::Configuration& configurati
   configuration_ = configuration;
 }
 
-void WriteLease::Change(const control::Configuration& configuration) { configuration_ = configuration; }
+void WriteLease::Change(const control::Configuration& configuration) {
+  configuration_ = configuration;
+}
 
 void WriteLease::Stop() {
   in_office_ = false;
@@ -31,7 +33,9 @@ std::string WriteLease::Key(const control::NodeRef& voter) const {
   return rules_.on(Rule::kVoterIncarnation) ? voter.incarnation : voter.name;
 }
 
-bool WriteLease::OnOperatorGrant(uint64_t seq, uint64_t epoch) { return Record(kOperator, seq, epoch); }
+bool WriteLease::OnOperatorGrant(uint64_t seq, uint64_t epoch) {
+  return Record(kOperator, seq, epoch);
+}
 
 bool WriteLease::OnVoterGrant(const control::NodeRef& voter, uint64_t seq, uint64_t epoch) {
   const std::string key = Key(voter);
@@ -43,8 +47,9 @@ bool WriteLease::Record(const std::string& grantor, uint64_t seq, uint64_t epoch
   if (seq > last_seq_ || seq + sent_.size() <= last_seq_) return false;
   const MonoTime sent = sent_[sent_.size() - 1 - (last_seq_ - seq)];
   if (grants_.size() >= kMaxGrantors && !grants_.contains(grantor)) {
-    const auto oldest = std::min_element(grants_.begin(), grants_.end(),
-                                         [](const auto& a, const auto& b) { return a.second.sent < b.second.sent; });
+    const auto oldest = std::min_element(
+        grants_.begin(), grants_.end(),
+        [](const auto& a, const auto& b) { return a.second.sent < b.second.sent; });
     grants_.erase(oldest);
   }
   const auto [it, added] = grants_.try_emplace(grantor, Given{sent, configuration_.lease_ms});

@@ -27,11 +27,12 @@ std::optional<std::string> KubeletsWord(const Turn& turn, const NodeRef& node) {
 }
 
 // Another incarnation answers from the same Pod, over a channel begun after this one was known: the
-// admin port is a lock that one process per Pod holds. An older channel may still deliver late words of
-// a predecessor, which prove nothing; such a channel is opened anew.
+// admin port is a lock that one process per Pod holds. An older channel may still deliver late
+// words of a predecessor, which prove nothing; such a channel is opened anew.
 std::optional<std::string> Successor(Turn& turn, const NodeRef& node, MonoTime known_since) {
   for (const PodView& pod : turn.view.pods) {
-    if (!SamePod(turn, pod, node) || !pod.heard || pod.heard->state.incarnation == node.incarnation) {
+    if (!SamePod(turn, pod, node) || !pod.heard ||
+        pod.heard->state.incarnation == node.incarnation) {
       continue;
     }
     if (pod.channel.begun_at > known_since && pod.heard->at > pod.channel.begun_at) {
@@ -60,8 +61,8 @@ std::optional<std::string> Lifeline(const Turn& turn, const NodeRef& node) {
   for (const LifelineEnd& end : turn.view.lifelines) {
     if (end.incarnation != node.incarnation || end.refused_begun_at == MonoTime{}) continue;
     if (!turn.on(Rule::kRefused)) return "a connection to it was refused";
-    // Network policies answer RST for living Pods, and addresses are re-used: neither half is enough,
-    // nor one observer.
+    // Network policies answer RST for living Pods, and addresses are re-used: neither half is
+    // enough, nor one observer.
     if (end.ended_by_fin_at == MonoTime{} || end.refused_begun_at <= end.ended_by_fin_at) continue;
     if (VoterSawItEnd(turn, node)) {
       return "its lifelines to the operator and to a voter ended and new connections are refused";

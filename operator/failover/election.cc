@@ -14,9 +14,8 @@ using control::NodeRef;
 using control::NodeState;
 
 bool Named(const std::vector<Answer>& answers, std::string_view incarnation) {
-  return std::any_of(answers.begin(), answers.end(), [&](const Answer& a) {
-    return a.node.incarnation == incarnation;
-  });
+  return std::any_of(answers.begin(), answers.end(),
+                     [&](const Answer& a) { return a.node.incarnation == incarnation; });
 }
 
 void Sort(const Turn& turn, const PodView& pod, const NodeState& state, Answers* answers) {
@@ -32,8 +31,8 @@ bool IsBlank(const NodeState& node) {
 }
 
 uint64_t HistoryOf(const Turn& turn, const NodeState& node) {
-  // The epoch of the last applied record, never that of whom it follows: it may not have any data of
-  // that one yet.
+  // The epoch of the last applied record, never that of whom it follows: it may not have any data
+  // of that one yet.
   return turn.on(Rule::kHistoryCompare) ? node.last_record_epoch : node.role_epoch;
 }
 
@@ -87,8 +86,12 @@ std::string Unheard(const Turn& turn, const Answers& answers, const Configuratio
 
 }  // namespace
 
-bool Answers::Has(std::string_view incarnation) const { return Named(all, incarnation); }
-bool Answers::HasData(std::string_view incarnation) const { return Named(with_data, incarnation); }
+bool Answers::Has(std::string_view incarnation) const {
+  return Named(all, incarnation);
+}
+bool Answers::HasData(std::string_view incarnation) const {
+  return Named(with_data, incarnation);
+}
 
 Answers CollectAnswers(const Turn& turn, uint64_t epoch) {
   Answers answers;
@@ -152,11 +155,12 @@ const Answer& Best(const Turn& turn, const Answers& answers, const NodeRef& old)
   auto key = [&](const Answer& a) {
     const PodView* pod = turn.PodByUid(a.node.pod_uid);
     const bool leaving = !turn.Wanted(a.node.name);
-    const bool ending = pod && (pod->heard->state.terminating || pod->deletion_timestamp.unix_ms != 0);
+    const bool ending =
+        pod && (pod->heard->state.terminating || pod->deletion_timestamp.unix_ms != 0);
     const bool is_old = a.node.incarnation == old.incarnation;
     const bool same_zone = !failed_zone.empty() && pod && pod->zone == failed_zone;
-    return std::tuple(~HistoryOf(turn, *a.state), ~a.state->offset, leaving, ending, is_old, same_zone,
-                      a.node.name);
+    return std::tuple(~HistoryOf(turn, *a.state), ~a.state->offset, leaving, ending, is_old,
+                      same_zone, a.node.name);
   };
   return *std::min_element(answers.with_data.begin(), answers.with_data.end(),
                            [&](const Answer& a, const Answer& b) { return key(a) < key(b); });
@@ -166,13 +170,15 @@ bool HoldsAsMuch(const Turn& turn, const NodeState& a, const NodeState& b) {
   return std::pair(HistoryOf(turn, a), a.offset) >= std::pair(HistoryOf(turn, b), b.offset);
 }
 
-std::vector<NodeRef> FirstVoters(const Turn& turn, const Answers& answers, const NodeState& winner) {
+std::vector<NodeRef> FirstVoters(const Turn& turn, const Answers& answers,
+                                 const NodeState& winner) {
   std::vector<NodeRef> voters;
   for (const Answer& a : answers.with_data) {
     const PodView* pod = turn.PodByUid(a.node.pod_uid);
     if (a.node.incarnation == winner.incarnation || !turn.Wanted(a.node.name)) continue;
     if (pod && (pod->heard->state.terminating || pod->deletion_timestamp.unix_ms != 0)) continue;
-    if (a.state->last_record_epoch == winner.last_record_epoch && a.state->offset <= winner.offset) {
+    if (a.state->last_record_epoch == winner.last_record_epoch &&
+        a.state->offset <= winner.offset) {
       voters.push_back(a.node);
     }
   }
@@ -182,7 +188,8 @@ std::vector<NodeRef> FirstVoters(const Turn& turn, const Answers& answers, const
 std::string WhyNotEmpty(const Turn& turn, const Answers& answers) {
   for (const NodeRef& node : NamedNodes(turn.state)) {
     const bool listed = std::any_of(
-        turn.state.configurations.begin(), turn.state.configurations.end(), [&](const Configuration& c) {
+        turn.state.configurations.begin(), turn.state.configurations.end(),
+        [&](const Configuration& c) {
           auto same = [&](const NodeRef& n) { return n.incarnation == node.incarnation; };
           return same(c.primary) || std::any_of(c.voters.begin(), c.voters.end(), same);
         });
@@ -195,12 +202,12 @@ std::string WhyNotEmpty(const Turn& turn, const Answers& answers) {
       if (!pod.ever_started && !pod.heard) continue;  // no process of it ever ran
       if (!pod.exists && !pod.heard) continue;        // listed ones were looked at above
       if (pod.heard && Accounted(turn, answers, pod)) continue;
-      return pod.member + " may have data: it was not heard in this takeover and is not proven dead";
+      return pod.member +
+             " may have data: it was not heard in this takeover and is not proven dead";
     }
   }
-  const bool somebody = std::any_of(answers.all.begin(), answers.all.end(), [&](const Answer& a) {
-    return turn.Wanted(a.node.name);
-  });
+  const bool somebody = std::any_of(answers.all.begin(), answers.all.end(),
+                                    [&](const Answer& a) { return turn.Wanted(a.node.name); });
   return somebody ? "" : "no node of the group answers";
 }
 

@@ -19,10 +19,10 @@ struct Answer {
 };
 
 struct Answers {
-  std::vector<Answer> all;        // fit ones
-  std::vector<Answer> with_data;  // may be elected
-  bool Has(std::string_view incarnation) const;       // answered
-  bool HasData(std::string_view incarnation) const;   // answered, and holds a whole data set
+  std::vector<Answer> all;                           // fit ones
+  std::vector<Answer> with_data;                     // may be elected
+  bool Has(std::string_view incarnation) const;      // answered
+  bool HasData(std::string_view incarnation) const;  // answered, and holds a whole data set
 };
 
 // Answers to this process's question of `epoch`.
@@ -44,7 +44,8 @@ const Answer& Best(const Turn& turn, const Answers& answers, const control::Node
 // True if `a` holds at least what `b` holds.
 bool HoldsAsMuch(const Turn& turn, const control::NodeState& a, const control::NodeState& b);
 
-// Those of `answers` that hold a prefix of what `winner` holds and stay in the group: its first voters.
+// Those of `answers` that hold a prefix of what `winner` holds and stay in the group: its first
+// voters.
 std::vector<control::NodeRef> FirstVoters(const Turn& turn, const Answers& answers,
                                           const control::NodeState& winner);
 

@@ -59,7 +59,8 @@ Fence JudgeFence(Turn& turn, const NodeRef& old, uint64_t epoch) {
     any = true;
     if (c.voters.empty()) {
       fence.needs_proof = true;
-      fence.waiting = old.name + " needs no lease (it had no voters): it must be demoted or proven dead";
+      fence.waiting =
+          old.name + " needs no lease (it had no voters): it must be demoted or proven dead";
       return fence;
     }
     std::vector<MonoTime> granted;
@@ -78,7 +79,8 @@ Fence JudgeFence(Turn& turn, const NodeRef& old, uint64_t epoch) {
   }
   if (!any) {
     fence.needs_proof = true;
-    fence.waiting = "no configuration of " + old.name + " is known: it must be demoted or proven dead";
+    fence.waiting =
+        "no configuration of " + old.name + " is known: it must be demoted or proven dead";
     return fence;
   }
   const MonoTime over = base + LongestWait(turn);

@@ -10,7 +10,9 @@ namespace {
 using control::NodeState;
 using control::Role;
 
-bool IsMember(const Turn& turn, const PodView& pod) { return pod.exists && turn.Wanted(pod.member); }
+bool IsMember(const Turn& turn, const PodView& pod) {
+  return pod.exists && turn.Wanted(pod.member);
+}
 
 // A process that may have data runs there and has not said what it has.
 bool Unheard(const Turn& turn, const PodView& pod) {
@@ -31,8 +33,8 @@ const PodView* FirstPrimary(const Turn& turn) {
   if (pod == nullptr || !pod->heard || !turn.Reachable(*pod)) return nullptr;
   const NodeState& node = pod->heard->state;
   const Member* member = turn.FindMember(pod->member);
-  const bool claimable = node.group.empty() || turn.Ours(node) ||
-                         (member && member->may_leave_group == node.group);
+  const bool claimable =
+      node.group.empty() || turn.Ours(node) || (member && member->may_leave_group == node.group);
   return claimable ? pod : nullptr;
 }
 
@@ -45,9 +47,9 @@ GroupState Begin(const Turn& turn, const PodView& primary) {
   return next;
 }
 
-// The nodes know this group, its status does not: a takeover above what they know. Its configurations
-// are unknown, so two stand in for them: one without voters, which no waiting can fence, and one in
-// which every member counts.
+// The nodes know this group, its status does not: a takeover above what they know. Its
+// configurations are unknown, so two stand in for them: one without voters, which no waiting can
+// fence, and one in which every member counts.
 void Recover(Turn& turn, const PodView& best) {
   const PodView* old = &best;
   uint64_t number = 0;
@@ -68,7 +70,8 @@ void Recover(Turn& turn, const PodView& best) {
   all.primary = next.primary;
   all.epoch = old->heard->state.role_epoch;
   for (const PodView& pod : turn.view.pods) {
-    if (&pod != old && pod.heard && turn.Ours(pod.heard->state)) all.voters.push_back(turn.RefOf(pod));
+    if (&pod != old && pod.heard && turn.Ours(pod.heard->state))
+      all.voters.push_back(turn.RefOf(pod));
   }
   control::Configuration none = all;
   none.voters.clear();
@@ -104,7 +107,8 @@ void FirstStart(Turn& turn) {
       why = "waiting to hear from " + pod.member + ", which may have data";
       return;
     }
-    if (!pod.heard || turn.Dead(pod.heard->state.incarnation) || !HoldsAdoptable(turn, pod)) continue;
+    if (!pod.heard || turn.Dead(pod.heard->state.incarnation) || !HoldsAdoptable(turn, pod))
+      continue;
     holders.push_back(&pod);
     datasets.insert(pod.heard->state.dataset);
     named += (named.empty() ? "" : ", ") + pod.member + " holds " + pod.heard->state.dataset;
@@ -118,12 +122,13 @@ void FirstStart(Turn& turn) {
   if (!holders.empty()) {
     auto key = [&](const PodView* p) {
       const NodeState& n = p->heard->state;
-      return std::tuple(turn.EpochOf(n) == 0 ? 0 : n.last_record_epoch, n.last_record_epoch, n.offset,
-                        p->member == turn.spec.first_primary);
+      return std::tuple(turn.EpochOf(n) == 0 ? 0 : n.last_record_epoch, n.last_record_epoch,
+                        n.offset, p->member == turn.spec.first_primary);
     };
-    chosen = *std::max_element(holders.begin(), holders.end(), [&](const PodView* a, const PodView* b) {
-      return key(a) < key(b) || (key(a) == key(b) && a->member > b->member);
-    });
+    chosen =
+        *std::max_element(holders.begin(), holders.end(), [&](const PodView* a, const PodView* b) {
+          return key(a) < key(b) || (key(a) == key(b) && a->member > b->member);
+        });
   } else {
     chosen = FirstPrimary(turn);
   }
@@ -136,8 +141,9 @@ void FirstStart(Turn& turn) {
     return;
   }
   if (chosen == nullptr) {
-    why = "waiting for the node of " +
-          (turn.spec.first_primary.empty() ? std::string("the first member") : turn.spec.first_primary);
+    why = "waiting for the node of " + (turn.spec.first_primary.empty()
+                                            ? std::string("the first member")
+                                            : turn.spec.first_primary);
     return;
   }
   GroupState next = Begin(turn, *chosen);
@@ -151,7 +157,8 @@ void FirstStart(Turn& turn) {
   next.configurations = {first};
   if (chosen->member != turn.spec.first_primary) {
     turn.Note(false, "PrimaryKept",
-              chosen->member + " is primary, because it holds the group's newest data; primaryClusterId " +
+              chosen->member +
+                  " is primary, because it holds the group's newest data; primaryClusterId " +
                   turn.spec.primary_cluster_id + " counts as handled");
   }
   turn.Note(false, "GroupStarted", "Replication group started with primary " + chosen->member);

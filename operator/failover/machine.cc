@@ -23,7 +23,8 @@ void WaitForProof(Turn& turn, const std::string& why) {
   const NodeRef& primary = turn.state.primary;
   turn.out.findings.waiting_for_proof = primary;
   turn.out.findings.waiting_message =
-      primary.name + " does not answer, and " + why + "; if it will not come back, confirm it with " +
+      primary.name + " does not answer, and " + why +
+      "; if it will not come back, confirm it with " +
       "annotation cache.understudy.dev/confirm-dead: " + primary.incarnation;
 }
 
@@ -64,10 +65,11 @@ bool TakeOverSilent(Turn& turn, const Suspicion& suspicion) {
     WaitForProof(turn, findings.failover_ready_message);
     return false;
   }
-  StartTakeover(turn, "PrimarySilent",
-                primary.name + " has not answered for " +
-                    Span(turn.now - std::max(turn.HeardAt(primary.incarnation), turn.view.me.acquired_at)) +
-                    ", and " + suspicion.witness + " says the same");
+  StartTakeover(
+      turn, "PrimarySilent",
+      primary.name + " has not answered for " +
+          Span(turn.now - std::max(turn.HeardAt(primary.incarnation), turn.view.me.acquired_at)) +
+          ", and " + suspicion.witness + " says the same");
   return true;
 }
 
@@ -89,7 +91,8 @@ bool InTrouble(Turn& turn) {
   }
   if (reachable && words->unfit && turn.memory.unfit_tried == primary.incarnation &&
       turn.spec.automatic_failover && SomebodyElse(turn) && !HourlyBoundReached(turn)) {
-    StartTakeover(turn, "PrimaryUnfit", primary.name + " reports itself unfit and could not hand over");
+    StartTakeover(turn, "PrimaryUnfit",
+                  primary.name + " reports itself unfit and could not hand over");
     return true;
   }
   return suspicion.silent && TakeOverSilent(turn, suspicion);
@@ -97,9 +100,8 @@ bool InTrouble(Turn& turn) {
 
 void JudgeReadiness(Turn& turn, const NodeState& primary) {
   Findings& f = turn.out.findings;
-  f.primary_serving =
-      turn.Newest().voters.size() >= turn.Newest().synchronous_replicas &&
-      (primary.lease_held || turn.Newest().voters.empty());
+  f.primary_serving = turn.Newest().voters.size() >= turn.Newest().synchronous_replicas &&
+                      (primary.lease_held || turn.Newest().voters.empty());
   if (!f.failover_ready_reason.empty()) return;
   if (!turn.spec.automatic_failover) {
     f.failover_ready_reason = "AutomaticFailoverDisabled";
@@ -151,8 +153,8 @@ void Steady(Turn& turn) {
   control::Incarnation hold_back;
   if (RecordReturn(turn, &hold_back)) return;
   const NodeState* primary = turn.Words(state.primary.incarnation);
-  const bool serving = primary && turn.Reachable(state.primary.incarnation) &&
-                       turn.InOffice(*primary, state.epoch);
+  const bool serving =
+      primary && turn.Reachable(state.primary.incarnation) && turn.InOffice(*primary, state.epoch);
   if (serving) {
     if (MayCommit(turn)) {
       GroupState next = state;
@@ -179,11 +181,21 @@ void RunStep(Turn& turn) {
                                     turn.state.failover->old.name + ", step " +
                                     std::string(StepName(turn.state.failover->step));
   switch (turn.state.failover->step) {
-    case Step::kFence: StepFence(turn); break;
-    case Step::kCopy: StepCopy(turn); break;
-    case Step::kPromote: StepPromote(turn); break;
-    case Step::kPause: StepPause(turn); break;
-    case Step::kDemote: StepDemote(turn); break;
+    case Step::kFence:
+      StepFence(turn);
+      break;
+    case Step::kCopy:
+      StepCopy(turn);
+      break;
+    case Step::kPromote:
+      StepPromote(turn);
+      break;
+    case Step::kPause:
+      StepPause(turn);
+      break;
+    case Step::kDemote:
+      StepDemote(turn);
+      break;
   }
   if (!findings.no_promotable_replica.empty()) {
     findings.failover_ready_reason = "NoPromotableReplica";
@@ -193,13 +205,15 @@ void RunStep(Turn& turn) {
 
 }  // namespace
 
-Decision Decide(const GroupState& state, const View& view, MonoTime now, WallTime wall, Rules rules) {
+Decision Decide(const GroupState& state, const View& view, MonoTime now, WallTime wall,
+                Rules rules) {
   Turn turn(state, view, now, wall, rules);
   RememberFacts(turn);
   if (!view.me.leads || now >= view.me.valid_until) return std::move(turn.out);
   turn.WakeAt(view.me.valid_until);
   if (turn.on(Rule::kTermWrite) && state.term != view.me.term) {
-    // Nothing before this write succeeded: an older leader may have persisted what was not read yet.
+    // Nothing before this write succeeded: an older leader may have persisted what was not read
+    // yet.
     GroupState next = state;
     next.term = view.me.term;
     turn.out.persist = std::move(next);
@@ -221,7 +235,8 @@ Decision Decide(const GroupState& state, const View& view, MonoTime now, WallTim
   return std::move(turn.out);
 }
 
-Memory Remember(const GroupState& state, const View& view, MonoTime now, WallTime wall, Rules rules) {
+Memory Remember(const GroupState& state, const View& view, MonoTime now, WallTime wall,
+                Rules rules) {
   Turn turn(state, view, now, wall, rules);
   RememberFacts(turn);
   return std::move(turn.memory);

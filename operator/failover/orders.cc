@@ -18,7 +18,8 @@ bool MayJoin(Turn& turn, const PodView& pod, Order& order) {
   const Member* member = turn.FindMember(pod.member);
   if (!node.group.empty() && !turn.Ours(node)) {
     if (member == nullptr || member->may_leave_group != node.group) {
-      turn.out.findings.not_joining.push_back(pod.member + " belongs to another group (" + node.group +
+      turn.out.findings.not_joining.push_back(pod.member + " belongs to another group (" +
+                                              node.group +
                                               "); it joins when its object allows it to leave");
       return false;
     }
@@ -99,12 +100,13 @@ void OrderFollowers(Turn& turn, const control::Configuration& configuration,
     if (!pod.heard || !turn.Reachable(pod)) continue;
     const NodeState& node = pod.heard->state;
     if (node.incarnation == primary.incarnation || node.incarnation == hold_back) continue;
-    const bool voter = std::any_of(
-        configuration.voters.begin(), configuration.voters.end(),
-        [&](const control::NodeRef& v) { return v.incarnation == node.incarnation; });
+    const bool voter =
+        std::any_of(configuration.voters.begin(), configuration.voters.end(),
+                    [&](const control::NodeRef& v) { return v.incarnation == node.incarnation; });
     if (!voter && !(pod.exists && turn.Wanted(pod.member))) continue;
     const bool follows = turn.Ours(node) && node.role == Role::kReplica &&
-                         node.primary == primary.incarnation && node.role_epoch >= configuration.epoch;
+                         node.primary == primary.incarnation &&
+                         node.role_epoch >= configuration.epoch;
     if (follows || turn.EpochOf(node) > configuration.epoch) continue;
     Order order;
     order.kind = OrderKind::kRole;

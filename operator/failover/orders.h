@@ -1,8 +1,9 @@
-// The orders of one Decision. Each builder fills in everything that the node's role machine judges an
-// order by; Send() keeps an order that is on its way from being repeated within kResend. Pure.
+// The orders of one Decision. Each builder fills in everything that the node's role machine judges
+// an order by; Send() keeps an order that is on its way from being repeated within kResend. Pure.
 //
-// A node takes an order only with a larger (epoch, configuration number) than its last role order's, so
-// within one epoch nobody is ever told to follow another primary: that takes a new epoch.
+// A node takes an order only with a larger (epoch, configuration number) than its last role
+// order's, so within one epoch nobody is ever told to follow another primary: that takes a new
+// epoch.
 #pragma once
 
 #include "operator/failover/turn.h"
@@ -33,7 +34,7 @@ void OrderDemote(Turn& turn, const control::NodeRef& old, uint64_t epoch);
 void AskOffset(Turn& turn, const PodView& pod, uint64_t epoch);
 void OrderPause(Turn& turn, const control::NodeRef& primary, uint64_t epoch);
 void OrderResume(Turn& turn, const control::NodeRef& primary, uint64_t epoch);
-// Asks for fresh words; changes nothing at a node that does not hold writes.
+// Asks for fresh words: a `resume` that a node which holds no writes refuses, with its state.
 void Poll(Turn& turn, const control::NodeRef& node, uint64_t epoch);
 
 }  // namespace understudy::failover

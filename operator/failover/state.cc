@@ -18,10 +18,18 @@ std::optional<E> Find(const std::array<std::string_view, N>& names, std::string_
 
 }  // namespace
 
-std::string_view KindName(Kind kind) { return kKinds.at(static_cast<size_t>(kind)); }
-std::optional<Kind> KindFromName(std::string_view name) { return Find<Kind>(kKinds, name); }
-std::string_view StepName(Step step) { return kSteps.at(static_cast<size_t>(step)); }
-std::optional<Step> StepFromName(std::string_view name) { return Find<Step>(kSteps, name); }
+std::string_view KindName(Kind kind) {
+  return kKinds.at(static_cast<size_t>(kind));
+}
+std::optional<Kind> KindFromName(std::string_view name) {
+  return Find<Kind>(kKinds, name);
+}
+std::string_view StepName(Step step) {
+  return kSteps.at(static_cast<size_t>(step));
+}
+std::optional<Step> StepFromName(std::string_view name) {
+  return Find<Step>(kSteps, name);
+}
 
 std::vector<control::NodeRef> NamedNodes(const GroupState& state) {
   std::vector<control::NodeRef> nodes;

@@ -1,8 +1,8 @@
 // What one replication group's status keeps of roles and failover: the only memory of the decision
 // machine that outlives an operator process (API.md "Status", FAILOVER.md sections 5 to 7).
 //
-// Plain values with equality; their JSON form is the API folder's business. Every field named here is
-// written to ReplicationGroup.status before anything that follows from it is done, at the
+// Plain values with equality; their JSON form is the API folder's business. Every field named here
+// is written to ReplicationGroup.status before anything that follows from it is done, at the
 // resourceVersion it was read at. A wall time of 0 means "not yet". Offsets are bytes of the
 // replication stream. Owner: whoever holds the value; no thread.
 #pragma once
@@ -19,8 +19,8 @@
 namespace understudy::failover {
 
 enum class Kind : uint8_t {
-  kTakeover = 0,    // FAILOVER.md section 6
-  kRestore = 1,     // the same with automaticFailover false: the old primary's successor gets the role
+  kTakeover = 0,  // FAILOVER.md section 6
+  kRestore = 1,  // the same with automaticFailover false: the old primary's successor gets the role
   kSwitchover = 2,  // FAILOVER.md section 7
 };
 std::string_view KindName(Kind kind);  // "takeover", "restore", "switchover"
@@ -42,10 +42,10 @@ std::optional<Step> StepFromName(std::string_view name);
 struct Times {
   WallTime suspected;
   WallTime confirmed;
-  WallTime fenced;    // the old primary can no longer acknowledge
+  WallTime fenced;  // the old primary can no longer acknowledge
   WallTime elected;
-  WallTime promoted;  // the winner said that it is primary
-  WallTime repointed; // the primary EndpointSlice names the winner
+  WallTime promoted;   // the winner said that it is primary
+  WallTime repointed;  // the primary EndpointSlice names the winner
   WallTime completed;
   bool operator==(const Times&) const = default;
 };
@@ -54,10 +54,10 @@ struct Times {
 struct Failover {
   Kind kind = Kind::kTakeover;
   Step step = Step::kFence;
-  uint64_t epoch = 0;         // that the winner will be primary of; pause: the present one
-  std::string reason;         // CamelCase word: PrimaryDead, PrimarySilent, EpochAbove, Requested, ...
-  std::string message;        // one sentence for people
-  control::NodeRef old;       // the primary that is being replaced (or the last winner, promoted or not)
+  uint64_t epoch = 0;    // that the winner will be primary of; pause: the present one
+  std::string reason;    // CamelCase word: PrimaryDead, PrimarySilent, EpochAbove, Requested, ...
+  std::string message;   // one sentence for people
+  control::NodeRef old;  // the primary that is being replaced (or the last winner, promoted or not)
   control::NodeRef winner;    // switchover: the target; else empty until elected
   control::NodeRef source;    // restore: whose data is copied
   uint64_t offset = 0;        // the winner's at its election,
@@ -67,8 +67,8 @@ struct Failover {
   WallTime old_heard;
   bool old_offset_final = false;  // `old` was demoted and said what it holds: old_offset is exact
   uint64_t dropped_bytes = 0;     // then: what it holds beyond the winner's history
-  bool data_lost = false;     // elected by "everybody else is dead" or started empty: event DataLost
-  bool empty_start = false;   // nobody had data: the winner starts the new `dataset` of the group
+  bool data_lost = false;    // elected by "everybody else is dead" or started empty: event DataLost
+  bool empty_start = false;  // nobody had data: the winner starts the new `dataset` of the group
   Times times;
   bool operator==(const Failover&) const = default;
 };
@@ -81,11 +81,11 @@ struct HistoryEntry {
   std::string message;
   control::NodeRef old_primary;
   control::NodeRef new_primary;
-  std::string proof;          // empty: taken over without proof of death (counts for maxPerHour)
+  std::string proof;  // empty: taken over without proof of death (counts for maxPerHour)
   // The winner's at its election: every write lost lies above (offset_epoch, offset).
   uint64_t offset = 0;
   uint64_t offset_epoch = 0;
-  uint64_t old_offset = 0;    // last one heard from the old primary, and when
+  uint64_t old_offset = 0;  // last one heard from the old primary, and when
   WallTime old_heard;
   bool data_lost = false;
   // Set when the old primary's same incarnation came back: exactly what it had to drop. 0 and unset
@@ -115,8 +115,8 @@ struct GroupState {
   bool operator==(const GroupState&) const = default;
 };
 
-// True if a configuration or the running transition names this Pod (by UID), or it is the primary. A
-// Pod that is named must not be removed, and its last version must be kept when it vanishes.
+// True if a configuration or the running transition names this Pod (by UID), or it is the primary.
+// A Pod that is named must not be removed, and its last version must be kept when it vanishes.
 bool NamesPod(const GroupState& state, std::string_view pod_uid);
 // The same for one process.
 bool NamesIncarnation(const GroupState& state, std::string_view incarnation);

@@ -40,7 +40,8 @@ Suspicion JudgePrimary(Turn& turn) {
   if (!s.silent) turn.WakeAt(since + detection);
   const bool closed = hearing == nullptr || !hearing->channel.up;
   const bool says = hearing && (hearing->heard->state.unfit || hearing->heard->state.terminating);
-  const bool kubelet = pod && (pod->deletion_timestamp.unix_ms != 0 || (pod->ever_started && !pod->running));
+  const bool kubelet =
+      pod && (pod->deletion_timestamp.unix_ms != 0 || (pod->ever_started && !pod->running));
   s.suspected = s.silent || closed || says || kubelet || turn.Dead(primary.incarnation);
 
   Memory& memory = turn.memory;
@@ -58,11 +59,11 @@ Suspicion JudgePrimary(Turn& turn) {
 
 bool HourlyBoundReached(const Turn& turn) {
   const int64_t hour_ago_ms = turn.wall.unix_ms - 3'600'000;
-  const auto recent = std::count_if(
-      turn.state.failover_history.begin(), turn.state.failover_history.end(),
-      [&](const HistoryEntry& e) {
-        return e.kind == Kind::kTakeover && e.proof.empty() && e.times.confirmed.unix_ms > hour_ago_ms;
-      });
+  const auto recent = std::count_if(turn.state.failover_history.begin(),
+                                    turn.state.failover_history.end(), [&](const HistoryEntry& e) {
+                                      return e.kind == Kind::kTakeover && e.proof.empty() &&
+                                             e.times.confirmed.unix_ms > hour_ago_ms;
+                                    });
   return static_cast<uint32_t>(recent) >= turn.spec.max_per_hour;
 }
 

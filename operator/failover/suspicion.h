@@ -1,5 +1,5 @@
-// Is the primary in trouble, and do two independent observers say so? (FAILOVER.md section 6, steps 1
-// and 2.) Pure.
+// Is the primary in trouble, and do two independent observers say so? (FAILOVER.md section 6, steps
+// 1 and 2.) Pure.
 #pragma once
 
 #include <string>
@@ -15,8 +15,8 @@ struct Suspicion {
   std::string witness;     // who
 };
 
-// Looks at the present primary; keeps since when it is suspected in the memory. Asks to be woken when
-// silence would reach detectionTimeout.
+// Looks at the present primary; keeps since when it is suspected in the memory. Asks to be woken
+// when silence would reach detectionTimeout.
 Suspicion JudgePrimary(Turn& turn);
 
 // Takeovers without proof of death in the last hour have reached maxPerHour.

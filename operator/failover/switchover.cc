@@ -19,7 +19,8 @@ using control::ReplicaAck;
 constexpr uint64_t kSmallLag_bytes = 1 << 20;
 
 std::string Key(const Failover& fo) {
-  return std::string(StepName(fo.step)) + ":" + std::to_string(fo.epoch) + ":" + fo.winner.incarnation;
+  return std::string(StepName(fo.step)) + ":" + std::to_string(fo.epoch) + ":" +
+         fo.winner.incarnation;
 }
 
 bool SameRequest(const MoveRequest& r, const std::string& failed) {
@@ -31,8 +32,10 @@ std::string NameOf(const MoveRequest& r) {
 
 bool Handled(const Turn& turn, const MoveRequest& r) {
   switch (r.source) {
-    case MoveRequest::Source::kEdit: return r.id == turn.state.handled_primary_cluster_id;
-    case MoveRequest::Source::kAnnotation: return r.id == turn.state.handled_switchover_to;
+    case MoveRequest::Source::kEdit:
+      return r.id == turn.state.handled_primary_cluster_id;
+    case MoveRequest::Source::kAnnotation:
+      return r.id == turn.state.handled_switchover_to;
     case MoveRequest::Source::kTest: {
       WallTime asked, last;
       if (!ParseRfc3339(r.id, &asked)) return true;
@@ -40,17 +43,25 @@ bool Handled(const Turn& turn, const MoveRequest& r) {
       const int64_t age_ms = turn.wall.unix_ms - asked.unix_ms;
       return !(newer && asked > turn.spec.created && age_ms < 3'600'000);
     }
-    case MoveRequest::Source::kAway: return false;
+    case MoveRequest::Source::kAway:
+      return false;
   }
   return false;
 }
 
 void MarkHandled(const MoveRequest& r, GroupState* state) {
   switch (r.source) {
-    case MoveRequest::Source::kEdit: state->handled_primary_cluster_id = r.id; break;
-    case MoveRequest::Source::kAnnotation: state->handled_switchover_to = r.id; break;
-    case MoveRequest::Source::kTest: state->handled_test_failover = r.id; break;
-    case MoveRequest::Source::kAway: break;
+    case MoveRequest::Source::kEdit:
+      state->handled_primary_cluster_id = r.id;
+      break;
+    case MoveRequest::Source::kAnnotation:
+      state->handled_switchover_to = r.id;
+      break;
+    case MoveRequest::Source::kTest:
+      state->handled_test_failover = r.id;
+      break;
+    case MoveRequest::Source::kAway:
+      break;
   }
 }
 
@@ -80,7 +91,8 @@ std::optional<MoveRequest> DueMove(Turn& turn, const NodeState& primary) {
   moves.insert(moves.end(), turn.spec.moves.begin(), turn.spec.moves.end());
   for (const MoveRequest& r : moves) {
     if (Handled(turn, r)) continue;
-    if (SameRequest(r, turn.memory.move_failed) && turn.now - turn.memory.move_failed_at < kMoveRetry) {
+    if (SameRequest(r, turn.memory.move_failed) &&
+        turn.now - turn.memory.move_failed_at < kMoveRetry) {
       turn.WakeAt(turn.memory.move_failed_at + kMoveRetry);
       continue;
     }
@@ -96,7 +108,8 @@ std::string WhyNot(const Turn& turn, const NodeState& primary, const NodeRef& vo
   if (pod == nullptr || !turn.Reachable(*pod)) return voter.name + " does not answer";
   const NodeState& node = pod->heard->state;
   if (node.unfit) return voter.name + " reports itself unfit";
-  if (node.terminating || pod->deletion_timestamp.unix_ms != 0) return voter.name + " is terminating";
+  if (node.terminating || pod->deletion_timestamp.unix_ms != 0)
+    return voter.name + " is terminating";
   if (!turn.Wanted(voter.name)) return voter.name + " leaves the group";
   if (!turn.HoldsData(node) || node.link != control::LinkState::kUp) {
     return voter.name + " is not replicating";
@@ -110,8 +123,8 @@ std::string WhyNot(const Turn& turn, const NodeState& primary, const NodeRef& vo
   return voter.name + " is not replicating";
 }
 
-std::optional<NodeRef> ChooseTarget(const Turn& turn, const NodeState& primary, const MoveRequest& r,
-                                    std::string* why) {
+std::optional<NodeRef> ChooseTarget(const Turn& turn, const NodeState& primary,
+                                    const MoveRequest& r, std::string* why) {
   *why = r.target.empty() ? "no voter can become primary" : r.target + " is not an in-sync voter";
   const NodeRef* best = nullptr;
   uint64_t best_offset = 0;
@@ -141,8 +154,8 @@ void Abort(Turn& turn, const std::string& why) {
   next.failover.reset();
   const NodeState* primary = turn.Words(fo.old.incarnation);
   if (primary && primary->unfit) turn.memory.unfit_tried = fo.old.incarnation;
-  turn.memory.move_blocked = "the switchover from " + fo.old.name + " to " + fo.winner.name +
-                             " was aborted: " + why;
+  turn.memory.move_blocked =
+      "the switchover from " + fo.old.name + " to " + fo.winner.name + " was aborted: " + why;
   if (primary) {
     if (std::optional<MoveRequest> own = OwnWish(turn, *primary)) {
       turn.memory.move_failed = NameOf(*own);
@@ -204,8 +217,9 @@ bool StartMove(Turn& turn) {
   turn.memory.move_blocked.clear();
   next.failover = fo;
   turn.out.persist = std::move(next);
-  turn.Note(false, fo.step == Step::kDemote ? "TestFailoverStarted" : "SwitchoverStarted",
-            "Moving the primary role from " + fo.old.name + " to " + fo.winner.name + ": " + fo.message);
+  turn.Note(
+      false, fo.step == Step::kDemote ? "TestFailoverStarted" : "SwitchoverStarted",
+      "Moving the primary role from " + fo.old.name + " to " + fo.winner.name + ": " + fo.message);
   return true;
 }
 

@@ -5,9 +5,9 @@
 
 namespace understudy::failover {
 
-// Begins the most pressing move that is due and possible. True if something was persisted. Otherwise
-// Findings.switchover_blocked says why the one that is asked for waits. The primary must be in office
-// and reachable.
+// Begins the most pressing move that is due and possible. True if something was persisted.
+// Otherwise Findings.switchover_blocked says why the one that is asked for waits. The primary must
+// be in office and reachable.
 bool StartMove(Turn& turn);
 
 void StepPause(Turn& turn);

@@ -30,13 +30,14 @@ void NoteOld(const Turn& turn, Failover* fo) {
   if (words && turn.FencedAt(*words, fo->epoch)) fo->old_offset_final = true;
 }
 
-// What a node whose last record is of `epoch` at `offset` holds beyond the winner's history. Where the
-// two histories part: at the winner's offset, or before it if the node followed a primary that began an
-// epoch in between.
-uint64_t Beyond(const GroupState& state, uint64_t offset_epoch, uint64_t winner_offset, uint64_t epoch,
-                uint64_t offset) {
+// What a node whose last record is of `epoch` at `offset` holds beyond the winner's history. Where
+// the two histories part: at the winner's offset, or before it if the node followed a primary that
+// began an epoch in between.
+uint64_t Beyond(const GroupState& state, uint64_t offset_epoch, uint64_t winner_offset,
+                uint64_t epoch, uint64_t offset) {
   uint64_t common = winner_offset;
   for (const HistoryEntry& e : state.failover_history) {
+    if (offset_epoch == 0) break;  // not recorded
     if (e.epoch > offset_epoch && e.epoch <= epoch) common = std::min(common, e.offset);
   }
   return offset > common ? offset - common : 0;
@@ -76,9 +77,13 @@ bool Answered(const Turn& turn, const PodView& pod) {
          pod.answer->state.incarnation == pod.heard->state.incarnation;
 }
 
-// To be asked for its offset: reachable, and of this group.
+// To be asked for its offset: reachable, and of this group; or a process that loaded the group's
+// data from its volume and was not ordered yet.
 bool Asked(const Turn& turn, const PodView& pod) {
-  return pod.heard && turn.Reachable(pod) && turn.Ours(pod.heard->state);
+  if (!pod.heard || !turn.Reachable(pod)) return false;
+  const NodeState& node = pod.heard->state;
+  return turn.Ours(node) ||
+         (node.group.empty() && node.complete && node.dataset == turn.state.dataset);
 }
 
 void SendFences(Turn& turn, const Failover& fo) {
@@ -92,9 +97,9 @@ void SendFences(Turn& turn, const Failover& fo) {
 
 void NoteWaitingForProof(Turn& turn, const Failover& fo, const Fence& fence) {
   turn.out.findings.waiting_for_proof = fo.old;
-  turn.out.findings.waiting_message =
-      fence.waiting + "; if " + fo.old.name + " will not come back, confirm it with annotation " +
-      "cache.understudy.dev/confirm-dead: " + fo.old.incarnation;
+  turn.out.findings.waiting_message = fence.waiting + "; if " + fo.old.name +
+                                      " will not come back, confirm it with annotation " +
+                                      "cache.understudy.dev/confirm-dead: " + fo.old.incarnation;
 }
 
 void StartEmpty(Turn& turn, const Failover& fo, const Answers& answers) {
@@ -109,7 +114,8 @@ void StartEmpty(Turn& turn, const Failover& fo, const Answers& answers) {
 }
 
 // Restore: the old primary's successor gets the role, after it copied the best data if it has less.
-void ElectRestored(Turn& turn, Failover fo, const Answers& answers, const Answer& best, bool data_lost) {
+void ElectRestored(Turn& turn, Failover fo, const Answers& answers, const Answer& best,
+                   bool data_lost) {
   const PodView* own = turn.PodOf(fo.old.name);
   const bool answered = own && own->heard && answers.Has(own->heard->state.incarnation);
   if (!answered) {
@@ -123,8 +129,9 @@ void ElectRestored(Turn& turn, Failover fo, const Answers& answers, const Answer
     if (a.node.incarnation == ref.incarnation) state = a.state;
   }
   if (state != nullptr && HoldsAsMuch(turn, *state, *best.state)) {
-    PersistPromotion(turn, fo, {ref, state->offset, state->last_record_epoch,
-                                FirstVoters(turn, answers, *state), data_lost, false});
+    PersistPromotion(turn, fo,
+                     {ref, state->offset, state->last_record_epoch,
+                      FirstVoters(turn, answers, *state), data_lost, false});
     return;
   }
   fo.step = Step::kCopy;
@@ -140,8 +147,8 @@ void ElectRestored(Turn& turn, Failover fo, const Answers& answers, const Answer
   turn.Note(false, "RestoringPrimary", fo.winner.name + " copies the data of " + fo.source.name);
 }
 
-// A replica outside the newest configuration may be far behind: voters that are not known to be dead get
-// a little longer to answer before one of those wins.
+// A replica outside the newest configuration may be far behind: voters that are not known to be
+// dead get a little longer to answer before one of those wins.
 bool WorthWaiting(Turn& turn, const Answers& answers, const Answer& best) {
   const Configuration& c = turn.Newest();
   auto is_best = [&](const NodeRef& n) { return n.incarnation == best.node.incarnation; };
@@ -190,8 +197,9 @@ void Elect(Turn& turn, const Failover& fo) {
     return;
   }
   if (WorthWaiting(turn, answers, best)) return;
-  PersistPromotion(turn, fo, {best.node, best.state->offset, best.state->last_record_epoch,
-                              FirstVoters(turn, answers, *best.state), data_lost, false});
+  PersistPromotion(turn, fo,
+                   {best.node, best.state->offset, best.state->last_record_epoch,
+                    FirstVoters(turn, answers, *best.state), data_lost, false});
 }
 
 void Record(Turn& turn, const NodeRef& primary, bool repointed, bool caught_up) {
@@ -285,7 +293,8 @@ void PersistPromotion(Turn& turn, Failover fo, Promotion promotion) {
   NoteOld(turn, &fo);
   const NodeState* old = turn.Words(fo.old.incarnation);
   if (fo.old_offset_final && old && fo.old.incarnation != fo.winner.incarnation) {
-    fo.dropped_bytes = Beyond(turn.state, fo.offset_epoch, fo.offset, old->last_record_epoch, old->offset);
+    fo.dropped_bytes =
+        Beyond(turn.state, fo.offset_epoch, fo.offset, old->last_record_epoch, old->offset);
   }
   if (fo.empty_start) next.dataset = turn.view.fresh_dataset;
   Configuration c;
@@ -300,13 +309,14 @@ void PersistPromotion(Turn& turn, Failover fo, Promotion promotion) {
   turn.out.persist = std::move(next);
   turn.Forbid();
   if (fo.empty_start) {
-    turn.Note(true, "DataLost", "all nodes of the group lost their data; " + fo.winner.name +
-                                    " starts empty");
+    turn.Note(true, "DataLost",
+              "all nodes of the group lost their data; " + fo.winner.name + " starts empty");
   } else if (promotion.data_lost) {
     turn.Note(true, "DataLost",
-              "acknowledged writes may be lost: everybody else who held them is dead; " + fo.winner.name +
-                  " goes on from offset " + std::to_string(fo.offset) + ", the last one heard from " +
-                  fo.old.name + " was " + std::to_string(fo.old_offset));
+              "acknowledged writes may be lost: everybody else who held them is dead; " +
+                  fo.winner.name + " goes on from offset " + std::to_string(fo.offset) +
+                  ", the last one heard from " + fo.old.name + " was " +
+                  std::to_string(fo.old_offset));
   }
 }
 
@@ -334,9 +344,8 @@ void StepFence(Turn& turn) {
     memory.asked_at = turn.now;
   }
   const bool all_answered =
-      std::all_of(turn.view.pods.begin(), turn.view.pods.end(), [&](const PodView& pod) {
-        return !Asked(turn, pod) || Answered(turn, pod);
-      });
+      std::all_of(turn.view.pods.begin(), turn.view.pods.end(),
+                  [&](const PodView& pod) { return !Asked(turn, pod) || Answered(turn, pod); });
   const bool due = all_answered || turn.now - memory.asked_at >= kAnswersWait;
   if (due || !turn.on(Rule::kFreshRead)) Elect(turn, fo);
   if (turn.out.persist) return;
@@ -370,13 +379,15 @@ void StepCopy(Turn& turn) {
     for (const PodView& pod : turn.view.pods) {
       if (!pod.heard || !turn.Reachable(pod) || !pod.exists || !turn.Wanted(pod.member)) continue;
       const NodeState& n = pod.heard->state;
-      if (n.incarnation != copier->incarnation && turn.HoldsData(n) && turn.EpochOf(n) >= fo.epoch &&
-          n.last_record_epoch == copier->last_record_epoch && n.offset <= copier->offset) {
+      if (n.incarnation != copier->incarnation && turn.HoldsData(n) &&
+          turn.EpochOf(n) >= fo.epoch && n.last_record_epoch == copier->last_record_epoch &&
+          n.offset <= copier->offset) {
         voters.push_back(turn.RefOf(pod));
       }
     }
-    PersistPromotion(turn, fo, {fo.winner, copier->offset, copier->last_record_epoch, std::move(voters),
-                                false, false});
+    PersistPromotion(
+        turn, fo,
+        {fo.winner, copier->offset, copier->last_record_epoch, std::move(voters), false, false});
     return;
   }
   if (taken <= kCopySilence) turn.WakeAt(turn.memory.step_since + kCopySilence + Milliseconds(1));
@@ -437,7 +448,8 @@ bool RecordReturn(Turn& turn, control::Incarnation* hold_back) {
   for (size_t i = turn.state.failover_history.size(); i-- > 0;) {
     const HistoryEntry& e = turn.state.failover_history[i];
     const control::Incarnation& old = e.old_primary.incarnation;
-    if (e.old_returned.unix_ms != 0 || old == turn.state.primary.incarnation || turn.Dead(old)) continue;
+    if (e.old_returned.unix_ms != 0 || old == turn.state.primary.incarnation || turn.Dead(old))
+      continue;
     const NodeState* words = turn.Words(old);
     if (words == nullptr || !turn.Reachable(old) || !turn.HoldsData(*words)) continue;
     if (words->last_record_epoch >= e.epoch) continue;  // it has the newer history already

@@ -1,6 +1,6 @@
-// The steps of a takeover and of a restore (FAILOVER.md section 6), and the promotion that a switchover
-// shares with them. Each function looks at the persisted step and either persists the next one or says
-// what to do for this one. Pure.
+// The steps of a takeover and of a restore (FAILOVER.md section 6), and the promotion that a
+// switchover shares with them. Each function looks at the persisted step and either persists the
+// next one or says what to do for this one. Pure.
 #pragma once
 
 #include <string>
@@ -17,7 +17,8 @@ void StartTakeover(Turn& turn, std::string reason, std::string message);
 // Takeover from step 3 out of a switchover whose demotion is persisted already.
 void TurnIntoTakeover(Turn& turn, std::string reason, std::string message);
 
-// A node of this group knows an epoch above `epoch`. Starts a takeover above it; false: there is none.
+// A node of this group knows an epoch above `epoch`. Starts a takeover above it; false: there is
+// none.
 bool MeetHigherEpoch(Turn& turn, uint64_t epoch);
 
 struct Promotion {
@@ -35,9 +36,9 @@ void StepFence(Turn& turn);
 void StepCopy(Turn& turn);
 void StepPromote(Turn& turn);
 
-// The demoted primary of a recorded takeover is back with the data that it must drop: counts it. True
-// if that was persisted now. Otherwise `hold_back` names an old primary that has to give up its role
-// and say its last offset before it may follow.
+// The demoted primary of a recorded takeover is back with the data that it must drop: counts it.
+// True if that was persisted now. Otherwise `hold_back` names an old primary that has to give up
+// its role and say its last offset before it may follow.
 bool RecordReturn(Turn& turn, control::Incarnation* hold_back);
 
 }  // namespace understudy::failover

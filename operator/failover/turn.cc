@@ -99,7 +99,9 @@ std::string Turn::ZoneOf(const control::NodeRef& node) const {
   return pod ? pod->zone : "";
 }
 
-uint64_t Turn::EpochOf(const NodeState& node) const { return Ours(node) ? node.epoch : 0; }
+uint64_t Turn::EpochOf(const NodeState& node) const {
+  return Ours(node) ? node.epoch : 0;
+}
 
 bool Turn::InOffice(const NodeState& node, uint64_t epoch) const {
   return Ours(node) && node.role == Role::kPrimary && node.role_epoch == epoch && node.in_office;

@@ -1,5 +1,5 @@
-// The working values of one Decide: inputs, the Decision in the making, and the questions that every
-// step asks about what is seen.
+// The working values of one Decide: inputs, the Decision in the making, and the questions that
+// every step asks about what is seen.
 //
 // Lives for one call on the caller's stack; borrows its inputs. Pure.
 #pragma once
@@ -35,7 +35,8 @@ class Turn {
   // The present Pod of a member; nullptr if it has none.
   const PodView* PodOf(std::string_view member) const;
   const PodView* PodByUid(std::string_view uid) const;
-  // The Pod from which this incarnation answered last; nullptr if another (or nobody) answers there.
+  // The Pod from which this incarnation answered last; nullptr if another (or nobody) answers
+  // there.
   const PodView* PodHearing(std::string_view incarnation) const;
   // Newest words of that incarnation; nullptr if there are none.
   const control::NodeState* Words(std::string_view incarnation) const;
@@ -70,7 +71,9 @@ class Turn {
   Duration InStep(std::string_view key);
   void Note(bool warning, std::string reason, std::string message);
   void Forbid() { out.grants = {}; }
-  void Allow(uint64_t epoch, const control::NodeRef& to) { out.grants = {true, epoch, to.incarnation}; }
+  void Allow(uint64_t epoch, const control::NodeRef& to) {
+    out.grants = {true, epoch, to.incarnation};
+  }
 };
 
 // `2 s 300 ms` as "2.3 s".

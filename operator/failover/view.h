@@ -1,9 +1,9 @@
-// What one operator process sees of one group at one moment: the input of the decision machine beside
-// the persisted state.
+// What one operator process sees of one group at one moment: the input of the decision machine
+// beside the persisted state.
 //
-// Everything here is an observation or a wish, nothing a conclusion: proofs of death, suspicion, who
-// is in sync are worked out by the machine (death.h, suspicion.h). Filled by observe/ from the watch
-// cache and the node table, under no lock of its own. All MonoTimes are this process's own
+// Everything here is an observation or a wish, nothing a conclusion: proofs of death, suspicion,
+// who is in sync are worked out by the machine (death.h, suspicion.h). Filled by observe/ from the
+// watch cache and the node table, under no lock of its own. All MonoTimes are this process's own
 // CLOCK_BOOTTIME; the default MonoTime means "never".
 #pragma once
 
@@ -26,18 +26,18 @@ struct Heard {
 
 // The control channel to a Pod.
 struct Channel {
-  bool up = false;      // open, and the node's hello was received
-  MonoTime begun_at;    // when the connection attempt that led to the present (or last) channel began
-  MonoTime up_since;    // when its hello was received
+  bool up = false;    // open, and the node's hello was received
+  MonoTime begun_at;  // when the connection attempt that led to the present (or last) channel began
+  MonoTime up_since;  // when its hello was received
   MonoTime down_since;  // when the last channel ended; meaningless while up
 };
 
-// What this process's own lifelines to one incarnation showed (FAILOVER.md section 4). Kept while the
-// status names the incarnation.
+// What this process's own lifelines to one incarnation showed (FAILOVER.md section 4). Kept while
+// the status names the incarnation.
 struct LifelineEnd {
   control::Incarnation incarnation;
-  MonoTime ended_by_fin_at;    // ended by the peer with FIN; never for RST or a timeout
-  MonoTime refused_begun_at;   // start of the latest attempt that a RST (not ICMP) refused
+  MonoTime ended_by_fin_at;   // ended by the peer with FIN; never for RST or a timeout
+  MonoTime refused_begun_at;  // start of the latest attempt that a RST (not ICMP) refused
 };
 
 // One Pod of the group, present or vanished, with what its process says. One entry per Pod UID. The
@@ -53,8 +53,8 @@ struct PodView {
   bool ever_started = false;  // it has run, or runs
   bool running = false;
   std::vector<control::Incarnation> terminated;  // messages of its terminated state and lastState
-  WallTime deletion_timestamp;  // 0 = not being deleted
-  bool node_lost = false;       // its Node is NotReady, unreachable or gone
+  WallTime deletion_timestamp;                   // 0 = not being deleted
+  bool node_lost = false;                        // its Node is NotReady, unreachable or gone
   Channel channel;
   std::optional<Heard> heard;   // newest words of whoever answered last from this Pod UID
   std::optional<Heard> answer;  // newest one that answers an offset question (nonce != 0)
@@ -63,10 +63,11 @@ struct PodView {
 // One node of the group as the specs declare it.
 struct Member {
   std::string name;
-  bool wanted = true;   // false: deleted, promoted away or over the quota; leaves the voters first
+  bool wanted = true;  // false: deleted, promoted away or over the quota; leaves the voters first
   bool has_volume = false;
-  // The UID that its node may be told to leave when it joins this group: its own object's (standalone),
-  // or the group that accepted to let it go. Empty: a node that belongs elsewhere gets no order.
+  // The UID that its node may be told to leave when it joins this group: its own object's
+  // (standalone), or the group that accepted to let it go. Empty: a node that belongs elsewhere
+  // gets no order.
   std::string may_leave_group;
   // spec.discardExistingData: the data set that may be dropped when it joins.
   std::string discard_dataset;
@@ -117,8 +118,9 @@ struct Death {
   MonoTime at;
 };
 
-// What the machine remembers between two calls in one process and does not persist. The caller keeps
-// it per group and hands it back unread; losing it costs time, never safety. Default at the start.
+// What the machine remembers between two calls in one process and does not persist. The caller
+// keeps it per group and hands it back unread; losing it costs time, never safety. Default at the
+// start.
 struct Memory {
   struct Known {
     control::NodeRef node;
@@ -155,7 +157,7 @@ struct Memory {
   MonoTime promoted_at;
   control::Incarnation unfit_tried;  // a switchover away from this unfit primary failed
   std::string move_blocked;          // why the last or waiting switchover did not happen
-  std::string move_failed;           // request that failed, so that it waits before it is tried again
+  std::string move_failed;  // request that failed, so that it waits before it is tried again
   MonoTime move_failed_at;
   std::vector<Sent> sent;
 };
@@ -163,7 +165,8 @@ struct Memory {
 struct View {
   Spec spec;
   Self me;
-  std::vector<Member> members;  // in no particular order; also those no longer wanted but still there
+  std::vector<Member>
+      members;  // in no particular order; also those no longer wanted but still there
   std::vector<PodView> pods;
   std::vector<LifelineEnd> lifelines;
   // The administrator's word: annotation confirm-dead, and Nodes that are tainted out-of-service or
@@ -172,9 +175,9 @@ struct View {
   std::vector<std::string> nodes_out_of_service;
   std::string endpoint_pod_uid;  // whom the primary EndpointSlice names now; empty: nobody
   // Fresh values for this call, drawn by the caller; used at most once.
-  uint64_t fresh_nonce = 0;     // never 0
-  std::string fresh_dataset;    // 32 hex digits
-  Memory memory;                // what the last Decision returned
+  uint64_t fresh_nonce = 0;   // never 0
+  std::string fresh_dataset;  // 32 hex digits
+  Memory memory;              // what the last Decision returned
 };
 
 }  // namespace understudy::failover

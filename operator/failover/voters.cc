@@ -12,6 +12,10 @@ using control::NodeState;
 using control::ReplicaAck;
 using control::Role;
 
+// The status must not grow without bound while the primary can't acknowledge: from here on only a
+// change that can be acknowledged is appended.
+constexpr size_t kManyConfigurations = 32;
+
 const ReplicaAck* AckOf(const NodeState& primary, std::string_view incarnation) {
   for (const ReplicaAck& a : primary.acks) {
     if (a.incarnation == incarnation) return &a;
@@ -42,7 +46,8 @@ enum class Keep { kYes, kLeaves, kGone };
 Keep JudgeVoter(Turn& turn, const NodeState& primary, const NodeRef& voter) {
   if (turn.Dead(voter.incarnation) || SilentToAll(turn, primary, voter)) return Keep::kGone;
   const PodView* pod = turn.PodHearing(voter.incarnation);
-  if (pod && pod->heard->state.complete == false) return Keep::kGone;  // it dropped what it voted with
+  if (pod && pod->heard->state.complete == false)
+    return Keep::kGone;  // it dropped what it voted with
   if (!turn.Wanted(voter.name)) return Keep::kLeaves;
   if (pod && (pod->heard->state.terminating || pod->deletion_timestamp.unix_ms != 0)) {
     return Keep::kLeaves;
@@ -82,9 +87,15 @@ std::optional<Configuration> NextConfiguration(Turn& turn) {
   std::vector<NodeRef> gone;
   for (const NodeRef& v : newest.voters) {
     switch (JudgeVoter(turn, *primary, v)) {
-      case Keep::kYes: next.voters.push_back(v); break;
-      case Keep::kLeaves: leaving.push_back(v); break;
-      case Keep::kGone: gone.push_back(v); break;
+      case Keep::kYes:
+        next.voters.push_back(v);
+        break;
+      case Keep::kLeaves:
+        leaving.push_back(v);
+        break;
+      case Keep::kGone:
+        gone.push_back(v);
+        break;
     }
   }
   for (const PodView& pod : turn.view.pods) {
@@ -110,8 +121,15 @@ std::optional<Configuration> NextConfiguration(Turn& turn) {
             [](const NodeRef& a, const NodeRef& b) { return a.name < b.name; });
   auto same = [](const NodeRef& a, const NodeRef& b) { return a.incarnation == b.incarnation; };
   if (std::equal(before.begin(), before.end(), next.voters.begin(), next.voters.end(), same) &&
-      next.synchronous_replicas == newest.synchronous_replicas && next.lease_ms == newest.lease_ms) {
+      next.synchronous_replicas == newest.synchronous_replicas &&
+      next.lease_ms == newest.lease_ms) {
     return std::nullopt;
+  }
+  if (turn.state.configurations.size() >= kManyConfigurations) {
+    const auto reachable =
+        std::count_if(next.voters.begin(), next.voters.end(),
+                      [&](const NodeRef& v) { return turn.Reachable(v.incarnation); });
+    if (static_cast<uint32_t>(reachable) < next.synchronous_replicas) return std::nullopt;
   }
   next.number = newest.number + 1;
   next.epoch = turn.state.epoch;

@@ -10,8 +10,8 @@
 
 namespace understudy::failover {
 
-// The configuration that should follow the newest one now; nullopt: it is right as it is. The primary
-// must be in office.
+// The configuration that should follow the newest one now; nullopt: it is right as it is. The
+// primary must be in office.
 std::optional<control::Configuration> NextConfiguration(Turn& turn);
 
 // The primary acknowledged the newest configuration and older ones are still in the list.

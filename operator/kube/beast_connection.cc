@@ -12,8 +12,14 @@ namespace understudy::kube {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 
+namespace {
+constexpr size_t kReadBytes = 64 * 1024;
+}  // namespace
+
 BeastConnection::BeastConnection(Server server, std::shared_ptr<asio::ssl::context> tls)
     : server_(std::move(server)), tls_(std::move(tls)) {
+  // Beast reads as much as the buffer has room for, and only 512 bytes into an empty one.
+  buffer_.reserve(kReadBytes);
   if (tls_) {
     tls_stream_.emplace(context_, *tls_);
   } else {

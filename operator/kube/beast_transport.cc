@@ -1,5 +1,7 @@
 #include <algorithm>
 #include <cctype>
+#include <chrono>
+#include <condition_variable>
 #include <mutex>
 
 #include "operator/kube/beast_connection.h"
@@ -19,8 +21,28 @@ class BeastTransport final : public Transport {
       : context_(std::move(context)), counter_(context_.registry) {}
 
   Result<Response> Send(const Request& request, Deadline deadline) override {
-    std::unique_lock lock(mutex_, std::chrono::nanoseconds(Left(deadline).ns));
-    if (!lock) return Unavailable("the connection to the API server was busy until the deadline");
+    if (!TakeTurn(deadline)) {
+      return Unavailable("the connection to the API server was busy until the deadline");
+    }
+    auto answer = SendInTurn(request, deadline);
+    std::lock_guard lock(mutex_);
+    busy_ = false;
+    free_.notify_one();
+    return answer;
+  }
+
+ private:
+  Duration Left(Deadline deadline) const { return deadline.Left(context_.clock.Mono()); }
+
+  bool TakeTurn(Deadline deadline) {
+    std::unique_lock lock(mutex_);
+    const auto left = std::chrono::nanoseconds(Left(deadline).ns);
+    if (!free_.wait_for(lock, left, [&] { return !busy_; })) return false;
+    busy_ = true;
+    return true;
+  }
+
+  Result<Response> SendInTurn(const Request& request, Deadline deadline) {
     const std::string token = context_.credentials->Token();
     auto answer = Exchange(request, token, deadline);
     if (answer.ok() && answer->status == 401 && context_.credentials->TokenRefused(token)) {
@@ -28,9 +50,6 @@ class BeastTransport final : public Transport {
     }
     return answer;
   }
-
- private:
-  Duration Left(Deadline deadline) const { return deadline.Left(context_.clock.Mono()); }
 
   Result<Response> Exchange(const Request& request, const std::string& token, Deadline deadline) {
     if (connection_ && connection_->Stale()) connection_.reset();
@@ -73,8 +92,10 @@ class BeastTransport final : public Transport {
   const TransportContext context_;
   RequestCounter counter_;
   TlsContextCache tls_;
-  std::timed_mutex mutex_;
-  std::unique_ptr<BeastConnection> connection_;  // mutex_; null: none kept
+  std::mutex mutex_;
+  std::condition_variable free_;
+  bool busy_ = false;                            // mutex_
+  std::unique_ptr<BeastConnection> connection_;  // whoever made it busy; null: none kept
 };
 
 }  // namespace

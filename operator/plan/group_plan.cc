@@ -35,10 +35,14 @@ bool MayDecide(const GroupTurn& turn) {
   return MachineDecides(turn);
 }
 
-// Statuses, labels and objects wait while roles move; a group that stays in trouble is shown as it is.
+// Statuses, labels and objects wait while roles move, so that they cost no time, and while a member may only
+// be unheard; trouble that lasts longer than kUnsettledLimit is shown and worked around.
 void JudgeSettled(const failover::Findings& findings, GroupTurn* turn, Plan* plan) {
   auto& since = plan->memory.unsettled_since;
-  const bool moving = turn->state.epoch > 0 && (turn->state.failover || !findings.primary_serving);
+  bool moving = turn->state.epoch > 0 && (turn->state.failover || !findings.primary_serving);
+  for (const MemberNow& member : turn->members) {
+    moving = moving || FellSilent(*member.member->view, member.process);
+  }
   if (!moving || turn->group.meta.deleted) {
     since.reset();
     turn->settled = true;
@@ -105,9 +109,8 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
   AddEvents(turn, decision, &plan);
   const failover::Findings findings = decision.findings;
   if (decision.persist) {
-    const api::ReplicationGroupStatus status = GroupStatus(turn, findings, *decision.persist);
-    AddGroupEvents(turn, status, &plan);
-    plan.persist.push_back({turn.group.Ref(), GroupStatusJson(status, *decision.persist)});
+    plan.persist.push_back(
+        {turn.group.Ref(), GroupStatusJson(PersistedStatus(turn, *decision.persist), *decision.persist)});
     return plan;
   }
   CarryDecision(turn, std::move(decision), &plan);

@@ -132,9 +132,27 @@ Verdict ZoneSpreadOf(const GroupTurn& turn) {
           std::to_string(wanted) + " nodes in " + std::to_string(used) + " zones"};
 }
 
-Verdict DegradedOf(const GroupTurn& turn) {
+// Why a switchover that spec.primaryClusterId asks for has not happened; "" when none is asked for.
+std::string SwitchoverBlocked(const GroupTurn& turn, const failover::Findings& findings) {
+  const std::string& named = turn.group.spec.primary_cluster_id;
+  if (named.empty() || named == turn.state.handled_primary_cluster_id || turn.state.epoch == 0) return "";
+  const MemberNow* primary = turn.Find(turn.state.primary.name);
+  if (turn.membership.Find(named) == nullptr) {
+    return "primaryClusterId asks for a switchover to " + named + ", which is no member of the group";
+  }
+  if (primary != nullptr && !primary->member->declared && named != primary->name()) {
+    return "primaryClusterId asks for a switchover to " + named + "; it waits until " + primary->name() +
+           ", which is a member only by the earlier value, declares replicationGroupId " + turn.group.meta.name;
+  }
+  return findings.switchover_blocked;
+}
+
+Verdict DegradedOf(const GroupTurn& turn, const failover::Findings& findings) {
   if (!turn.foreign_endpoints.empty()) {
     return {Truth::kTrue, reason::kForeignEndpoints, turn.foreign_endpoints};
+  }
+  if (std::string blocked = SwitchoverBlocked(turn, findings); !blocked.empty()) {
+    return {Truth::kTrue, reason::kSwitchoverBlocked, std::move(blocked)};
   }
   std::string text;
   for (const MemberNow& member : turn.members) {
@@ -146,6 +164,7 @@ Verdict DegradedOf(const GroupTurn& turn) {
     text += (text.empty() ? "" : "; ") + member.name() + ": " +
             (faulty ? member.fault->message : member.sync_message);
   }
+  for (const std::string& sentence : findings.not_joining) text += (text.empty() ? "" : "; ") + sentence;
   if (!text.empty()) return {Truth::kTrue, reason::kMemberMissing, std::move(text)};
   return {Truth::kFalse, reason::kHealthy, "every node does its work"};
 }
@@ -226,13 +245,25 @@ api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::F
   set(api::kReady, ready);
   set(api::kFailoverReady, FailoverReadyOf(turn, findings));
   set(api::kZoneSpreadSatisfied, ZoneSpreadOf(turn));
-  set(api::kDegraded, DegradedOf(turn));
+  set(api::kDegraded, DegradedOf(turn, findings));
   if (findings.waiting_for_proof) {
     set(api::kWaitingForProofOfDeath, {Truth::kTrue, reason::kProofOfDeathMissing, findings.waiting_message});
   } else {
     set(api::kWaitingForProofOfDeath, {Truth::kFalse, reason::kNotWaiting, "no proof of death is needed"});
   }
   status.phase = PhaseOf(turn, state, ready);
+  return status;
+}
+
+api::ReplicationGroupStatus PersistedStatus(const GroupTurn& turn, const failover::GroupState& state) {
+  api::ReplicationGroupStatus status = turn.group.status;
+  if (!state.failover || turn.group.meta.deleted) return status;
+  const bool planned = state.failover->kind == failover::Kind::kSwitchover;
+  status.phase = planned ? "modifying" : "failing-over";
+  const std::string& message = state.failover->message;
+  status.conditions.Set(api::kReady, Truth::kFalse, reason::kFailingOver,
+                        message.empty() ? "the primary role is moving away from " + state.failover->old.name : message,
+                        turn.group.meta.generation, turn.wall);
   return status;
 }
 

@@ -94,19 +94,19 @@ void FillLag(const GroupTurn& turn, const NodeState* primary, const ReplicaAck* 
   now->lag = std::move(lag);
 }
 
-// In sync, or out of it for less than readerMaxLag.
+// In sync, or out of it (or not heard: a new operator hears nobody at first) for less than readerMaxLag.
 void FillReader(const GroupTurn& turn, MemberNow* now, Plan* plan) {
   auto& since = plan->memory.out_of_sync_since;
-  if (now->in_sync) {
+  if (now->is_primary || !now->member->wanted || now->in_sync) {
     since.erase(now->name());
-    now->reader = true;
+    now->reader = now->in_sync && now->member->wanted;
     return;
   }
   const bool was_reader =
       now->member->view->pod && now->member->view->pod->meta.Label(api::kReaderLabel) == "true";
   const auto [it, first] = since.try_emplace(now->name(), turn.now);
   const MonoTime leaves = it->second + turn.group.spec.ReaderMaxLag();
-  now->reader = was_reader && now->words != nullptr && now->words->complete && turn.now < leaves;
+  now->reader = was_reader && (now->words == nullptr || now->words->complete) && turn.now < leaves;
   if (now->reader) plan->wake_at = std::min(plan->wake_at, leaves);
 }
 
@@ -124,13 +124,17 @@ void FillOne(const NodeState* primary, GroupTurn* turn, MemberNow* now, Plan* pl
       now->sync_reason = api::reason::kUnreachable;
       now->sync_message = "its process does not answer";
     }
-    if (now->role == "replica") now->lag = now->member->view->node.status.lag;
+    if (now->role == "replica") {
+      now->lag = now->member->view->node.status.lag;
+      FillReader(*turn, now, plan);
+    }
     return;
   }
   if (now->is_primary) {
     now->sync = Truth::kTrue;
     now->sync_reason = api::reason::kIsPrimary;
     now->sync_message = "is the primary";
+    FillReader(*turn, now, plan);
     return;
   }
   if (now->role != "replica") {

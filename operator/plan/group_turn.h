@@ -16,9 +16,6 @@
 
 namespace understudy::plan {
 
-// Statuses, labels and objects wait so long for a transition, so that they cost it no time; after that the
-// group is in trouble that lasts, and has to be shown and worked around.
-inline constexpr Duration kUnsettledLimit = Seconds(10);
 inline constexpr Duration kLagPeriod = Seconds(10);  // at most one change of a lag column
 
 struct MemberNow {

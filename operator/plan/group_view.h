@@ -61,7 +61,7 @@ struct Memory {
   failover::Memory failover;
   std::map<std::string, MonoTime> out_of_sync_since;  // member -> when it was first seen not in sync
   std::map<std::string, MonoTime> lag_changed;        // member -> when a change of its lag was last planned
-  std::optional<MonoTime> unsettled_since;  // group: a transition runs, or its primary does not serve
+  std::optional<MonoTime> unsettled_since;  // a transition runs, the primary does not serve, a node is unheard
   std::string order_sent_to;                // lone node: incarnation and epoch of its last order
   MonoTime order_sent;
 };

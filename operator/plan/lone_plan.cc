@@ -230,6 +230,18 @@ void EnsureLabels(const Lone& lone, Plan* plan) {
   EnsurePodLabels(lone.view.node, wanted, &plan->actions);
 }
 
+bool Settled(const Lone& lone, Plan* plan) {
+  auto& since = plan->memory.unsettled_since;
+  if (!FellSilent(lone.view.node, lone.view.process ? &*lone.view.process : nullptr)) {
+    since.reset();
+    return true;
+  }
+  if (!since) since = lone.now;
+  const MonoTime shown = *since + kUnsettledLimit;
+  if (lone.now < shown) plan->wake_at = std::min(plan->wake_at, shown);
+  return lone.now >= shown;
+}
+
 }  // namespace
 
 Plan PlanLone(const LoneView& view, MonoTime now, WallTime wall) {
@@ -251,6 +263,7 @@ Plan PlanLone(const LoneView& view, MonoTime now, WallTime wall) {
     }
     SendOrder(lone, &plan);
   }
+  if (!Settled(lone, &plan)) return plan;
   const bool moved = EnsureFinalizer(node.Ref(), node.meta, false, &plan.actions);
   if (lone.situation == Situation::kStandsAlone && lone.can_run) EnsureObjects(&lone, &plan);
   EnsureLabels(lone, &plan);

@@ -72,11 +72,15 @@ std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* proc
   if (process != nullptr && process->node_lost) {
     return Fault{api::reason::kUnreachable, "Kubernetes Node " + pod.node_name + " is not ready"};
   }
-  // Until it was available once, a process that does not answer yet is one that starts.
-  if (pod.running && WordsOf(process) == nullptr && node.node.status.phase != "creating") {
+  // Until it was heard once, a process that does not answer is one that starts.
+  if (pod.running && process != nullptr && process->heard && WordsOf(process) == nullptr) {
     return Fault{api::reason::kUnreachable, "its process is running but does not answer the operator"};
   }
   return std::nullopt;
+}
+
+bool FellSilent(const NodeView& node, const failover::PodView* process) {
+  return node.node.status.phase == "available" && node.pod && node.pod->running && WordsOf(process) == nullptr;
 }
 
 std::string ZoneOf(const NodeView& node, const std::map<std::string, api::Node>& hosts) {

@@ -23,6 +23,11 @@ struct Fault {
 };
 std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* process);
 
+// It was available and runs, but its channel is down: a cut, or an operator that has just started. Not worth a
+// word in a status before it lasts (kUnsettledLimit).
+bool FellSilent(const NodeView& node, const failover::PodView* process);
+inline constexpr Duration kUnsettledLimit = Seconds(10);
+
 // Zone of the Node that the Pod is on; "" before it has one.
 std::string ZoneOf(const NodeView& node, const std::map<std::string, api::Node>& hosts);
 

@@ -13,9 +13,12 @@
 
 namespace understudy::plan {
 
-// Of the group, with `state` as it is or as it is about to be persisted.
+// Of the group. `findings` must be those of a decision that persists nothing: only these are complete.
 api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::Findings& findings,
                                         const failover::GroupState& state);
+// Beside a state that is about to be persisted: as it was, but that a change of roles shows from its first
+// write on.
+api::ReplicationGroupStatus PersistedStatus(const GroupTurn& turn, const failover::GroupState& state);
 
 api::CacheNodeStatus MemberStatusOf(const GroupTurn& turn, const MemberNow& now);
 api::CacheNodeStatus RefusedStatus(const GroupTurn& turn, const Member& member);

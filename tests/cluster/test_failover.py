@@ -131,19 +131,19 @@ class Failover(Case):
 
 class LostNode(Case):
     def test_node_powered_off_and_on(self):
-        self.make_group("off", 1, "cb")
-        epoch = self.group("off")["status"]["epoch"]
-        writer = self.writer(self.service("off"), "node-a")
+        self.make_group("power", 1, "cb")
+        epoch = self.group("power")["status"]["epoch"]
+        writer = self.writer(self.service("power"), "node-a")
         if lab.leader_host() == "node-c":
             lab.kubectl("delete", "pod", lab.leader_pod(), "-n", lab.SYSTEM)
             lab.until("the other operator leads", lambda: lab.leader_host() not in (None, "node-c"), 30)
         lab.cluster("poweroff", "node-c")
         try:
-            group = self.wait_failed_over("off", epoch)
-            self.assertEqual(group["status"]["primary"], "off-r1")
+            group = self.wait_failed_over("power", epoch)
+            self.assertEqual(group["status"]["primary"], "power-r1")
             mark = time.monotonic()
             lab.until("the writer goes on", lambda: writer.acks[-1][1] > mark, 20, 0.02)
         finally:
             lab.cluster("start", "node-c")
-        self.wait_whole("off", 2, 180)
-        self.assertEqual(self.primary("off"), "off-r1")
+        self.wait_whole("power", 2, 180)
+        self.assertEqual(self.primary("power"), "power-r1")

@@ -1,5 +1,6 @@
-// The stories H1-H24: for each rule that was found by looking for holes, the shortest run that breaks an
-// invariant of FAILOVER.md section 10 when the rule is left out (research/failover-model/REPORT.md).
+// The stories H1-H24: for each rule that was found by looking for holes, the shortest run that
+// breaks an invariant of FAILOVER.md section 10 when the rule is left out
+// (research/failover-model/REPORT.md).
 #pragma once
 
 #include <string>
@@ -10,9 +11,10 @@
 namespace understudy::simulation {
 
 struct ToldStory {
-  std::string name;         // "H1 a refused connection is not proof of death"
-  RuleSwitches without;     // the rule taken out, in the operator, in the node or in both
-  std::string violates;     // which invariants ("1", "3 4"): at least one of them is broken without the rule
+  std::string name;      // "H1 a refused connection is not proof of death"
+  RuleSwitches without;  // the rule taken out, in the operator, in the node or in both
+  std::string
+      violates;  // which invariants ("1", "3 4"): at least one of them is broken without the rule
   Story story;
 };
 

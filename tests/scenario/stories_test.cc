@@ -1,14 +1,16 @@
 // Each story with all rules (nothing is violated) and without its own (an invariant is).
-#include <cctype>
-#include <ostream>
+#include "tests/scenario/stories.h"
 
 #include <gtest/gtest.h>
 
-#include "tests/scenario/stories.h"
+#include <cctype>
+#include <ostream>
 
 namespace understudy::simulation {
 
-void PrintTo(const ToldStory& told, std::ostream* out) { *out << told.name; }
+void PrintTo(const ToldStory& told, std::ostream* out) {
+  *out << told.name;
+}
 
 namespace {
 
@@ -21,7 +23,8 @@ TEST_P(Told, HoldsWithAllRules) {
     options.story = &told.story;
     World world(seed, options);
     const std::optional<Violation> violation = world.Run();
-    ASSERT_FALSE(violation.has_value()) << told.name << ", seed " << seed << ": " << violation->what;
+    ASSERT_FALSE(violation.has_value())
+        << told.name << ", seed " << seed << ": " << violation->what;
     EXPECT_GT(world.acknowledged(), 0u);
   }
 }
@@ -39,8 +42,8 @@ TEST_P(Told, BreaksWithoutItsRule) {
     if (told.violates.find(violation->what[0]) != std::string::npos) return;
     seen += " " + violation->what;
   }
-  FAIL() << told.name << ": none of the invariants " << told.violates << " was broken in " << kMostOrders
-         << " message orders; seen:" << seen;
+  FAIL() << told.name << ": none of the invariants " << told.violates << " was broken in "
+         << kMostOrders << " message orders; seen:" << seen;
 }
 
 std::string NameOf(const testing::TestParamInfo<ToldStory>& info) {

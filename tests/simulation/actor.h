@@ -1,9 +1,9 @@
 // What lives in the simulated world, and the parts that it is made of. One thread, virtual time.
 //
-// A message belongs to one sending and one receiving process (a connection can't outlive them), but may be
-// lost, doubled, overtaken or seconds late. A check and the act that follows it are one step. Clocks run
-// up to 9 % fast or slow and go on while a process is stopped. Times are microseconds of real time; what
-// the processes see are their own clocks.
+// A message belongs to one sending and one receiving process (a connection can't outlive them), but
+// may be lost, doubled, overtaken or seconds late. A check and the act that follows it are one
+// step. Clocks run up to 9 % fast or slow and go on while a process is stopped. Times are
+// microseconds of real time; what the processes see are their own clocks.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct Actor {
   bool alive = true;
   bool stopped = false;  // SIGSTOP: everything that reaches it waits
   double rate = 1;
-  int64_t lost_us = 0;    // time that its clock did not see (a paused virtual machine)
+  int64_t lost_us = 0;  // time that its clock did not see (a paused virtual machine)
   int64_t stopped_at = 0;
   std::vector<std::function<void()>> inbox;
 
@@ -48,7 +48,9 @@ class Dice {
   double Unit() { return static_cast<double>(Next() >> 11) * (1.0 / 9007199254740992.0); }
   double Exponential(double mean);
   template <typename T>
-  const T& Of(const std::vector<T>& list) { return list[static_cast<size_t>(Below(static_cast<int64_t>(list.size())))]; }
+  const T& Of(const std::vector<T>& list) {
+    return list[static_cast<size_t>(Below(static_cast<int64_t>(list.size())))];
+  }
 
  private:
   uint64_t state_;

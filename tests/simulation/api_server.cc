@@ -15,7 +15,8 @@ void ApiServer::ChangeSpec(GroupSpec spec) {
 
 void ApiServer::Rollback() {
   rolled_back_ = true;
-  history_.push_back({world_.now_us(), history_.back().version + 1, history_.front().status, spec()});
+  history_.push_back(
+      {world_.now_us(), history_.back().version + 1, history_.front().status, spec()});
 }
 
 void ApiServer::OnGet(OperatorProcess& from, uint64_t request) {
@@ -33,7 +34,8 @@ void ApiServer::OnGet(OperatorProcess& from, uint64_t request) {
 void ApiServer::OnPut(OperatorProcess& from, uint64_t request, int64_t version,
                       const failover::GroupState& status_in) {
   if (version != history_.back().version) {
-    world_.Send(*this, from, "reply", [&from, request] { from.OnReply(request, false, 0, {}, {}); });
+    world_.Send(*this, from, "reply",
+                [&from, request] { from.OnReply(request, false, 0, {}, {}); });
     return;
   }
   const failover::GroupState before = status();

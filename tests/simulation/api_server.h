@@ -1,5 +1,6 @@
-// The API server as far as failover sees it: one object with spec and status under one resourceVersion, the
-// primary's EndpointSlice, and the Lease of the leader election. Linearisable for writes; reads may be stale.
+// The API server as far as failover sees it: one object with spec and status under one
+// resourceVersion, the primary's EndpointSlice, and the Lease of the leader election. Linearisable
+// for writes; reads may be stale.
 #pragma once
 
 #include <string>
@@ -18,7 +19,7 @@ struct GroupSpec {
   uint32_t synchronous_replicas = 0;
   uint32_t lease_ms = 2000;
   bool automatic_failover = true;
-  uint64_t switch_number = 0;      // counts switchover requests
+  uint64_t switch_number = 0;  // counts switchover requests
   std::string switch_to;
 };
 
@@ -42,7 +43,8 @@ class ApiServer : public Actor {
   bool rolled_back() const { return rolled_back_; }
 
   void OnGet(OperatorProcess& from, uint64_t request);
-  void OnPut(OperatorProcess& from, uint64_t request, int64_t version, const failover::GroupState& status);
+  void OnPut(OperatorProcess& from, uint64_t request, int64_t version,
+             const failover::GroupState& status);
   void OnPutSlice(OperatorProcess& from, const std::string& pod_uid);
   void OnGetLease(OperatorProcess& from, MonoTime sent);
   void OnPutLease(OperatorProcess& from, int64_t version, MonoTime sent);

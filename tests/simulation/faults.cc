@@ -30,7 +30,8 @@ std::vector<std::string> Split(const std::string& text, char by) {
 }
 
 void Replace(std::string* text, const std::string& what, const std::string& by) {
-  for (size_t at = text->find(what); at != std::string::npos; at = text->find(what, at + by.size())) {
+  for (size_t at = text->find(what); at != std::string::npos;
+       at = text->find(what, at + by.size())) {
     text->replace(at, what.size(), by);
   }
 }
@@ -45,7 +46,8 @@ void World::Inject(const PlannedFault& fault, OperatorProcess* op) {
   }
 }
 
-// -- processes ------------------------------------------------------------------------------------------
+// -- processes
+// ------------------------------------------------------------------------------------------
 
 void World::Kill(NodeProcess& node, bool failure) {
   if (!node.alive) return;
@@ -54,7 +56,8 @@ void World::Kill(NodeProcess& node, bool failure) {
   primaries_.erase(&node);
   if (failure) Failed(node);
   for (OperatorProcess* op : node.operators) {
-    if (op->alive && !Blocked(node, *op)) Send(node, *op, "fin", [op, &node] { op->OnLifelineEnd(&node); });
+    if (op->alive && !Blocked(node, *op))
+      Send(node, *op, "fin", [op, &node] { op->OnLifelineEnd(&node); });
   }
   for (const auto& q : processes_) {
     if (q->alive && q->follows() == node.incarnation && !Blocked(node, *q)) {
@@ -62,6 +65,16 @@ void World::Kill(NodeProcess& node, bool failure) {
     }
   }
   At((100 + dice_.Below(1200)) * kMs, *this, [this, &node] { Report(node); });
+}
+
+void World::EndAfterTerm(NodeProcess& node, int checks) {
+  if (!node.alive) return;
+  if (checks > 0 && !node.machine().MayExit()) {
+    At(50 * kMs, *this, [this, &node, checks] { EndAfterTerm(node, checks - 1); });
+    return;
+  }
+  Kill(node);
+  if (node.location == node.name) At(300 * kMs, *this, [this, n = node.name] { Restart(n); });
 }
 
 void World::Report(NodeProcess& node) {  // the kubelet: container terminated
@@ -118,7 +131,8 @@ void World::Cut(const std::string& a, const std::string& b, int64_t ms, bool bot
 }
 
 // The Pod is deleted by force on a node that is cut off; its process goes on there.
-void World::ForceDelete(const std::string& member, int64_t ms, const std::vector<std::string>& far) {
+void World::ForceDelete(const std::string& member, int64_t ms,
+                        const std::vector<std::string>& far) {
   Pod* pod = PodOf(member);
   NodeProcess* node = pod ? pod->process : nullptr;
   if (node == nullptr || node->location != node->name) return;
@@ -138,7 +152,8 @@ void World::Reject(const std::string& member, int64_t ms) {  // a network policy
   }
 }
 
-// -- the user -------------------------------------------------------------------------------------------
+// -- the user
+// -------------------------------------------------------------------------------------------
 
 void World::AddMember(const std::string& member) {
   GroupSpec spec = api_->spec();
@@ -183,11 +198,13 @@ void World::RandomEdit(const std::string& kind, Dice& dice) {
     std::vector<std::string> others = spec.names;
     std::erase(others, primary);
     const int64_t least = std::max<int64_t>(1, spec.synchronous_replicas);
-    if (static_cast<int64_t>(others.size()) - 1 >= least && !api_->status().failover) Remove(dice.Of(others));
+    if (static_cast<int64_t>(others.size()) - 1 >= least && !api_->status().failover)
+      Remove(dice.Of(others));
     return;
   }
   if (kind == "sets") {
-    spec.synchronous_replicas = static_cast<uint32_t>(std::min<int64_t>(dice.Below(3), static_cast<int64_t>(spec.names.size()) - 1));
+    spec.synchronous_replicas = static_cast<uint32_t>(
+        std::min<int64_t>(dice.Below(3), static_cast<int64_t>(spec.names.size()) - 1));
   } else if (kind == "sett") {
     spec.lease_ms = dice.Of(std::vector<uint32_t>{1000, 2000, 4000});
   } else if (kind == "af") {
@@ -199,7 +216,8 @@ void World::RandomEdit(const std::string& kind, Dice& dice) {
   api_->ChangeSpec(spec);
 }
 
-// -- random faults --------------------------------------------------------------------------------------
+// -- random faults
+// --------------------------------------------------------------------------------------
 
 void World::RandomFault(const std::string& kind_in, uint64_t seed, OperatorProcess* op) {
   Dice f(seed);
@@ -234,7 +252,8 @@ void World::RandomFault(const std::string& kind_in, uint64_t seed, OperatorProce
   Trace("FAULT " + kind + " " + n + " " + op->location + " " + std::to_string(ms));
   if (kind == "crash") {
     Kill(p);
-    At(f.Of(std::vector<int64_t>{20, 100, 400, 1500, 4000}) * kMs, *this, [this, n] { Restart(n); });
+    At(f.Of(std::vector<int64_t>{20, 100, 400, 1500, 4000}) * kMs, *this,
+       [this, n] { Restart(n); });
   } else if (kind == "stop") {
     Stop(p, ms);
   } else if (kind == "iso") {  // the primary from both operators, and from some of the replicas
@@ -287,6 +306,9 @@ void World::RandomFault(const std::string& kind_in, uint64_t seed, OperatorProce
   } else if (kind == "stale") {
     stale_ = true;
     At(ms * kMs, *this, [this] { stale_ = false; });
+  } else if (kind == "term") {  // SIGTERM: a primary asks for a switchover and waits, at most 5 s
+    p.SetTerminating();
+    At(50 * kMs, *this, [this, &p] { EndAfterTerm(p, 100); });
   } else if (kind == "unfit") {
     p.SetUnfit(true);
     At(ms * kMs, *this, [&p] {
@@ -297,7 +319,8 @@ void World::RandomFault(const std::string& kind_in, uint64_t seed, OperatorProce
   }
 }
 
-// -- stories --------------------------------------------------------------------------------------------
+// -- stories
+// --------------------------------------------------------------------------------------------
 
 void World::Command(const std::string& commands) {
   std::string lead = "op1";

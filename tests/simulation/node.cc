@@ -12,9 +12,9 @@ using control::Role;
 
 namespace {
 
-constexpr size_t kBacklog = 30;                      // records that a partial resynchronisation may bridge
+constexpr size_t kBacklog = 30;  // records that a partial resynchronisation may bridge
 constexpr int64_t kPullEvery_us = 250 * kMs;
-constexpr int64_t kLinkDown_ms = 1000;               // nothing heard for so long: the link is down
+constexpr int64_t kLinkDown_ms = 1000;  // nothing heard for so long: the link is down
 constexpr int64_t kSubscription_us = 2500 * kMs;
 
 template <class... Ts>
@@ -26,7 +26,8 @@ Overloaded(Ts...) -> Overloaded<Ts...>;
 
 }  // namespace
 
-NodeProcess::NodeProcess(World& world, std::string name_in, std::string pod_uid_in, std::string incarnation_in)
+NodeProcess::NodeProcess(World& world, std::string name_in, std::string pod_uid_in,
+                         std::string incarnation_in)
     : name(std::move(name_in)),
       pod_uid(std::move(pod_uid_in)),
       incarnation(std::move(incarnation_in)),
@@ -36,9 +37,13 @@ NodeProcess::NodeProcess(World& world, std::string name_in, std::string pod_uid_
   rate = world.RateOf(name);
 }
 
-MonoTime NodeProcess::Now() const { return Clock(world_.now_us()); }
+MonoTime NodeProcess::Now() const {
+  return Clock(world_.now_us());
+}
 
-control::NodeRef NodeProcess::Ref() const { return {name, pod_uid, incarnation, "", "10.0.0.1"}; }
+control::NodeRef NodeProcess::Ref() const {
+  return {name, pod_uid, incarnation, "", "10.0.0.1"};
+}
 
 bool NodeProcess::MayAcknowledge() const {
   const role::GateState gate = machine_.Gate();
@@ -70,11 +75,13 @@ void NodeProcess::Establish(const control::Configuration& configuration, const s
   order.role = configuration.primary.incarnation == incarnation ? Role::kPrimary : Role::kReplica;
   const role::Outcome outcome = machine_.OnOrder(order, Now());
   Finish(outcome.actions, outcome.transition);
-  if (order.role == Role::kPrimary) log = {{1, 0}};  // the record of epoch 1 is the one they all hold
+  if (order.role == Role::kPrimary)
+    log = {{1, 0}};  // the record of epoch 1 is the one they all hold
   Observe();
 }
 
-// -- facts and actions ----------------------------------------------------------------------------------
+// -- facts and actions
+// ----------------------------------------------------------------------------------
 
 role::ReplicationFacts NodeProcess::Facts() const {
   role::ReplicationFacts f;
@@ -87,7 +94,8 @@ role::ReplicationFacts NodeProcess::Facts() const {
   f.keys = log.size();
   if (machine_.role() == Role::kReplica) {
     const int64_t silent_ms = std::min<int64_t>((Now() - heard_).ms(), 1'000'000'000);
-    f.link = silent_ms < kLinkDown_ms ? (load_ ? LinkState::kSyncing : LinkState::kUp) : LinkState::kConnecting;
+    f.link = silent_ms < kLinkDown_ms ? (load_ ? LinkState::kSyncing : LinkState::kUp)
+                                      : LinkState::kConnecting;
     f.link_silent_ms = static_cast<uint64_t>(silent_ms);
   }
   const int64_t now_us = world_.now_us();
@@ -131,81 +139,89 @@ void NodeProcess::Lowered(uint32_t synchronous_replicas) {
 
 void NodeProcess::Perform(const std::vector<role::Action>& actions) {
   for (const role::Action& action : actions) {
-    std::visit(
-        Overloaded{
-            [&](const role::BecomePrimary& a) {
-              if (world_.now_us() > 0) world_.Promoted(*this, a.epoch);
-              if (a.start_empty) {
-                log.clear();
-                dataset = a.dataset;
-              }
-              complete = true;
-              deposed = stopped_applying_ = false;
-              load_.reset();
-              log.push_back({static_cast<uint32_t>(a.epoch), 0});
-              acks_.clear();
-              ack_heard_us_.clear();
-              subscribers_.clear();
-              need_full_.clear();
-              waiting_.clear();
-              offsets_.clear();
-              offsets_.push_back({world_.now_us(), log.size()});
-              // The first configuration of an office may be the first that is acted on with a lower S.
-              world_.Lowered(synchronous_replicas_ = a.configuration.synchronous_replicas);
-              world_.Trace(name + " " + incarnation + " is primary of epoch " + std::to_string(a.epoch) + ", configuration " +
-                           std::to_string(a.configuration.number) + ", offset " + std::to_string(log.size()));
-            },
-            [&](const role::ActUnder& a) {
-              Lowered(a.configuration.synchronous_replicas);
-              world_.Trace(name + " " + incarnation + " acts under configuration " + std::to_string(a.configuration.number) +
-                           ", R=" + std::to_string(a.configuration.voters.size()) + " S=" +
-                           std::to_string(a.configuration.synchronous_replicas));
-            },
-            [&](const role::BecomeReplica& a) {
-              follows_ = a.primary.incarnation;
-              heard_ = {};
-              link_epoch_ = 0;
-              stopped_applying_ = false;
-              copy_only_ = a.copy_only;
-              load_.reset();
-              rx_ = tx_ + 1;
-              waiting_.clear();
-              told_silent_ = false;
-              world_.Trace(name + " " + incarnation + " follows " + follows_ + " in epoch " + std::to_string(a.epoch));
-            },
-            [&](const role::BecomeStandalone&) {},
-            [&](const role::Fenced&) {},
-            [&](const role::StopApplying&) {
-              stopped_applying_ = true;
-              load_.reset();  // what it dropped for that load stays dropped
-            },
-            [&](const role::Demote& a) {
-              waiting_.clear();
-              deposed = true;
-              world_.Demoted(*this);
-              world_.Trace(name + " " + incarnation + " demoted at epoch " + std::to_string(a.epoch) + ", offset " +
-                           std::to_string(log.size()));
-            },
-            [&](const role::PauseWrites&) {},
-            [&](const role::ResumeWrites&) {},
-        },
-        action);
+    std::visit(Overloaded{
+                   [&](const role::BecomePrimary& a) {
+                     if (a.start_empty) {
+                       log.clear();
+                       dataset = a.dataset;
+                     }
+                     if (world_.now_us() > 0) world_.Promoted(*this, a.epoch);
+                     complete = true;
+                     deposed = stopped_applying_ = false;
+                     load_.reset();
+                     log.push_back({static_cast<uint32_t>(a.epoch), 0});
+                     acks_.clear();
+                     ack_heard_us_.clear();
+                     subscribers_.clear();
+                     need_full_.clear();
+                     waiting_.clear();
+                     offsets_.clear();
+                     offsets_.push_back({world_.now_us(), log.size()});
+                     // The first configuration of an office may be the first that is acted on with
+                     // a lower S.
+                     world_.Lowered(synchronous_replicas_ = a.configuration.synchronous_replicas);
+                     world_.Trace(name + " " + incarnation + " is primary of epoch " +
+                                  std::to_string(a.epoch) + ", configuration " +
+                                  std::to_string(a.configuration.number) + ", offset " +
+                                  std::to_string(log.size()));
+                   },
+                   [&](const role::ActUnder& a) {
+                     Lowered(a.configuration.synchronous_replicas);
+                     world_.Trace(name + " " + incarnation + " acts under configuration " +
+                                  std::to_string(a.configuration.number) +
+                                  ", R=" + std::to_string(a.configuration.voters.size()) +
+                                  " S=" + std::to_string(a.configuration.synchronous_replicas));
+                   },
+                   [&](const role::BecomeReplica& a) {
+                     follows_ = a.primary.incarnation;
+                     heard_ = {};
+                     link_epoch_ = 0;
+                     stopped_applying_ = false;
+                     copy_only_ = a.copy_only;
+                     load_.reset();
+                     rx_ = tx_ + 1;
+                     waiting_.clear();
+                     told_silent_ = false;
+                     world_.Trace(name + " " + incarnation + " follows " + follows_ + " in epoch " +
+                                  std::to_string(a.epoch));
+                   },
+                   [&](const role::BecomeStandalone&) {},
+                   [&](const role::Fenced&) {},
+                   [&](const role::StopApplying&) {
+                     stopped_applying_ = true;
+                     load_.reset();  // what it dropped for that load stays dropped
+                   },
+                   [&](const role::Demote& a) {
+                     waiting_.clear();
+                     deposed = true;
+                     world_.Demoted(*this);
+                     world_.Trace(name + " " + incarnation + " demoted at epoch " +
+                                  std::to_string(a.epoch) + ", offset " +
+                                  std::to_string(log.size()));
+                   },
+                   [&](const role::PauseWrites&) {},
+                   [&](const role::ResumeWrites&) {},
+               },
+               action);
   }
 }
 
-// -- operators ------------------------------------------------------------------------------------------
+// -- operators
+// ------------------------------------------------------------------------------------------
 
 void NodeProcess::Beat() {
   last_beat_us_ = world_.now_us();
   const uint64_t seq = machine_.NextRequest(Now());
   const uint64_t order = world_.NewNumber();
   for (OperatorProcess* op : operators) {
-    world_.Send(*this, *op, "info", [op, this, s = State(), order, seq] { op->OnWords(this, s, order, seq); });
+    world_.Send(*this, *op, "info",
+                [op, this, s = State(), order, seq] { op->OnWords(this, s, order, seq); });
   }
 }
 
 void NodeProcess::OnConnect(OperatorProcess* from, MonoTime begun) {
-  if (std::find(operators.begin(), operators.end(), from) == operators.end()) operators.push_back(from);
+  if (std::find(operators.begin(), operators.end(), from) == operators.end())
+    operators.push_back(from);
   machine_.Observe(Facts(), Now());
   world_.Send(*this, *from, "info", [from, this, s = State(), order = world_.NewNumber(), begun] {
     from->OnHello(this, s, order, begun);
@@ -241,7 +257,8 @@ void NodeProcess::SetTerminating() {
   Beat();
 }
 
-// -- time -----------------------------------------------------------------------------------------------
+// -- time
+// -----------------------------------------------------------------------------------------------
 
 void NodeProcess::Tick() {
   world_.At(static_cast<int64_t>(kPullEvery_us / rate), *this, [this] { Tick(); });
@@ -249,14 +266,16 @@ void NodeProcess::Tick() {
   Observe();
   const int64_t since_us = world_.now_us() - last_beat_us_;
   const bool silent = machine_.role() == Role::kReplica && Now() - heard_ >= Milliseconds(1500);
-  if (since_us >= machine_.HeartbeatInterval().us() - kPullEvery_us / 2 || (silent && !told_silent_)) Beat();
+  if (since_us >= machine_.HeartbeatInterval().us() - kPullEvery_us / 2 ||
+      (silent && !told_silent_))
+    Beat();
   told_silent_ = silent;
   if (machine_.role() == Role::kReplica) SendPull();
 }
 
 void NodeProcess::LeaseTick() {
-  world_.At(static_cast<int64_t>(static_cast<double>(machine_.LeaseRequestInterval().us()) / rate), *this,
-            [this] { LeaseTick(); });
+  world_.At(static_cast<int64_t>(static_cast<double>(machine_.LeaseRequestInterval().us()) / rate),
+            *this, [this] { LeaseTick(); });
   if (!ActsAsPrimary()) return;
   for (const auto& [who, subscriber] : subscribers_) {
     if (world_.now_us() - subscriber.at_us <= kSubscription_us) AskLease(world_.Process(who));
@@ -269,7 +288,8 @@ void NodeProcess::AskLease(NodeProcess* voter) {
   });
 }
 
-// -- leases ---------------------------------------------------------------------------------------------
+// -- leases
+// ---------------------------------------------------------------------------------------------
 
 void NodeProcess::OnLeaseRequest(NodeProcess* from, const control::LeaseRequest& request) {
   const role::LeaseAnswer answer = machine_.OnLeaseRequest(request, Now());
@@ -286,7 +306,8 @@ void NodeProcess::OnLeaseAnswer(NodeProcess* from, const control::LeaseGrant& gr
   if (outcome.transition != 0) Beat();
 }
 
-// -- writes ---------------------------------------------------------------------------------------------
+// -- writes
+// ---------------------------------------------------------------------------------------------
 
 void NodeProcess::OnClientWrite() {
   const uint64_t generation = gate_.generation();
@@ -294,14 +315,15 @@ void NodeProcess::OnClientWrite() {
   const Record previous = log.empty() ? Record{} : log.back();
   log.push_back({static_cast<uint32_t>(machine_.role_epoch()), world_.NewWrite()});
   offsets_.push_back({world_.now_us(), log.size()});
-  while (offsets_.size() > 1 && offsets_[1].first <= world_.now_us() - 1000 * kMs) offsets_.pop_front();
+  while (offsets_.size() > 1 && offsets_[1].first <= world_.now_us() - 1000 * kMs)
+    offsets_.pop_front();
   waiting_.push_back({log.size(), log.back().write, generation});
   for (const auto& [who, subscriber] : subscribers_) {
     if (world_.now_us() - subscriber.at_us > kSubscription_us) continue;
     NodeProcess* to = world_.Process(who);
-    world_.Send(*this, *to, "data", [to, self = incarnation, tx = subscriber.tx, n = log.size() - 1, previous, r = log.back()] {
-      to->OnData(self, tx, n, previous, {r});
-    });
+    world_.Send(*this, *to, "data",
+                [to, self = incarnation, tx = subscriber.tx, n = log.size() - 1, previous,
+                 r = log.back()] { to->OnData(self, tx, n, previous, {r}); });
   }
   world_.At(world_.dice().Below(3) * kMs, *this, [this] { Flush(); });
 }
@@ -322,7 +344,8 @@ void NodeProcess::Flush() {
   }
 }
 
-// -- replication ----------------------------------------------------------------------------------------
+// -- replication
+// ----------------------------------------------------------------------------------------
 
 bool NodeProcess::Prefix(size_t offset, Record last) const {
   return offset <= log.size() && (offset == 0 || log[offset - 1] == last);
@@ -331,12 +354,16 @@ bool NodeProcess::Prefix(size_t offset, Record last) const {
 void NodeProcess::SendPull() {  // handshake, request for data and acknowledgement in one
   NodeProcess* to = world_.Process(follows_);
   if (to == nullptr || stopped_applying_) return;
-  if (Now() - heard_ >= Milliseconds(kLinkDown_ms)) link_epoch_ = machine_.epoch();  // a new link shows it
+  if (Now() - heard_ >= Milliseconds(kLinkDown_ms))
+    link_epoch_ = machine_.epoch();  // a new link shows it
   ++tx_;
-  const Pull pull{this,         link_epoch_,
-                  tx_,          log.size(),
+  const Pull pull{this,
+                  link_epoch_,
+                  tx_,
+                  log.size(),
                   log.empty() ? Record{} : log.back(),
-                  complete && !load_, copy_only_,
+                  complete && !load_,
+                  copy_only_,
                   dataset};
   world_.Send(*this, *to, "pull", [to, pull] { to->OnPull(pull); });
 }
@@ -345,7 +372,8 @@ void NodeProcess::OnPull(const Pull& pull) {
   const role::Outcome met = machine_.OnEpochMet("group", pull.epoch, Now());
   Finish(met.actions, met.transition);
   if (met.transition != 0) Beat();
-  if (machine_.role() == Role::kPrimary && ActsAsPrimary() && pull.epoch < machine_.role_epoch()) return;
+  if (machine_.role() == Role::kPrimary && ActsAsPrimary() && pull.epoch < machine_.role_epoch())
+    return;
   role::CopySource source;
   source.role = machine_.role();
   source.in_office = machine_.in_office();
@@ -374,25 +402,33 @@ void NodeProcess::OnPull(const Pull& pull) {
     return;
   }
   switch (role::AnswerFullCopy(source, to->Ref(), pull.copy, world_.options().rules.node)) {
-    case role::CopyAnswer::kRefuse: return;
+    case role::CopyAnswer::kRefuse:
+      return;
     case role::CopyAnswer::kLeaveVotersFirst:
       need_full_.insert(to->incarnation);
       Observe();
-      world_.Send(*this, *to, "data", [to, self = incarnation, tx = pull.tx] { to->OnData(self, tx, 0, {}, {}); });
+      world_.Send(*this, *to, "data",
+                  [to, self = incarnation, tx = pull.tx] { to->OnData(self, tx, 0, {}, {}); });
       return;
     case role::CopyAnswer::kReplace:
-    case role::CopyAnswer::kBeside: break;
+    case role::CopyAnswer::kBeside:
+      break;
   }
-  const bool beside = role::AnswerFullCopy(source, to->Ref(), pull.copy, world_.options().rules.node) == role::CopyAnswer::kBeside;
+  const bool beside =
+      role::AnswerFullCopy(source, to->Ref(), pull.copy, world_.options().rules.node) ==
+      role::CopyAnswer::kBeside;
   acks_.erase(to->incarnation);
   need_full_.erase(to->incarnation);
-  world_.Send(*this, *to, "full", [to, self = incarnation, tx = pull.tx, data = log, d = dataset, beside] {
-    to->OnFull(self, tx, data, d, beside);
-  });
+  world_.Send(*this, *to, "full",
+              [to, self = incarnation, tx = pull.tx, data = log, d = dataset, beside] {
+                to->OnFull(self, tx, data, d, beside);
+              });
 }
 
-void NodeProcess::OnData(const std::string& primary, uint64_t tx, size_t from, Record previous, const Log& records) {
-  if (machine_.role() != Role::kReplica || primary != follows_ || stopped_applying_ || tx < rx_) return;
+void NodeProcess::OnData(const std::string& primary, uint64_t tx, size_t from, Record previous,
+                         const Log& records) {
+  if (machine_.role() != Role::kReplica || primary != follows_ || stopped_applying_ || tx < rx_)
+    return;
   heard_ = Now();
   rx_ = tx;
   const size_t have = log.size();
@@ -408,9 +444,14 @@ void NodeProcess::OnData(const std::string& primary, uint64_t tx, size_t from, R
   if (applied) SendPull();
 }
 
-void NodeProcess::OnFull(const std::string& primary, uint64_t tx, const Log& data, const std::string& of, bool beside) {
-  if (machine_.role() != Role::kReplica || primary != follows_ || stopped_applying_ || load_ || tx <= rx_) return;
-  if (!copy_only_ && !role::MayStartLoading(machine_.epoch(), machine_.role_epoch(), world_.options().rules.node)) return;
+void NodeProcess::OnFull(const std::string& primary, uint64_t tx, const Log& data,
+                         const std::string& of, bool beside) {
+  if (machine_.role() != Role::kReplica || primary != follows_ || stopped_applying_ || load_ ||
+      tx <= rx_)
+    return;
+  if (!copy_only_ &&
+      !role::MayStartLoading(machine_.epoch(), machine_.role_epoch(), world_.options().rules.node))
+    return;
   heard_ = Now();
   load_ = Load{world_.NewNumber(), data, of};
   rx_ = tx_;  // answers to older requests are void
@@ -420,7 +461,8 @@ void NodeProcess::OnFull(const std::string& primary, uint64_t tx, const Log& dat
     complete = false;
   }
   Observe();
-  world_.At((100 + world_.dice().Below(800)) * kMs, *this, [this, id = load_->id] { OnLoaded(id); });
+  world_.At((100 + world_.dice().Below(800)) * kMs, *this,
+            [this, id = load_->id] { OnLoaded(id); });
 }
 
 void NodeProcess::OnLoaded(uint64_t id) {
@@ -436,7 +478,8 @@ void NodeProcess::OnLoaded(uint64_t id) {
   SendPull();
 }
 
-// -- lifelines ------------------------------------------------------------------------------------------
+// -- lifelines
+// ------------------------------------------------------------------------------------------
 
 void NodeProcess::OnLifelineEnd(NodeProcess* of) {
   if (follows_ != of->incarnation) return;

@@ -1,5 +1,5 @@
-// One process of a simulated cache node: the real role machine, write lease, gate and copy rules around a
-// replication stream that is a list of numbered writes.
+// One process of a simulated cache node: the real role machine, write lease, gate and copy rules
+// around a replication stream that is a list of numbered writes.
 #pragma once
 
 #include <deque>
@@ -42,7 +42,9 @@ class NodeProcess : public Actor {
 
   MonoTime Now() const;
   control::NodeRef Ref() const;
-  bool ActsAsPrimary() const { return machine_.role() == control::Role::kPrimary && machine_.in_office(); }
+  bool ActsAsPrimary() const {
+    return machine_.role() == control::Role::kPrimary && machine_.in_office();
+  }
   bool MayAcknowledge() const;
   const role::RoleMachine& machine() const { return machine_; }
   bool HoldsPart() const { return load_.has_value(); }
@@ -100,8 +102,10 @@ class NodeProcess : public Actor {
   void AskLease(NodeProcess* voter);
   void SendPull();
   void OnPull(const Pull& pull);
-  void OnData(const std::string& primary, uint64_t tx, size_t from, Record previous, const Log& records);
-  void OnFull(const std::string& primary, uint64_t tx, const Log& data, const std::string& dataset, bool beside);
+  void OnData(const std::string& primary, uint64_t tx, size_t from, Record previous,
+              const Log& records);
+  void OnFull(const std::string& primary, uint64_t tx, const Log& data, const std::string& dataset,
+              bool beside);
   void OnLoaded(uint64_t id);
   void Flush();
   bool Prefix(size_t offset, Record last) const;

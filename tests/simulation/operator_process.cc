@@ -13,7 +13,9 @@ OperatorProcess::OperatorProcess(World& world, std::string at) : world_(world) {
   rate = world.RateOf(location);
 }
 
-MonoTime OperatorProcess::Now() const { return Clock(world_.now_us()); }
+MonoTime OperatorProcess::Now() const {
+  return Clock(world_.now_us());
+}
 
 bool OperatorProcess::Valid() const {
   const Story* story = world_.options().story;
@@ -25,7 +27,8 @@ void OperatorProcess::StartTimers() {
   world_.At(world_.dice().Below(100) * kMs, *this, [this] { Tick(); });
 }
 
-// -- leadership and API server ------------------------------------------------------------------------
+// -- leadership and API server
+// ------------------------------------------------------------------------
 
 void OperatorProcess::Tick() {
   const Story* story = world_.options().story;
@@ -40,7 +43,8 @@ void OperatorProcess::Tick() {
     lease_next_ = now + Milliseconds(story ? story->lease_ms[2] : 1000);
     ApiServer& api = world_.api();
     if (leads_) {
-      world_.Send(*this, api, "leaseput", [&api, this, v = lease_version_, now] { api.OnPutLease(*this, v, now); });
+      world_.Send(*this, api, "leaseput",
+                  [&api, this, v = lease_version_, now] { api.OnPutLease(*this, v, now); });
     } else {
       world_.Send(*this, api, "leaseget", [&api, this, now] { api.OnGetLease(*this, now); });
     }
@@ -64,7 +68,8 @@ void OperatorProcess::Tick() {
   if (now >= wake_) Decide();
 }
 
-void OperatorProcess::OnLease(bool ok, const std::string& holder, int64_t version, MonoTime sent, bool put) {
+void OperatorProcess::OnLease(bool ok, const std::string& holder, int64_t version, MonoTime sent,
+                              bool put) {
   const Story* story = world_.options().story;
   const MonoTime now = Now();
   if (version < lease_version_) return;
@@ -93,7 +98,8 @@ void OperatorProcess::OnLease(bool ok, const std::string& holder, int64_t versio
   const Duration duration = Milliseconds(story ? story->lease_ms[0] : 6000);
   if (!leads_ && !put && (holder.empty() || holder == identity || now - lease_seen_ > duration)) {
     ApiServer& api = world_.api();
-    world_.Send(*this, api, "leaseput", [&api, this, v = lease_version_, now] { api.OnPutLease(*this, v, now); });
+    world_.Send(*this, api, "leaseput",
+                [&api, this, v = lease_version_, now] { api.OnPutLease(*this, v, now); });
   }
 }
 
@@ -102,17 +108,20 @@ void OperatorProcess::Release() {
   leads_ = false;
   grants_ = {};
   ApiServer& api = world_.api();
-  world_.Send(*this, api, "leasedrop", [&api, this, v = lease_version_] { api.OnDropLease(*this, v); });
+  world_.Send(*this, api, "leasedrop",
+              [&api, this, v = lease_version_] { api.OnDropLease(*this, v); });
 }
 
 void OperatorProcess::Put(const failover::GroupState& state) {
   request_ = Request{world_.NewNumber(), Now(), true};
   ApiServer& api = world_.api();
-  world_.Send(*this, api, "put", [&api, this, id = request_->id, v = version_, state] { api.OnPut(*this, id, v, state); });
+  world_.Send(*this, api, "put", [&api, this, id = request_->id, v = version_, state] {
+    api.OnPut(*this, id, v, state);
+  });
 }
 
-void OperatorProcess::OnReply(uint64_t id, bool ok, int64_t version, const failover::GroupState& status,
-                              const GroupSpec& spec) {
+void OperatorProcess::OnReply(uint64_t id, bool ok, int64_t version,
+                              const failover::GroupState& status, const GroupSpec& spec) {
   if (!request_ || request_->id != id) return;
   request_.reset();
   if (!ok) {  // conflict: nothing more until a newer version was read
@@ -136,7 +145,8 @@ void OperatorProcess::OnSlice(const std::string& pod_uid) {
   Decide();
 }
 
-// -- what the nodes say ---------------------------------------------------------------------------------
+// -- what the nodes say
+// ---------------------------------------------------------------------------------
 
 void OperatorProcess::TryConnect(const std::string& pod_uid) {
   Peer& peer = peers_[pod_uid];
@@ -169,7 +179,8 @@ void OperatorProcess::NoteHeard(Peer& peer, const control::NodeState& state, uin
   peer.heard = failover::Heard{state, Now()};
 }
 
-void OperatorProcess::OnHello(NodeProcess* from, const control::NodeState& state, uint64_t order, MonoTime begun) {
+void OperatorProcess::OnHello(NodeProcess* from, const control::NodeState& state, uint64_t order,
+                              MonoTime begun) {
   Peer& peer = peers_[from->pod_uid];
   if (begun < peer.channel.begun_at) return;
   if (peer.incarnation != from->incarnation) {
@@ -182,14 +193,16 @@ void OperatorProcess::OnHello(NodeProcess* from, const control::NodeState& state
   Decide();
 }
 
-void OperatorProcess::OnWords(NodeProcess* from, const control::NodeState& state, uint64_t order, uint64_t heartbeat) {
+void OperatorProcess::OnWords(NodeProcess* from, const control::NodeState& state, uint64_t order,
+                              uint64_t heartbeat) {
   Peer& peer = peers_[from->pod_uid];
   if (peer.incarnation != from->incarnation || !peer.channel.up) return;
   NoteHeard(peer, state, order);
   if (heartbeat != 0 && Valid() && grants_.allowed && grants_.to == from->incarnation &&
       state.role == control::Role::kPrimary && state.role_epoch == grants_.epoch) {
     last_grant_ = Now();
-    world_.Send(*this, *from, "grant", [from, g = control::Grant{heartbeat, grants_.epoch}] { from->OnOperatorGrant(g); });
+    world_.Send(*this, *from, "grant",
+                [from, g = control::Grant{heartbeat, grants_.epoch}] { from->OnOperatorGrant(g); });
   }
   Decide();
 }
@@ -217,7 +230,8 @@ void OperatorProcess::OnRefused(const std::string& pod_uid, MonoTime begun) {
   Decide();
 }
 
-// -- decisions ------------------------------------------------------------------------------------------
+// -- decisions
+// ------------------------------------------------------------------------------------------
 
 failover::View OperatorProcess::BuildView() const {
   failover::View view;
@@ -231,8 +245,8 @@ failover::View OperatorProcess::BuildView() const {
   view.spec.primary_cluster_id = "n0";
   if (spec_.switch_number > 0) {
     view.spec.moves.push_back({failover::MoveRequest::Source::kAnnotation,
-                               spec_.switch_to + "@" + std::to_string(spec_.switch_number), spec_.switch_to,
-                               "asked for by annotation"});
+                               spec_.switch_to + "@" + std::to_string(spec_.switch_number),
+                               spec_.switch_to, "asked for by annotation"});
   }
   const Story* story = world_.options().story;
   view.me.leads = leads_;
@@ -257,8 +271,8 @@ failover::View OperatorProcess::BuildView() const {
     }
     if (sees_api) {
       p.terminated = pod.terminated;
-      p.running = pod.process && std::find(p.terminated.begin(), p.terminated.end(), pod.process->incarnation) ==
-                                     p.terminated.end();
+      p.running = pod.process && std::find(p.terminated.begin(), p.terminated.end(),
+                                           pod.process->incarnation) == p.terminated.end();
     } else {
       p.running = true;
     }
@@ -286,11 +300,13 @@ void OperatorProcess::Decide() {
 void OperatorProcess::Apply(failover::Decision decision) {
   if (world_.tracing()) {
     for (const failover::Death& d : decision.memory.deaths) {
-      const bool known = std::any_of(memory_.deaths.begin(), memory_.deaths.end(),
-                                     [&](const failover::Death& k) { return k.incarnation == d.incarnation; });
+      const bool known =
+          std::any_of(memory_.deaths.begin(), memory_.deaths.end(),
+                      [&](const failover::Death& k) { return k.incarnation == d.incarnation; });
       if (!known) world_.Trace(location + ": " + d.incarnation + " proven dead: " + d.why);
     }
-    for (const failover::Event& e : decision.events) world_.Trace(location + " event " + e.reason + ": " + e.message);
+    for (const failover::Event& e : decision.events)
+      world_.Trace(location + " event " + e.reason + ": " + e.message);
   }
   memory_ = std::move(decision.memory);
   grants_ = decision.grants;
@@ -311,28 +327,41 @@ void OperatorProcess::Apply(failover::Decision decision) {
     out.order.id = world_.NewNumber();
     const char* kind = "role";
     switch (out.order.kind) {
-      case control::OrderKind::kRole: kind = out.order.role == control::Role::kPrimary ? "promote" : "role"; break;
+      case control::OrderKind::kRole:
+        kind = out.order.role == control::Role::kPrimary ? "promote" : "role";
+        break;
       case control::OrderKind::kFence:
-      case control::OrderKind::kDemote: kind = "fence"; break;
-      case control::OrderKind::kOffset: kind = "query"; break;
-      case control::OrderKind::kPause: kind = "pause"; break;
-      case control::OrderKind::kResume: kind = "resume"; break;
+      case control::OrderKind::kDemote:
+        kind = "fence";
+        break;
+      case control::OrderKind::kOffset:
+        kind = "query";
+        break;
+      case control::OrderKind::kPause:
+        kind = "pause";
+        break;
+      case control::OrderKind::kResume:
+        kind = "resume";
+        break;
     }
-    world_.Send(*this, *node, kind, [node, this, order = out.order] { node->OnOrder(this, order); });
+    world_.Send(*this, *node, kind,
+                [node, this, order = out.order] { node->OnOrder(this, order); });
   }
   if (decision.endpoint && decision.endpoint->pod_uid != slice_ &&
       (slice_sent_ != decision.endpoint->pod_uid || Now() - slice_sent_at_ > Milliseconds(500))) {
     slice_sent_ = decision.endpoint->pod_uid;
     slice_sent_at_ = Now();
     ApiServer& api = world_.api();
-    world_.Send(*this, api, "putslice", [&api, this, uid = slice_sent_] { api.OnPutSlice(*this, uid); });
+    world_.Send(*this, api, "putslice",
+                [&api, this, uid = slice_sent_] { api.OnPutSlice(*this, uid); });
   }
 }
 
 void OperatorProcess::WakeAt(MonoTime at) {
   wake_ = at;
   if (at.ns == INT64_MAX) return;
-  const int64_t delay_us = static_cast<int64_t>(static_cast<double>((at - Now()).ns) / 1000.0 / rate) + 1;
+  const int64_t delay_us =
+      static_cast<int64_t>(static_cast<double>((at - Now()).ns) / 1000.0 / rate) + 1;
   if (delay_us > 10'000'000) return;
   world_.At(std::max<int64_t>(delay_us, 1), *this, [this, at] {
     if (wake_ == at) Decide();

@@ -1,5 +1,5 @@
-// One process of the simulated operator: the real failover machine with a node table, leader election and
-// API calls around it, written the way its contract (machine.h) asks.
+// One process of the simulated operator: the real failover machine with a node table, leader
+// election and API calls around it, written the way its contract (machine.h) asks.
 #pragma once
 
 #include <map>
@@ -35,7 +35,8 @@ class OperatorProcess : public Actor {
   void OnSlice(const std::string& pod_uid);
   void OnLease(bool ok, const std::string& holder, int64_t version, MonoTime sent, bool put);
   void OnHello(NodeProcess* from, const control::NodeState& state, uint64_t order, MonoTime begun);
-  void OnWords(NodeProcess* from, const control::NodeState& state, uint64_t order, uint64_t heartbeat);
+  void OnWords(NodeProcess* from, const control::NodeState& state, uint64_t order,
+               uint64_t heartbeat);
   void OnLifelineEnd(NodeProcess* of);
   void OnRefused(const std::string& pod_uid, MonoTime begun);
 

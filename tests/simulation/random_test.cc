@@ -1,16 +1,17 @@
-// Random faults from seeds: loss, doubling, delay, reordering, crashes, restarts, stopped processes, cuts,
-// clocks up to 9 % off, API conflicts and stale reads, edits of the group, switchovers.
+// Random faults from seeds: loss, doubling, delay, reordering, crashes, restarts, stopped
+// processes, cuts, clocks up to 9 % off, API conflicts and stale reads, edits of the group,
+// switchovers.
 //
 //   UNDERSTUDY_SEEDS=<n>  how many seeds (300), UNDERSTUDY_SEED=<first> (1)
 //   UNDERSTUDY_TRACE=<seed>  that seed alone, with everything that happened
 //   UNDERSTUDY_SHRINK=1  of a seed that fails: which of its faults are needed
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <set>
 #include <string>
-
-#include <gtest/gtest.h>
 
 #include "tests/simulation/world.h"
 
@@ -57,8 +58,8 @@ TEST_P(RandomFaults, BreakNoInvariant) {
     acknowledged += world.acknowledged();
     events += world.events();
     if (!violation) continue;
-    ADD_FAILURE() << "seed " << seed << ", " << world.Describe() << ": invariant " << violation->what
-                  << "\n(UNDERSTUDY_TRACE=" << seed << " shows the run)";
+    ADD_FAILURE() << "seed " << seed << ", " << world.Describe() << ": invariant "
+                  << violation->what << "\n(UNDERSTUDY_TRACE=" << seed << " shows the run)";
     if (FromEnvironment("UNDERSTUDY_SHRINK", 0) != 0) {
       const std::set<size_t> left_out = Shrink(seed, violation->what[0], world.planned_faults());
       Options options = For(seed);
@@ -69,7 +70,9 @@ TEST_P(RandomFaults, BreakNoInvariant) {
       for (const std::string& line : shorter.trace()) std::cout << line << "\n";
     }
   }
-  if (seeds >= kBlocks) EXPECT_GT(acknowledged, 0u);
+  if (seeds >= kBlocks) {
+    EXPECT_GT(acknowledged, 0u);
+  }
   std::cout << events << " events, " << acknowledged << " acknowledged writes\n";
 }
 

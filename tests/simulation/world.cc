@@ -8,7 +8,9 @@
 
 namespace understudy::simulation {
 
-double Dice::Exponential(double mean) { return -std::log(1.0 - Unit()) * mean; }
+double Dice::Exponential(double mean) {
+  return -std::log(1.0 - Unit()) * mean;
+}
 
 namespace {
 
@@ -17,23 +19,34 @@ constexpr uint32_t kLease_ms = 2000;
 // Names of random faults; some twice, to make them likelier.
 const std::vector<std::string>& FaultKinds() {
   static const std::vector<std::string> kinds = {
-      "crash", "crash",   "crashprim", "stop",      "stopprim", "isoprim", "isoprim", "cutop", "split",
-      "isonode", "opcrash", "opstop",  "oprelease", "opapi",    "force",   "reject",  "slow",  "lag",
-      "stale", "add",     "remove",    "sets",      "sett",     "af",      "switch",  "touch", "unfit"};
+      "crash", "crash",  "crashprim", "stop",    "stopprim", "isoprim",   "isoprim",
+      "cutop", "split",  "isonode",   "opcrash", "opstop",   "oprelease", "opapi",
+      "force", "reject", "slow",      "lag",     "stale",    "add",       "remove",
+      "sets",  "sett",   "af",        "switch",  "touch",    "term",      "unfit"};
   return kinds;
 }
 
 const std::vector<std::string>& Labels() {
-  static const std::vector<std::string> labels = {
-      "takeover:fence", "takeover:promote", "done",         "cfg:pending",     "cfg:commit",
-      "switch:pause",   "switch:demote",    "switch:promote", "switch:abort",  "restore:fence",
-      "restore:copy",   "restore:promote",  "term"};
+  static const std::vector<std::string> labels = {"takeover:fence",
+                                                  "takeover:promote",
+                                                  "done",
+                                                  "cfg:pending",
+                                                  "cfg:commit",
+                                                  "switch:pause",
+                                                  "switch:demote",
+                                                  "switch:promote",
+                                                  "switch:abort",
+                                                  "restore:fence",
+                                                  "restore:copy",
+                                                  "restore:promote",
+                                                  "term"};
   return labels;
 }
 
 const std::vector<std::string>& FaultsAtSteps() {
-  static const std::vector<std::string> kinds = {"crash",    "crashprim", "crashwin", "opcrash", "opcrash", "opstop",
-                                                 "stopprim", "isoprim",   "isonode",  "cutop",   "lag",     "slow"};
+  static const std::vector<std::string> kinds = {"crash",   "crashprim", "crashwin", "opcrash",
+                                                 "opcrash", "opstop",    "stopprim", "isoprim",
+                                                 "isonode", "cutop",     "lag",      "slow"};
   return kinds;
 }
 
@@ -44,7 +57,8 @@ World::World(uint64_t seed, Options options) : options_(std::move(options)), dic
   Dice f(seed * 2);
   const Story* story = options_.story;
   replicas_ = static_cast<int>(f.Of(std::vector<int64_t>{1, 1, 2, 2, 2, 3, 3, 4, 5}));
-  uint32_t s = std::min<uint32_t>(static_cast<uint32_t>(replicas_), f.Of(std::vector<uint32_t>{0, 0, 1, 1, 1, 2}));
+  uint32_t s = std::min<uint32_t>(static_cast<uint32_t>(replicas_),
+                                  f.Of(std::vector<uint32_t>{0, 0, 1, 1, 1, 2}));
   drift_ = f.Unit() < .6;
   loss_ = f.Of(std::vector<double>{0, .01, .1});
   duplicates_ = f.Of(std::vector<double>{0, .02, .2});
@@ -63,7 +77,8 @@ World::World(uint64_t seed, Options options) : options_(std::move(options)), dic
   for (double t = 3000; t < static_cast<double>(end_ms); t += f.Exponential(gap_ms) + 1) {
     plan.push_back({static_cast<int64_t>(t), f.Of(kinds), f.Next() | 1});
   }
-  for (int64_t n = f.Below(5); n > 0; --n) plan.push_back({f.Of(Labels()), f.Of(FaultsAtSteps()), f.Next() | 1});
+  for (int64_t n = f.Below(5); n > 0; --n)
+    plan.push_back({f.Of(Labels()), f.Of(FaultsAtSteps()), f.Next() | 1});
   planned_ = plan.size();
   for (size_t i = 0; i < plan.size(); ++i) {
     if (!options_.leave_out.contains(i)) plan_.push_back(plan[i]);
@@ -125,19 +140,22 @@ void World::Establish() {
 }
 
 std::string World::Describe() const {
-  return "R=" + std::to_string(replicas_) + " S=" + std::to_string(api_->spec().synchronous_replicas) +
+  return "R=" + std::to_string(replicas_) +
+         " S=" + std::to_string(api_->spec().synchronous_replicas) +
          (drift_ ? " drifting clocks" : "") + (options_.from_nothing ? " from nothing" : "");
 }
 
 double World::RateOf(const std::string& at) {
   auto found = rates_.find(at);
   if (found != rates_.end()) return found->second;
-  const double drawn = drift_ ? dice_.Of(std::vector<double>{.91, .91, .95, 1, 1.05, 1.09, 1.09}) : 1;
+  const double drawn =
+      drift_ ? dice_.Of(std::vector<double>{.91, .91, .95, 1, 1.05, 1.09, 1.09}) : 1;
   rates_[at] = drawn;
   return drawn;
 }
 
-// -- plumbing -------------------------------------------------------------------------------------------
+// -- plumbing
+// -------------------------------------------------------------------------------------------
 
 void World::AddTrace(const std::string& text) {
   char at[32];
@@ -166,10 +184,12 @@ void World::Send(Actor& from, Actor& to, const char* kind, std::function<void()>
   for (int i = 0; i < copies; ++i) {
     if (loss_ > 0 && dice_.Unit() < loss_) continue;
     int64_t delay_us = 1 * kMs + static_cast<int64_t>(dice_.Exponential(3.3) * kMs);
-    if (dice_.Unit() < (slow_until_us_ > now_us_ ? .08 : late_)) delay_us += (300 + dice_.Below(6700)) * kMs;
+    if (dice_.Unit() < (slow_until_us_ > now_us_ ? .08 : late_))
+      delay_us += (300 + dice_.Below(6700)) * kMs;
     if (!lagging_.empty()) {
       auto lag = lagging_.find({from.location, to.location});
-      if (lag != lagging_.end() && lag->second > now_us_) delay_us += (500 + dice_.Below(2500)) * kMs;
+      if (lag != lagging_.end() && lag->second > now_us_)
+        delay_us += (500 + dice_.Below(2500)) * kMs;
     }
     for (size_t h = 0; h < holds_.size(); ++h) {
       if (holds_[h].kind != kind || holds_[h].to != to.location) continue;
@@ -225,8 +245,9 @@ NodeProcess& World::StartProcess(Pod& pod) {
 
 void World::ClientWrites() {
   std::vector<NodeProcess*> primaries(primaries_.begin(), primaries_.end());
-  std::sort(primaries.begin(), primaries.end(),
-            [](const NodeProcess* a, const NodeProcess* b) { return a->incarnation < b->incarnation; });
+  std::sort(primaries.begin(), primaries.end(), [](const NodeProcess* a, const NodeProcess* b) {
+    return a->incarnation < b->incarnation;
+  });
   for (NodeProcess* p : primaries) {
     if (!p->stopped) {
       p->OnClientWrite();

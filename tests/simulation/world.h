@@ -1,8 +1,8 @@
-// The simulated world: virtual time, the network, Pods, two operator processes, the API server, faults,
-// and the invariants of FAILOVER.md section 10, checked after every step.
+// The simulated world: virtual time, the network, Pods, two operator processes, the API server,
+// faults, and the invariants of FAILOVER.md section 10, checked after every step.
 //
-// One World is one run. Everything that happens follows from its seed; faults are drawn before the run
-// starts, each with numbers of its own, so that a story or a fault can be left out alone.
+// One World is one run. Everything that happens follows from its seed; faults are drawn before the
+// run starts, each with numbers of its own, so that a story or a fault can be left out alone.
 #pragma once
 
 #include <functional>
@@ -31,11 +31,12 @@ struct RuleSwitches {
   bool renew_from_sending = true;  // H9: leadership counts from when the renewal was sent
 };
 
-// Something that happens at a time, or right after a step was persisted and before anybody acts on it.
+// Something that happens at a time, or right after a step was persisted and before anybody acts on
+// it.
 struct PlannedFault {
   std::variant<int64_t, std::string> when;  // milliseconds, or a label ("takeover:fence")
-  std::string command;                      // story language (faults.cc), or the name of a random fault
-  uint64_t seed = 0;                        // of a random fault; 0 = a command
+  std::string command;  // story language (faults.cc), or the name of a random fault
+  uint64_t seed = 0;    // of a random fault; 0 = a command
 };
 
 struct Story {
@@ -53,8 +54,8 @@ struct Options {
   RuleSwitches rules;
   const Story* story = nullptr;  // nullptr: random faults
   bool trace = false;
-  bool from_nothing = false;     // begin with an empty status, not with an established group
-  std::set<size_t> leave_out;    // random faults by index
+  bool from_nothing = false;   // begin with an empty status, not with an established group
+  std::set<size_t> leave_out;  // random faults by index
 };
 
 struct Pod {
@@ -112,7 +113,8 @@ class World : public Actor {
   void Demoted(NodeProcess& node) { primaries_.erase(&node); }
   void Dropped(NodeProcess& node);
   void Lowered(uint32_t synchronous_replicas);
-  void Persisted(OperatorProcess& by, const failover::GroupState& before, const failover::GroupState& after);
+  void Persisted(OperatorProcess& by, const failover::GroupState& before,
+                 const failover::GroupState& after);
   uint32_t NewWrite() { return ++writes_; }
 
  private:
@@ -158,6 +160,7 @@ class World : public Actor {
   void StartOperator(const std::string& at);
   void ForceDelete(const std::string& member, int64_t ms, const std::vector<std::string>& far);
   void Report(NodeProcess& node);
+  void EndAfterTerm(NodeProcess& node, int checks);
   void Reject(const std::string& member, int64_t ms);
   void Remove(const std::string& member);
   void Reap(const std::string& member);
@@ -170,7 +173,9 @@ class World : public Actor {
   void CheckLeases();
   void CheckEnd();
   void Failed(NodeProcess& node);
-  bool EverListed(const std::string& incarnation) const { return ever_listed_.contains(incarnation); }
+  bool EverListed(const std::string& incarnation) const {
+    return ever_listed_.contains(incarnation);
+  }
 
   Options options_;
   Dice dice_;
@@ -183,14 +188,14 @@ class World : public Actor {
   std::vector<std::string> trace_;
 
   std::unique_ptr<ApiServer> api_;
-  std::vector<std::unique_ptr<OperatorProcess>> operators_;         // present ones
+  std::vector<std::unique_ptr<OperatorProcess>> operators_;  // present ones
   std::vector<std::unique_ptr<OperatorProcess>> ended_operators_;
   std::vector<std::unique_ptr<NodeProcess>> processes_;
   std::map<std::string, NodeProcess*> by_incarnation_;
   std::vector<Pod> pods_;
   std::map<std::string, double> rates_;
 
-  std::map<std::pair<std::string, std::string>, int64_t> cuts_;      // until
+  std::map<std::pair<std::string, std::string>, int64_t> cuts_;  // until
   std::map<std::pair<std::string, std::string>, int64_t> lagging_;
   std::map<std::pair<std::string, std::string>, int64_t> rejecting_;
   std::vector<Hold> holds_;
@@ -212,9 +217,10 @@ class World : public Actor {
   int64_t last_persisted_us_ = 0;
   std::map<uint32_t, Protected> protected_;
   std::map<uint32_t, std::pair<uint64_t, size_t>> unprotected_;  // S = 0: write -> (epoch, offset)
-  std::map<uint32_t, std::set<std::string>> failed_;      // write -> incarnations that held it and failed
+  std::map<uint32_t, std::set<std::string>>
+      failed_;  // write -> incarnations that held it and failed
   std::set<std::string> ever_listed_;
-  std::map<uint64_t, Log> promoted_logs_;                 // epoch -> what its primary held when it was promoted
+  std::map<uint64_t, Log> promoted_logs_;  // epoch -> what its primary held when it was promoted
 };
 
 }  // namespace understudy::simulation

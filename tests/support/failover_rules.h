@@ -1,5 +1,5 @@
-// Switches rules of the failover machine off, to show what breaks without them. Tests only: production
-// code has no other way to make a Rules that leaves one out.
+// Switches rules of the failover machine off, to show what breaks without them. Tests only:
+// production code has no other way to make a Rules that leaves one out.
 #pragma once
 
 #include "operator/failover/rules.h"

@@ -497,7 +497,7 @@ int FakeApiServer::CountRequests(const std::string& method, const std::string& p
 
 bool FakeApiServer::WaitForRequests(const std::string& method, const std::string& path,
                                     int count) const {
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   for (;;) {
     if (CountRequests(method, path) >= count) return true;
     std::unique_lock lock(mutex_);

@@ -35,7 +35,7 @@ struct Fault {
     kAnswer,  // `status` with a metav1.Status of `reason`, and `headers`; the request isn't carried
               // out
     kDropRequest,  // close the connection without carrying the request out
-    kDropReply,    // carry the request out, then close the connection without an answer
+    kDropReply,    // carry it out, then close the connection without an answer (no streams)
     kHang,         // carry nothing out and never answer
     kSilent,       // streams: open, then send nothing any more, bookmarks neither
     kCut,          // streams: after `after_lines` lines send half of the next one, then close
@@ -101,7 +101,7 @@ class FakeApiServer {
   std::vector<SeenRequest> Requests() const;
   // Requests so far whose method is `method` (empty: any) and whose target contains `path`.
   int CountRequests(const std::string& method, const std::string& path) const;
-  // Waits until there are `count` of them; false after 10 s.
+  // Waits until there are `count` of them; false after 30 s.
   bool WaitForRequests(const std::string& method, const std::string& path, int count) const;
 
  private:

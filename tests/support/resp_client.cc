@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <cstdlib>
 
 #include "node/resp/parser.h"
@@ -101,39 +102,41 @@ std::string RespClient::Read(int timeout_ms) {
   if (!ReadLine(&line, timeout_ms)) return closed_ ? "closed" : "timeout";
   const char type = line.empty() ? '?' : line[0];
   const std::string rest = line.empty() ? "" : line.substr(1);
-  const auto elements = [&](int64_t count, std::string_view between) {
+  const auto elements = [&](int64_t n, std::string_view between) {
     std::string out;
-    for (int64_t i = 0; i < count; ++i) {
+    for (int64_t i = 0; i < n; ++i) {
       if (i > 0) out += (between == ": " && i % 2 == 1) ? ": " : ", ";
       out += Read(timeout_ms);
     }
     return out;
   };
+  const bool counted = std::string_view("$=*~>%|").find(type) != std::string_view::npos;
+  int64_t count = 0;
+  if (counted && std::from_chars(rest.data(), rest.data() + rest.size(), count).ec != std::errc()) {
+    return "malformed: " + line;
+  }
   switch (type) {
     case '+': case '-': case ':': case ',': case '#': case '(':
       return line;
     case '_':
       return "nil";
     case '$': case '=': {
-      const int64_t size = std::stoll(rest);
-      if (size < 0) return "nil";
-      std::string value = ReadRaw(static_cast<size_t>(size) + 2, timeout_ms);
-      if (value.size() != static_cast<size_t>(size) + 2) return closed_ ? "closed" : "timeout";
+      if (count < 0) return "nil";
+      std::string value = ReadRaw(static_cast<size_t>(count) + 2, timeout_ms);
+      if (value.size() != static_cast<size_t>(count) + 2) return closed_ ? "closed" : "timeout";
       value.resize(value.size() - 2);
       return type == '=' ? "=" + value : "\"" + value + "\"";
     }
-    case '*': {
-      const int64_t count = std::stoll(rest);
+    case '*':
       return count < 0 ? "nil" : "[" + elements(count, ", ") + "]";
-    }
     case '~':
-      return "~[" + elements(std::stoll(rest), ", ") + "]";
+      return "~[" + elements(count, ", ") + "]";
     case '>':
-      return ">[" + elements(std::stoll(rest), ", ") + "]";
+      return ">[" + elements(count, ", ") + "]";
     case '%':
-      return "{" + elements(std::stoll(rest) * 2, ": ") + "}";
+      return "{" + elements(count * 2, ": ") + "}";
     case '|': {
-      const std::string attributes = elements(std::stoll(rest) * 2, ": ");
+      const std::string attributes = elements(count * 2, ": ");
       return "|{" + attributes + "} " + Read(timeout_ms);
     }
     default:

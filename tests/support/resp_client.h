@@ -11,6 +11,9 @@
 
 namespace understudy::test {
 
+std::vector<std::string> SplitWords(std::string_view text);
+std::string EncodeCommand(const std::vector<std::string>& words);
+
 class RespClient {
  public:
   explicit RespClient(uint16_t port, const std::string& address = "127.0.0.1");
@@ -41,8 +44,5 @@ class RespClient {
   std::string buffer_;
   bool closed_ = false;
 };
-
-std::vector<std::string> SplitWords(std::string_view text);
-std::string EncodeCommand(const std::vector<std::string>& words);
 
 }  // namespace understudy::test

@@ -161,7 +161,8 @@ def base_archive():
                 f.write(f"deb {uri} {suite} {' '.join(components)}\n")
         layer = os.path.join(work, "layer.tar")
         run(["tar", "--numeric-owner", "--one-file-system", "--exclude=./dev/*",
-             "--exclude=./proc/*", "--exclude=./sys/*", "--exclude=./usr/share/doc/*", "--exclude=./usr/share/man/*",
+             "--exclude=./proc/*", "--exclude=./sys/*",
+             "--exclude=./usr/share/doc/*", "--exclude=./usr/share/man/*",
              "-C", root, "-cf", layer, "."], timeout_s=120)
         _write_archive(target, _BASE_TAGS, layer, {
             "Cmd": ["bash"],

@@ -113,8 +113,9 @@ def traces():
             program = os.path.basename(os.readlink(f"/proc/{pid}/exe"))
             with open(f"/proc/{pid}/environ", "rb") as f:
                 ours = b"UNDERSTUDY_LOCAL_STATE=" in f.read()
-            if ours or program in ("etcd", "kubelet", "containerd", "containerd-shim-runc-v2",
-                                   "pause", "coredns"):
+            with open(f"/proc/{pid}/cgroup", encoding="utf-8") as f:
+                ours = ours or "/understudy-node-" in f.read()
+            if ours:
                 processes.append((int(pid), program))
     sysctls = {}
     for name in ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops",

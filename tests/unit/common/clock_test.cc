@@ -40,7 +40,8 @@ TEST(Rfc3339, FormatsAndParses) {
   EXPECT_EQ(parsed, time);
   ASSERT_TRUE(ParseRfc3339("2026-01-02T05:34:05+02:30", &parsed));
   EXPECT_EQ(parsed.unix_ms, 1'767'323'045'000);
-  for (const char* wrong : {"", "2026-01-02", "2026-01-02T03:04:05", "2026-01-02T03:04:05Zx", "2026-01-02T03:04:05+2:3x"})
+  for (const char* wrong : {"", "2026-01-02", "2026-01-02T03:04:05", "2026-01-02T03:04:05Zx",
+                            "2026-01-02T03:04:05+2:3x"})
     EXPECT_FALSE(ParseRfc3339(wrong, &parsed)) << wrong;
 }
 

@@ -10,10 +10,12 @@ class HttpServer : public testing::Test {
   void Listen(ServerOptions options = {}) {
     server.emplace(thread.io, clock, std::move(options));
     server->Get("/hello", [](const Request& request) {
-      return Response{200, "text/plain", "hello " + request.query + " from " + request.peer_address};
+      return Response{200, "text/plain",
+                      "hello " + request.query + " from " + request.peer_address};
     });
     server->Get("/sick", [](const Request&) { return Response{503, "text/plain", "sick"}; });
-    server->WebSocket("/ws", {}, [](const std::shared_ptr<ws::Channel>&) { return ws::Handlers{}; });
+    server->WebSocket("/ws", {},
+                      [](const std::shared_ptr<ws::Channel>&) { return ws::Handlers{}; });
     const Status status = server->Listen();
     ASSERT_TRUE(status.ok()) << status.ToString();
   }
@@ -22,9 +24,12 @@ class HttpServer : public testing::Test {
     socket.Send(request);
     return socket.ReadAll();
   }
-  static std::string Get(const std::string& path) { return "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"; }
+  static std::string Get(const std::string& path) {
+    return "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+  }
   static std::string Upgrade(const std::string& path) {
-    return "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    return "GET " + path +
+           " HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
   }
 
@@ -67,8 +72,10 @@ TEST_F(HttpServer, RefusesWhatItDoesNotUnderstandWithOneClearAnswer) {
   const std::string post = Ask("POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi");
   EXPECT_EQ(post.substr(0, 12), "HTTP/1.1 405");
   EXPECT_NE(post.find("Allow: GET"), std::string::npos);
-  EXPECT_EQ(Ask("POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n").substr(0, 12), "HTTP/1.1 413");
-  const std::string large = Ask("GET /hello HTTP/1.1\r\nHost: x\r\nX-Large: " + std::string(9000, 'x'));
+  EXPECT_EQ(Ask("POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n").substr(0, 12),
+            "HTTP/1.1 413");
+  const std::string large =
+      Ask("GET /hello HTTP/1.1\r\nHost: x\r\nX-Large: " + std::string(9000, 'x'));
   EXPECT_EQ(large.substr(0, 12), "HTTP/1.1 431");
   EXPECT_NE(large.find("the header is larger than 8192 bytes"), std::string::npos);
 }
@@ -120,10 +127,12 @@ TEST_F(HttpServer, SaysThatAPortIsTaken) {
   Server second(thread.io, clock, {.port = server->port()});
   const Status status = second.Listen();
   ASSERT_FALSE(status.ok());
-  EXPECT_EQ(status.message(), "can't bind to :: port " + std::to_string(server->port()) + ": another process has this port");
+  EXPECT_EQ(status.message(), "can't bind to :: port " + std::to_string(server->port()) +
+                                  ": another process has this port");
   Server local(thread.io, clock, {.address = "127.0.0.1", .port = server->port()});
   EXPECT_FALSE(local.Listen().ok());
-  EXPECT_EQ(Server(thread.io, clock, {.address = "localhost"}).Listen().message(), "'localhost' is not an IP address");
+  EXPECT_EQ(Server(thread.io, clock, {.address = "localhost"}).Listen().message(),
+            "'localhost' is not an IP address");
 }
 
 TEST_F(HttpServer, CloseEndsTheListenerAndTheConnections) {

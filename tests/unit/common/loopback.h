@@ -1,5 +1,5 @@
-// For tests of servers and channels on loopback: an io_context with its thread, events that can be awaited,
-// and a plain blocking socket that can send anything.
+// For tests of servers and channels on loopback: an io_context with its thread, events that can be
+// awaited, and a plain blocking socket that can send anything.
 #pragma once
 
 #include <arpa/inet.h>
@@ -12,7 +12,6 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -79,7 +78,10 @@ class PlainSocket {
   PlainSocket& operator=(const PlainSocket&) = delete;
 
   bool connected() const { return connected_; }
-  void Send(std::string_view bytes) { EXPECT_EQ(send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL), static_cast<ssize_t>(bytes.size())); }
+  void Send(std::string_view bytes) {
+    EXPECT_EQ(send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+  }
   // Everything until the other side closes; waits at most 10 s for each piece.
   std::string ReadAll() {
     std::string out;
@@ -128,8 +130,8 @@ inline int BoundSocket(uint16_t* port, const char* address = "127.0.0.1") {
   return fd;
 }
 
-// Accepts one connection and answers its upgrade to WebSocket by hand; -1 if it can't. For what a server
-// built on a library would not do: never read, reset the connection.
+// Accepts one connection and answers its upgrade to WebSocket by hand; -1 if it can't. For what a
+// server built on a library would not do: never read, reset the connection.
 inline int AcceptWebSocket(int listener) {
   const int fd = accept(listener, nullptr, nullptr);
   std::string request;
@@ -141,11 +143,15 @@ inline int AcceptWebSocket(int listener) {
   }
   const std::string name = "Sec-WebSocket-Key: ";
   const size_t at = request.find(name) + name.size();
-  const std::string key = request.substr(at, request.find("\r\n", at) - at) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+  const std::string key =
+      request.substr(at, request.find("\r\n", at) - at) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
   std::string hash(20, '\0');
-  EVP_Digest(key.data(), key.size(), reinterpret_cast<unsigned char*>(hash.data()), nullptr, EVP_sha1(), nullptr);
-  const std::string answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-                             crypto::Base64(hash) + "\r\n\r\n";
+  EVP_Digest(key.data(), key.size(), reinterpret_cast<unsigned char*>(hash.data()), nullptr,
+             EVP_sha1(), nullptr);
+  const std::string answer =
+      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+      "Upgrade\r\nSec-WebSocket-Accept: " +
+      crypto::Base64(hash) + "\r\n\r\n";
   return write(fd, answer.data(), answer.size()) == static_cast<ssize_t>(answer.size()) ? fd : -1;
 }
 

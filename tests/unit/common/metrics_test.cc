@@ -21,7 +21,8 @@ TEST(Metrics, HistogramsAreCumulative) {
   Histogram& histogram = registry.GetHistogram("took_seconds", "Time.", {0.1, 1});
   for (double value : {0.05, 0.1, 0.5, 3.0}) histogram.Observe(value);
   const std::string text = registry.Text();
-  EXPECT_NE(text.find("took_seconds_bucket{le=\"0.1\"} 2\ntook_seconds_bucket{le=\"1\"} 3\ntook_seconds_bucket{le=\"+Inf\"} 4\n"),
+  EXPECT_NE(text.find("took_seconds_bucket{le=\"0.1\"} 2\ntook_seconds_bucket{le=\"1\"} "
+                      "3\ntook_seconds_bucket{le=\"+Inf\"} 4\n"),
             std::string::npos)
       << text;
   EXPECT_NE(text.find("took_seconds_sum 3.65\ntook_seconds_count 4\n"), std::string::npos) << text;
@@ -29,8 +30,10 @@ TEST(Metrics, HistogramsAreCumulative) {
 
 TEST(Metrics, TheSameNameAndLabelsAreTheSameMetric) {
   Registry registry;
-  EXPECT_EQ(&registry.GetCounter("a", "A.", {{"x", "1"}}), &registry.GetCounter("a", "A.", {{"x", "1"}}));
-  EXPECT_NE(&registry.GetCounter("a", "A.", {{"x", "1"}}), &registry.GetCounter("a", "A.", {{"x", "2"}}));
+  EXPECT_EQ(&registry.GetCounter("a", "A.", {{"x", "1"}}),
+            &registry.GetCounter("a", "A.", {{"x", "1"}}));
+  EXPECT_NE(&registry.GetCounter("a", "A.", {{"x", "1"}}),
+            &registry.GetCounter("a", "A.", {{"x", "2"}}));
 }
 
 TEST(Metrics, CollectorsAreAskedWhenScraped) {
@@ -40,7 +43,9 @@ TEST(Metrics, CollectorsAreAskedWhenScraped) {
     writer.Sample("clients", "gauge", "Clients.", {{"db", "0"}}, ++scrapes);
     writer.Sample("clients", "gauge", "Clients.", {{"db", "1"}}, 9);
   });
-  EXPECT_EQ(registry.Text(), "# HELP clients Clients.\n# TYPE clients gauge\nclients{db=\"0\"} 1\nclients{db=\"1\"} 9\n");
+  EXPECT_EQ(
+      registry.Text(),
+      "# HELP clients Clients.\n# TYPE clients gauge\nclients{db=\"0\"} 1\nclients{db=\"1\"} 9\n");
   EXPECT_NE(registry.Text().find("clients{db=\"0\"} 2"), std::string::npos);
 }
 

@@ -67,10 +67,12 @@ class WsClient : public testing::Test {
 TEST_F(WsClient, CarriesBinaryMessagesBothWaysInOrder) {
   Listen();
   auto client = Connect(server->port());
-  for (int i = 0; i < 100; ++i) client->Send(std::string(1, '\0') + std::to_string(i));  // queued until it is open
+  for (int i = 0; i < 100; ++i)
+    client->Send(std::string(1, '\0') + std::to_string(i));  // queued until it is open
   auto channel = channels.Take().value();
   EXPECT_EQ(channel->peer_address(), "127.0.0.1");
-  for (int i = 0; i < 100; ++i) EXPECT_EQ(there.messages.Take(), std::string(1, '\0') + std::to_string(i));
+  for (int i = 0; i < 100; ++i)
+    EXPECT_EQ(there.messages.Take(), std::string(1, '\0') + std::to_string(i));
   channel->Send("back");
   EXPECT_EQ(here.messages.Take(), "back");
   EXPECT_TRUE(here.opens.Take().has_value());
@@ -109,10 +111,12 @@ TEST_F(WsClient, QueuesOnlySoMuch) {
 TEST_F(WsClient, TellsWhyItCouldNotConnect) {
   Listen();
   const uint16_t port = server->port();
-  auto wrong_path = Client::Connect(thread.io, clock, {.address = "127.0.0.1", .port = port, .path = "/other"}, here.Handle());
+  auto wrong_path = Client::Connect(
+      thread.io, clock, {.address = "127.0.0.1", .port = port, .path = "/other"}, here.Handle());
   EXPECT_EQ(here.Cause(), EndCause::kRejected);
   EXPECT_EQ(here.message, "answered HTTP 404");
-  auto no_address = Client::Connect(thread.io, clock, {.address = "node-1", .port = port}, here.Handle());
+  auto no_address =
+      Client::Connect(thread.io, clock, {.address = "node-1", .port = port}, here.Handle());
   EXPECT_EQ(here.Cause(), EndCause::kUnreachable);
   EXPECT_EQ(here.message, "'node-1' is not an IP address");
   EXPECT_FALSE(here.was_open);
@@ -128,7 +132,8 @@ TEST_F(WsClient, ARefusalIsToldFromSilence) {
   EXPECT_EQ(end->cause, EndCause::kRefused) << end->message;
   EXPECT_GE(end->begun_at, before);
   ASSERT_EQ(listen(listener, 5), 0);
-  auto silent = Connect(port, {.connect_timeout = Milliseconds(100)});  // accepted by the kernel only
+  auto silent =
+      Connect(port, {.connect_timeout = Milliseconds(100)});  // accepted by the kernel only
   EXPECT_EQ(here.Cause(), EndCause::kSilent);
   close(listener);
 }
@@ -172,7 +177,8 @@ class ChildServer {
   uint16_t port_ = 0;
 };
 
-// In a child process: answers one upgrade, then reads nothing, and tells when there is something to read.
+// In a child process: answers one upgrade, then reads nothing, and tells when there is something to
+// read.
 void ServeOneAndNeverRead(int listener, int tell) {
   const int fd = AcceptWebSocket(listener);
   if (fd < 0) _exit(1);
@@ -211,7 +217,8 @@ TEST_F(KilledProcess, WithUnreadBytesEndsWithRst) {
   if (pid == 0) ServeOneAndNeverRead(listener, tell[1]);
   close(listener);
   IoThread thread;
-  auto client = Client::Connect(thread.io, clock, {.address = "127.0.0.1", .port = port, .path = "/echo"}, here.Handle());
+  auto client = Client::Connect(
+      thread.io, clock, {.address = "127.0.0.1", .port = port, .path = "/echo"}, here.Handle());
   client->Send("unread");
   char byte = 0;
   ASSERT_EQ(read(tell[0], &byte, 1), 1);
@@ -223,8 +230,8 @@ TEST_F(KilledProcess, WithUnreadBytesEndsWithRst) {
   close(tell[1]);
 }
 
-// An ICMP answer is no refusal, though both are ECONNREFUSED. In a network namespace of its own, where a
-// firewall rule answers one port with ICMP.
+// An ICMP answer is no refusal, though both are ECONNREFUSED. In a network namespace of its own,
+// where a firewall rule answers one port with ICMP.
 TEST_F(KilledProcess, AnIcmpAnswerIsNotARefusal) {
   const pid_t pid = fork();
   ASSERT_GE(pid, 0);
@@ -237,13 +244,15 @@ TEST_F(KilledProcess, AnIcmpAnswerIsNotARefusal) {
     request.ifr_flags = IFF_UP | IFF_RUNNING;
     if (ioctl(fd, SIOCSIFFLAGS, &request) != 0) _exit(kSkip);
     if (std::system("nft 'table ip t { chain c { type filter hook input priority 0; "
-                    "tcp dport 7001 reject with icmp port-unreachable; tcp dport 7002 reject with tcp reset; }; }' 2>/dev/null") != 0)
+                    "tcp dport 7001 reject with icmp port-unreachable; tcp dport 7002 reject with "
+                    "tcp reset; }; }' 2>/dev/null") != 0)
       _exit(kSkip);
     EndCause causes[2];
     for (int i = 0; i < 2; ++i) {
       boost::asio::io_context io;
-      auto client = Client::Connect(io, clock, {.address = "127.0.0.1", .port = static_cast<uint16_t>(7001 + i)},
-                                    {.on_end = [&, i](const End& end) { causes[i] = end.cause; }});
+      auto client = Client::Connect(
+          io, clock, {.address = "127.0.0.1", .port = static_cast<uint16_t>(7001 + i)},
+          {.on_end = [&, i](const End& end) { causes[i] = end.cause; }});
       io.run();
     }
     _exit(causes[0] != EndCause::kUnreachable ? 1 : causes[1] != EndCause::kRefused ? 2 : 0);

@@ -9,7 +9,9 @@
 namespace understudy::control {
 namespace {
 
-NodeRef Ref(const std::string& name) { return {name, "uid-" + name, "inc-" + name, "host", "fd00::1"}; }
+NodeRef Ref(const std::string& name) {
+  return {name, "uid-" + name, "inc-" + name, "host", "fd00::1"};
+}
 
 NodeState FullState() {
   NodeState state;
@@ -73,12 +75,20 @@ Order FullOrder() {
 std::vector<Message> OneOfEach() {
   std::string raw(32, '\0');
   for (size_t i = 0; i < raw.size(); ++i) raw[i] = static_cast<char>(i * 37);
-  return {Challenge{2, raw, "uid", "inc"}, Auth{3, raw + raw, "op-1"}, Hello{1, FullState()}, Heartbeat{12, FullState()},
-          Grant{12, 6}, FullOrder(), OrderAck{4, true, "why", FullState()}, PeerHello{1, "G", 3, "inc", "pod", raw, raw},
-          LeaseRequest{9, 3, "inc", 1234}, LeaseGrant{9, 3, true}};
+  return {Challenge{2, raw, "uid", "inc"},
+          Auth{3, raw + raw, "op-1"},
+          Hello{1, FullState()},
+          Heartbeat{12, FullState()},
+          Grant{12, 6},
+          FullOrder(),
+          OrderAck{4, true, "why", FullState()},
+          PeerHello{1, "G", 3, "inc", "pod", raw, raw},
+          LeaseRequest{9, 3, "inc", 1234},
+          LeaseGrant{9, 3, true}};
 }
 
-// Every member survives: two encodings are equal only if all members are, since the encoding names them all.
+// Every member survives: two encodings are equal only if all members are, since the encoding names
+// them all.
 TEST(Messages, SurviveTheWire) {
   for (const Message& message : OneOfEach()) {
     const std::string bytes = Encode(message);
@@ -119,22 +129,33 @@ TEST(Messages, WrongKindsAndRangesAreRefusedByName) {
     const Result<Message> message = Decode(Cbor(json));
     return message.ok() ? std::string("accepted") : std::string(message.status().message());
   };
-  EXPECT_EQ(error({{"epoch", "5"}}), "control message order: member 'epoch' is of the wrong kind or out of range");
-  EXPECT_EQ(error({{"epoch", -5}}), "control message order: member 'epoch' is of the wrong kind or out of range");
-  EXPECT_EQ(error({{"epoch", 5.5}}), "control message order: member 'epoch' is of the wrong kind or out of range");
-  EXPECT_EQ(error({{"kind", 0}}), "control message order: member 'kind' is of the wrong kind or out of range");
-  EXPECT_EQ(error({{"kind", 7}}), "control message order: member 'kind' is of the wrong kind or out of range");
-  EXPECT_EQ(error({{"role", 4}}), "control message order: member 'role' is of the wrong kind or out of range");
-  EXPECT_EQ(error({{"budgetMs", 1ull << 32}}), "control message order: member 'budgetMs' is of the wrong kind or out of range");
-  EXPECT_EQ(error({{"replicationKey", "text"}}), "control message order: member 'replicationKey' is of the wrong kind or out of range");
-  EXPECT_EQ(error({{"configuration", 1}}), "control message order: member 'configuration' is of the wrong kind or out of range");
-  EXPECT_EQ(error({{"configuration", {{"voters", Json::array({Json{{"name", 1}}})}}}}), "control message order: member 'name' is of the wrong kind or out of range");
+  EXPECT_EQ(error({{"epoch", "5"}}),
+            "control message order: member 'epoch' is of the wrong kind or out of range");
+  EXPECT_EQ(error({{"epoch", -5}}),
+            "control message order: member 'epoch' is of the wrong kind or out of range");
+  EXPECT_EQ(error({{"epoch", 5.5}}),
+            "control message order: member 'epoch' is of the wrong kind or out of range");
+  EXPECT_EQ(error({{"kind", 0}}),
+            "control message order: member 'kind' is of the wrong kind or out of range");
+  EXPECT_EQ(error({{"kind", 7}}),
+            "control message order: member 'kind' is of the wrong kind or out of range");
+  EXPECT_EQ(error({{"role", 4}}),
+            "control message order: member 'role' is of the wrong kind or out of range");
+  EXPECT_EQ(error({{"budgetMs", 1ull << 32}}),
+            "control message order: member 'budgetMs' is of the wrong kind or out of range");
+  EXPECT_EQ(error({{"replicationKey", "text"}}),
+            "control message order: member 'replicationKey' is of the wrong kind or out of range");
+  EXPECT_EQ(error({{"configuration", 1}}),
+            "control message order: member 'configuration' is of the wrong kind or out of range");
+  EXPECT_EQ(error({{"configuration", {{"voters", Json::array({Json{{"name", 1}}})}}}}),
+            "control message order: member 'name' is of the wrong kind or out of range");
 }
 
 TEST(Messages, OtherInputIsRefused) {
   EXPECT_FALSE(Decode("").ok());
   EXPECT_FALSE(Decode("{\"type\":\"grant\"}").ok());
-  EXPECT_EQ(Decode(Cbor({{"type", "nonsense"}})).status().message(), "control message of unknown type 'nonsense'");
+  EXPECT_EQ(Decode(Cbor({{"type", "nonsense"}})).status().message(),
+            "control message of unknown type 'nonsense'");
   EXPECT_EQ(Decode(Cbor({1, 2})).status().message(), "control message is not a CBOR map");
   EXPECT_FALSE(Decode(Encode(Grant{1, 1}) + "x").ok());
   EXPECT_EQ(Decode(std::string(kMaxMessageBytes + 1, 'x')).status().message(),

@@ -10,7 +10,8 @@ namespace {
 // Section 5's table follows from one demand: grants of old and new can't both be enough.
 TEST(Quorum, FencedVotersLeaveTooFewGrantors) {
   for (size_t voters = 1; voters <= 9; ++voters) {
-    const size_t others = voters - FencesNeeded(voters);  // unfenced voters; the operator has stopped
+    const size_t others =
+        voters - FencesNeeded(voters);  // unfenced voters; the operator has stopped
     EXPECT_LT(others, GrantsNeeded(voters)) << voters;
     EXPECT_GE(others + 1, GrantsNeeded(voters)) << voters << ": one fence fewer would not do";
     // Losing the operator, or one replica, never stops writes.

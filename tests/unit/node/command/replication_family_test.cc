@@ -113,7 +113,7 @@ TEST_F(ReplicationFamilyTest, WaitHoldsOnlyItsOwnClient) {
   // A client that leaves while it waits is forgotten.
   {
     auto client = Connect();
-    client->Send("WAIT 5 0");
+    client->Send({"WAIT", "5", "0"});
   }
   EXPECT_EQ(Do("SET c 1"), "+OK");
   EXPECT_EQ(Do("WAIT 1 0"), ":1");
@@ -133,7 +133,7 @@ TEST_F(ReplicationFamilyTest, ErrorsSayWhatIsAllowed) {
           {"REPLCONF listening-port 6380 capa eof capa psync2 capa unknown version 8.1.0", "+OK"},
           {"PSYNC ? x", "-ERR value is not an integer or out of range"},
           {"PSYNC ? -1 FAILOVER", "-ERR PSYNC with FAILOVER is not supported: use REPLICAOF on both nodes"}});
-  EXPECT_EQ(Do("SYNC"), "-ERR a full copy is sent in the diskless form only: REPLCONF capa eof is required");
+  EXPECT_EQ(Connect()->Do("SYNC"), "-ERR a full copy is sent in the diskless form only: REPLCONF capa eof is required");
 }
 
 TEST_F(ReplicationFamilyTest, UnderTheOperatorNoClientMovesARole) {

@@ -40,7 +40,9 @@ class ServerTest : public ::testing::Test {
   std::unique_ptr<RespClient> Connect(int protocol = 2) {
     auto client = std::make_unique<RespClient>(server_->port());
     EXPECT_TRUE(client->connected());
-    if (protocol == 3) EXPECT_EQ(client->Do("HELLO 3").front(), '{');
+    if (protocol == 3) {
+      EXPECT_EQ(client->Do("HELLO 3").front(), '{');
+    }
     return client;
   }
   std::string Do(std::string_view command) { return c_->Do(command); }

@@ -1,5 +1,5 @@
-// A control plane on loopback with a data path that does what it is told, and an operator that speaks the
-// control channel.
+// A control plane on loopback with a data path that does what it is told, and an operator that
+// speaks the control channel.
 #pragma once
 
 #include <unistd.h>
@@ -35,14 +35,26 @@ class FakeDataPath : public DataPath {
       facts.acks.clear();
     });
   }
-  void ActUnder(const role::ActUnder&, Done done) override { Change("configuration", std::move(done), [] {}); }
-  void BecomeReplica(const role::BecomeReplica&, Done done) override { Change("replica", std::move(done), [] {}); }
-  void BecomeStandalone(const role::BecomeStandalone&, Done done) override { Change("standalone", std::move(done), [] {}); }
-  void Fence(const role::Fenced&, Done done) override { Change("fence", std::move(done), [] {}); }
-  void StopApplying(const role::StopApplying&, Done done) override { Change("stop applying", std::move(done), [] {}); }
+  void ActUnder(const role::ActUnder&, Done done) override {
+    Change("configuration", std::move(done), [] {});
+  }
+  void BecomeReplica(const role::BecomeReplica&, Done done) override {
+    Change("replica", std::move(done), [] {});
+  }
+  void BecomeStandalone(const role::BecomeStandalone&, Done done) override {
+    Change("standalone", std::move(done), [] {});
+  }
+  void Fence(const role::Fenced&, Done done) override {
+    Change("fence", std::move(done), [] {});
+  }
+  void StopApplying(const role::StopApplying&, Done done) override {
+    Change("stop applying", std::move(done), [] {});
+  }
   void Demote(const role::Demote&, Done done) override {
-    Change(gate_.Check(true, clock.Mono()) == role::Admission::kReadOnly ? "demote" : "demote with an open gate", std::move(done),
-           [&] { facts.offset += 7; });  // commands that were being executed
+    Change(gate_.Check(true, clock.Mono()) == role::Admission::kReadOnly
+               ? "demote"
+               : "demote with an open gate",
+           std::move(done), [&] { facts.offset += 7; });  // commands that were being executed
   }
   void WakePausedClients() override { done_.Put("wake"); }
 
@@ -90,10 +102,13 @@ class TempDir {
     path_ = mkdtemp(name);
   }
   ~TempDir() {
-    for (const char* file : {"/operator.pub", "/termination-log"}) std::remove((path_ + file).c_str());
+    for (const char* file : {"/operator.pub", "/termination-log"})
+      std::remove((path_ + file).c_str());
     rmdir(path_.c_str());
   }
-  void Write(const std::string& name, const std::string& text) const { std::ofstream(path_ + "/" + name) << text; }
+  void Write(const std::string& name, const std::string& text) const {
+    std::ofstream(path_ + "/" + name) << text;
+  }
   std::string Read(const std::string& name) const {
     std::ifstream file(path_ + "/" + name);
     return {std::istreambuf_iterator<char>(file), {}};
@@ -117,7 +132,9 @@ struct TestNode {
     options.pod_name = name;
     plane.emplace(options, clock, data_path, ref.incarnation, registry);
   }
-  role::Admission Check(bool is_write = true) { return data_path.gate().Check(is_write, clock.Mono()); }
+  role::Admission Check(bool is_write = true) {
+    return data_path.gate().Check(is_write, clock.Mono());
+  }
   // Waits for time to bring this about.
   bool Becomes(role::Admission admission) {
     for (int i = 0; i < 10'000; ++i) {
@@ -139,15 +156,18 @@ class TestOperator {
   // answers: proves itself when challenged.
   TestOperator(IoThread& thread, const TestNode& node, crypto::SigningKey key, bool answers = true)
       : TestOperator(thread, node.ref, node.plane->port(), std::move(key), answers) {}
-  TestOperator(IoThread& thread, const NodeRef& node, uint16_t port, crypto::SigningKey key, bool answers = true)
+  TestOperator(IoThread& thread, const NodeRef& node, uint16_t port, crypto::SigningKey key,
+               bool answers = true)
       : answers_(answers), node_(node), key_(std::move(key)) {
     std::lock_guard lock(connecting_);
-    channel_ = ws::Client::Connect(thread.io, clock_, {.address = node.address, .port = port, .path = "/v1/control"},
-                                   {.on_message = [this](std::string_view bytes) { OnMessage(bytes); },
-                                    .on_end = [this](const ws::End& end) {
-                                      ended_ = true;
-                                      ends.Put(end);
-                                    }});
+    channel_ = ws::Client::Connect(
+        thread.io, clock_, {.address = node.address, .port = port, .path = "/v1/control"},
+        {.on_message = [this](std::string_view bytes) { OnMessage(bytes); },
+         .on_end =
+             [this](const ws::End& end) {
+               ended_ = true;
+               ends.Put(end);
+             }});
   }
   ~TestOperator() {
     channel_->Close();
@@ -166,7 +186,8 @@ class TestOperator {
     order.replication_key = crypto::ReplicationKey(key_, "G", epoch);
     return order;
   }
-  Order Primary(uint64_t epoch, uint64_t number, std::vector<NodeRef> voters = {}, uint32_t lease_ms = 1500) {
+  Order Primary(uint64_t epoch, uint64_t number, std::vector<NodeRef> voters = {},
+                uint32_t lease_ms = 1500) {
     Order order = Base(OrderKind::kRole, epoch);
     order.role = Role::kPrimary;
     order.configuration = {number, epoch, node_, std::move(voters), 0, lease_ms};
@@ -196,7 +217,7 @@ class TestOperator {
     return end ? std::string(ws::EndCauseName(end->cause)) + ": " + end->message : "still open";
   }
 
-  std::atomic<bool> grants{false};    // answers heartbeats of a primary with grants
+  std::atomic<bool> grants{false};  // answers heartbeats of a primary with grants
   Mailbox<Challenge> challenges;
   Mailbox<Hello> hellos;
   Mailbox<Heartbeat> heartbeats;
@@ -215,7 +236,8 @@ class TestOperator {
       proved_.Put(true);
       hellos.Put(*hello);
     } else if (const auto* heartbeat = std::get_if<Heartbeat>(&*message)) {
-      if (grants && heartbeat->state.role == Role::kPrimary) Send(Grant{heartbeat->seq, heartbeat->state.role_epoch});
+      if (grants && heartbeat->state.role == Role::kPrimary)
+        Send(Grant{heartbeat->seq, heartbeat->state.role_epoch});
       heartbeats.Put(*heartbeat);
     } else if (const auto* ack = std::get_if<OrderAck>(&*message)) {
       acks.Put(*ack);

@@ -12,7 +12,8 @@ namespace {
 class ControlPlaneTest : public testing::Test {
  protected:
   void SetUp() override { dir.Write("operator.pub", key.Public().ToPem()); }
-  void StartNode(std::optional<TestNode>& node, const std::string& name, const std::string& address = "127.0.0.1") {
+  void StartNode(std::optional<TestNode>& node, const std::string& name,
+                 const std::string& address = "127.0.0.1") {
     node.emplace(address, port, name, dir);
     const Status status = node->plane->Bind();
     ASSERT_TRUE(status.ok()) << status.ToString();
@@ -75,7 +76,8 @@ TEST_F(ControlPlaneTest, TheKeyIsReadAnewForEachChannel) {
   Start();
   {
     TestOperator op(thread, *node, key);
-    EXPECT_NE(op.EndReason().find("the operator's public key can't be read from"), std::string::npos);
+    EXPECT_NE(op.EndReason().find("the operator's public key can't be read from"),
+              std::string::npos);
   }
   dir.Write("operator.pub", "nonsense");
   {
@@ -94,7 +96,8 @@ TEST_F(ControlPlaneTest, NothingIsOrderedBeforeTheProof) {
   EXPECT_EQ(op.EndReason(), "closed by the peer: the first message has to be auth");
   TestOperator garbage(thread, *node, key, false);
   garbage.SendBytes("garbage");
-  EXPECT_EQ(garbage.EndReason(), "closed by the peer: control message is not a CBOR map of at most 6 levels");
+  EXPECT_EQ(garbage.EndReason(),
+            "closed by the peer: control message is not a CBOR map of at most 6 levels");
   EXPECT_EQ(node->Check(), role::Admission::kLoading);
 }
 
@@ -103,7 +106,8 @@ TEST_F(ControlPlaneTest, AnOldProtocolIsRefused) {
   TestOperator op(thread, *node, key, false);
   ASSERT_TRUE(op.challenges.Take().has_value());
   op.Send(Auth{0, "", "old"});
-  EXPECT_EQ(op.EndReason(), "closed by the peer: protocol 0 is not understood any more; 1 and later are");
+  EXPECT_EQ(op.EndReason(),
+            "closed by the peer: protocol 0 is not understood any more; 1 and later are");
 }
 
 TEST_F(ControlPlaneTest, SeveralOperatorsAreConnectedAtOnce) {
@@ -279,8 +283,10 @@ TEST_F(ControlPlaneTest, ASecondProcessCantTakeThePort) {
   TestNode second("127.0.0.1", port, "b", dir);
   const Status status = second.plane->Bind();
   ASSERT_FALSE(status.ok());
-  EXPECT_EQ(status.message(), "the admin port, which one process per Pod holds, can't be taken: can't bind to 127.0.0.1 port " +
-                                  std::to_string(port) + ": another process has this port");
+  EXPECT_EQ(status.message(),
+            "the admin port, which one process per Pod holds, can't be taken: can't bind to "
+            "127.0.0.1 port " +
+                std::to_string(port) + ": another process has this port");
 }
 
 TEST_F(ControlPlaneTest, TheIncarnationIsWrittenToTheTerminationLog) {
@@ -361,24 +367,31 @@ TEST_F(Peers, APeerThatCantProveItselfIsRefused) {
     std::shared_ptr<ws::Client> channel;
     SystemClock clock;
     Mailbox<Challenge> challenges;
-    channel = ws::Client::Connect(thread.io, clock, {.address = "127.0.0.1", .port = port, .path = "/v1/peer"},
-                                  {.on_message =
-                                       [&](std::string_view bytes) {
-                                         if (Result<Message> message = Decode(bytes); message.ok())
-                                           if (const auto* challenge = std::get_if<Challenge>(&*message)) challenges.Put(*challenge);
-                                       },
-                                   .on_end = [&](const ws::End& end) { ends.Put(end); }});
+    channel = ws::Client::Connect(
+        thread.io, clock, {.address = "127.0.0.1", .port = port, .path = "/v1/peer"},
+        {.on_message =
+             [&](std::string_view bytes) {
+               if (Result<Message> message = Decode(bytes); message.ok())
+                 if (const auto* challenge = std::get_if<Challenge>(&*message))
+                   challenges.Put(*challenge);
+             },
+         .on_end = [&](const ws::End& end) { ends.Put(end); }});
     const Challenge challenge = challenges.Take().value_or(Challenge{});
     PeerHello hello{kProtocol, "G", 1, "inc-x", "x", "0123456789abcdef", ""};
-    hello.mac = crypto::HmacSha256(crypto::ReplicationKey(key, "G", 1), PeerText(hello, challenge.nonce));
+    hello.mac =
+        crypto::HmacSha256(crypto::ReplicationKey(key, "G", 1), PeerText(hello, challenge.nonce));
     change(hello);
     channel->Send(Encode(hello));
     return ends.Take().value_or(ws::End{.message = "still open"}).message;
   };
-  EXPECT_EQ(try_hello([](PeerHello& hello) { hello.mac[3] ^= 1; }), "the proof is not that of a node of this group and epoch");
-  EXPECT_EQ(try_hello([](PeerHello& hello) { hello.incarnation = "inc-y"; }), "the proof is not that of a node of this group and epoch");
-  EXPECT_EQ(try_hello([](PeerHello& hello) { hello.group = "H"; }), "this node belongs to another group");
-  EXPECT_EQ(try_hello([](PeerHello& hello) { hello.epoch = 9; }), "the peer is of epoch 9, this primary of 1");
+  EXPECT_EQ(try_hello([](PeerHello& hello) { hello.mac[3] ^= 1; }),
+            "the proof is not that of a node of this group and epoch");
+  EXPECT_EQ(try_hello([](PeerHello& hello) { hello.incarnation = "inc-y"; }),
+            "the proof is not that of a node of this group and epoch");
+  EXPECT_EQ(try_hello([](PeerHello& hello) { hello.group = "H"; }),
+            "this node belongs to another group");
+  EXPECT_EQ(try_hello([](PeerHello& hello) { hello.epoch = 9; }),
+            "the peer is of epoch 9, this primary of 1");
   EXPECT_EQ(node->Check(), role::Admission::kServe);  // a claim without a proof demotes nobody
 }
 
@@ -386,7 +399,8 @@ TEST_F(Peers, APeerThatCantProveItselfIsRefused) {
 
 class Lifelines : public ControlPlaneTest {
  protected:
-  // A primary in a process of its own, which ends when this object goes. Made before any thread here.
+  // A primary in a process of its own, which ends when this object goes. Made before any thread
+  // here.
   pid_t Child() {
     int ready[2];
     EXPECT_EQ(pipe(ready), 0);
@@ -423,7 +437,8 @@ TEST_F(Lifelines, AKilledPrimaryIsReportedAsEnded) {
     TestOperator at_primary(own, primary, port, key);
     ASSERT_TRUE(at_primary.hellos.Take().has_value()) << at_primary.EndReason();
     op.Do(op.Replica(1, 1, primary));
-    while (Get("/metrics").find("understudy_lifeline_open 1\n") == std::string::npos) std::this_thread::yield();
+    while (Get("/metrics").find("understudy_lifeline_open 1\n") == std::string::npos)
+      std::this_thread::yield();
     kill(pid, SIGKILL);
     waitpid(pid, nullptr, 0);
     const std::optional<Heartbeat> beat = UntilEnded(op);
@@ -442,12 +457,15 @@ TEST_F(Lifelines, AResetIsNotReported) {
   op.Do(op.Replica(1, 1, primary));
   // The peer channel comes too; whichever this is, a lifeline is what its first message makes it.
   int lifeline = -1;
-  while (lifeline < 0 || Get("/metrics").find("understudy_lifeline_open 1\n") == std::string::npos) {
+  while (lifeline < 0 ||
+         Get("/metrics").find("understudy_lifeline_open 1\n") == std::string::npos) {
     lifeline = AcceptWebSocket(listener);
     ASSERT_GE(lifeline, 0);
     ASSERT_EQ(write(lifeline, "\x82\x05inc-p", 7), 7);
     held.push_back(lifeline);
-    for (int i = 0; i < 200 && Get("/metrics").find("understudy_lifeline_open 1\n") == std::string::npos; ++i) std::this_thread::yield();
+    for (int i = 0;
+         i < 200 && Get("/metrics").find("understudy_lifeline_open 1\n") == std::string::npos; ++i)
+      std::this_thread::yield();
   }
   close(listener);
   for (const int fd : held) {
@@ -455,8 +473,10 @@ TEST_F(Lifelines, AResetIsNotReported) {
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     close(fd);
   }
-  while (Get("/metrics").find("understudy_lifeline_open 0\n") == std::string::npos) std::this_thread::yield();
-  // Heartbeats of some seconds, in which it was tried again and refused several times.
+  while (Get("/metrics").find("understudy_lifeline_open 0\n") == std::string::npos)
+    std::this_thread::yield();
+  // It was tried again at once and refused; several heartbeats later nothing was concluded from
+  // that.
   for (int i = 0; i < 3; ++i) {
     const std::optional<Heartbeat> beat = op.heartbeats.Take();
     ASSERT_TRUE(beat.has_value());

@@ -9,7 +9,9 @@ namespace {
 
 using control::Role;
 
-control::NodeRef Ref(const std::string& name) { return {name, "", "inc-" + name, "", ""}; }
+control::NodeRef Ref(const std::string& name) {
+  return {name, "", "inc-" + name, "", ""};
+}
 
 struct CopyRules : testing::Test {
   control::Configuration configuration;
@@ -25,7 +27,8 @@ TEST_F(CopyRules, AVoterThatCanBeSparedLeavesFirst) {
   configuration.synchronous_replicas = 1;
   configuration.voters = {Ref("a"), Ref("b")};
   EXPECT_EQ(AnswerFullCopy(source, Ref("a"), false), CopyAnswer::kLeaveVotersFirst);
-  EXPECT_EQ(AnswerFullCopy(source, Ref("a"), false, RuleSetTestPeer::Without({Rule::kComplete})), CopyAnswer::kReplace);
+  EXPECT_EQ(AnswerFullCopy(source, Ref("a"), false, RuleSetTestPeer::Without({Rule::kComplete})),
+            CopyAnswer::kReplace);
 }
 
 TEST_F(CopyRules, AVoterThatCantBeSparedLoadsBeside) {
@@ -43,7 +46,9 @@ TEST_F(CopyRules, ADemotedPrimaryStartsNoFullCopyButFeeds) {
   source.in_office = false;
   EXPECT_TRUE(MayServeReplication(source, false));
   EXPECT_EQ(AnswerFullCopy(source, Ref("a"), false), CopyAnswer::kRefuse);
-  EXPECT_EQ(AnswerFullCopy(source, Ref("a"), false, RuleSetTestPeer::Without({Rule::kFullCopyInOffice})), CopyAnswer::kReplace);
+  EXPECT_EQ(
+      AnswerFullCopy(source, Ref("a"), false, RuleSetTestPeer::Without({Rule::kFullCopyInOffice})),
+      CopyAnswer::kReplace);
 }
 
 TEST_F(CopyRules, AReplicaServesCopyOnlyOrders) {
@@ -70,7 +75,8 @@ TEST_F(CopyRules, AFencedReplicaStartsNoLoading) {
 TEST_F(CopyRules, OnlyVotersCountForSynchronousReplicas) {
   configuration.voters = {Ref("a"), Ref("b"), Ref("c")};
   configuration.synchronous_replicas = 2;
-  const std::vector<control::ReplicaAck> acks = {{"inc-a", 50}, {"inc-b", 70}, {"inc-c", 60}, {"inc-x", 90}};
+  const std::vector<control::ReplicaAck> acks = {
+      {"inc-a", 50}, {"inc-b", 70}, {"inc-c", 60}, {"inc-x", 90}};
   EXPECT_EQ(CountAcked(acks, configuration, 60), 2u);
   EXPECT_EQ(SyncOffset(acks, configuration), 60u);
   EXPECT_EQ(SyncOffset(acks, configuration, RuleSetTestPeer::Without({Rule::kSyncVoters})), 70u);

@@ -28,7 +28,8 @@ class MachineFixture : public testing::Test {
     order.incarnation = "inc-me";
     return order;
   }
-  static control::Order Primary(uint64_t epoch, uint64_t number, std::vector<std::string> voters = {}, uint32_t s = 0,
+  static control::Order Primary(uint64_t epoch, uint64_t number,
+                                std::vector<std::string> voters = {}, uint32_t s = 0,
                                 uint32_t lease_ms = 1500) {
     control::Order order = Base(control::OrderKind::kRole, epoch);
     order.role = control::Role::kPrimary;
@@ -78,7 +79,8 @@ class MachineFixture : public testing::Test {
         facts.last_record_epoch = primary->epoch;
         facts.acks.clear();
       }
-      if (const auto* alone = std::get_if<BecomeStandalone>(&action); alone != nullptr) facts.complete = true;
+      if (const auto* alone = std::get_if<BecomeStandalone>(&action); alone != nullptr)
+        facts.complete = true;
     }
     machine.Observe(facts, now);
     machine.Settled(transition, now);

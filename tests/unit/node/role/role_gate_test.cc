@@ -30,7 +30,8 @@ TEST(RoleGate, AReplicaServesReadsOnlyAndNothingWithoutData) {
   EXPECT_EQ(gate.Check(false, kNow), Admission::kServe);
   EXPECT_EQ(gate.Check(true, kNow), Admission::kReadOnly);
   EXPECT_FALSE(gate.MayFlush(gate.generation(), kNow));
-  EXPECT_EQ(ErrorText(Admission::kReadOnly), "READONLY You can't write against a read only replica.");
+  EXPECT_EQ(ErrorText(Admission::kReadOnly),
+            "READONLY You can't write against a read only replica.");
   gate.Publish({.mode = GateState::Mode::kReplica, .loading = true});
   EXPECT_EQ(gate.Check(false, kNow), Admission::kLoading);
 }
@@ -48,7 +49,8 @@ TEST(RoleGate, TheReplicationCanRefuseAtOnceWhileItLoads) {
 
 TEST(RoleGate, ThePrimarysLeaseIsCheckedTwice) {
   RoleGate gate;
-  gate.Publish({.mode = GateState::Mode::kPrimary, .lease_until = kNow + Milliseconds(10), .generation = 3});
+  gate.Publish(
+      {.mode = GateState::Mode::kPrimary, .lease_until = kNow + Milliseconds(10), .generation = 3});
   EXPECT_EQ(gate.Check(true, kNow), Admission::kServe);
   EXPECT_TRUE(gate.MayFlush(3, kNow));
   EXPECT_FALSE(gate.MayFlush(3, kNow + Milliseconds(10)));
@@ -68,7 +70,8 @@ TEST(RoleGate, AReplyOfAnEarlierOfficeIsNeverSent) {
 
 TEST(RoleGate, RefusalsComeInTheirOrder) {
   RoleGate gate;
-  GateState state{.mode = GateState::Mode::kPrimary, .enough_voters = false, .synchronous_replicas = 1};
+  GateState state{
+      .mode = GateState::Mode::kPrimary, .enough_voters = false, .synchronous_replicas = 1};
   state.paused_until = kNow + Milliseconds(1);
   gate.Publish(state);
   EXPECT_EQ(gate.Check(true, kNow), Admission::kPaused);
@@ -80,7 +83,8 @@ TEST(RoleGate, RefusalsComeInTheirOrder) {
   EXPECT_EQ(gate.paused_until(), kNow + Milliseconds(1));
 }
 
-// A reader that sees the primary's mode sees a lease of that office, never the "for ever" of another one.
+// A reader that sees the primary's mode sees a lease of that office, never the "for ever" of
+// another one.
 TEST(RoleGate, NoReaderMixesTwoOffices) {
   RoleGate gate;
   std::atomic<bool> stop{false};
@@ -94,8 +98,10 @@ TEST(RoleGate, NoReaderMixesTwoOffices) {
   // A primary only ever with a lease that is over.
   uint64_t generation = 1;
   while (seen.load() < 1000) {
-    gate.Publish({.mode = GateState::Mode::kReplica, .lease_until = kForever, .generation = generation++});
-    gate.Publish({.mode = GateState::Mode::kPrimary, .lease_until = kNow, .generation = generation});
+    gate.Publish(
+        {.mode = GateState::Mode::kReplica, .lease_until = kForever, .generation = generation++});
+    gate.Publish(
+        {.mode = GateState::Mode::kPrimary, .lease_until = kNow, .generation = generation});
   }
   stop = true;
   reader.join();

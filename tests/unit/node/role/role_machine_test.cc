@@ -27,7 +27,9 @@ TEST_F(RoleMachineTest, StartsUnassignedAndServesNothing) {
 TEST_F(RoleMachineTest, FirstPrimaryStartsEmptyOnlyWithAFreshDataset) {
   OrderAck ack = Do(Primary(1, 1));
   EXPECT_FALSE(ack.accepted);
-  EXPECT_EQ(ack.reason, "this node holds no whole data set, and the order names no fresh one to start empty with");
+  EXPECT_EQ(
+      ack.reason,
+      "this node holds no whole data set, and the order names no fresh one to start empty with");
   EXPECT_TRUE(done.empty());
   ack = Do(First());
   EXPECT_TRUE(ack.accepted);
@@ -113,7 +115,8 @@ TEST_F(RoleMachineTest, AnOrderOfAnotherGroupNamesWhatItLeaves) {
   OrderAck ack = Do(claim);
   EXPECT_FALSE(ack.accepted);
   EXPECT_EQ(ack.reason,
-            "the order is of group G and leaves group (none) at epoch 0; this node belongs to object at epoch 3");
+            "the order is of group G and leaves group (none) at epoch 0; this node belongs to "
+            "object at epoch 3");
   claim.leaves_group = "object";
   claim.leaves_epoch = 2;
   EXPECT_FALSE(Do(claim).accepted);
@@ -122,8 +125,9 @@ TEST_F(RoleMachineTest, AnOrderOfAnotherGroupNamesWhatItLeaves) {
   EXPECT_TRUE(ack.accepted);
   EXPECT_EQ(ack.state.group, "G");
   EXPECT_EQ(ack.state.epoch, 1u);
-  EXPECT_FALSE(std::get<BecomePrimary>(done.back()).start_empty);  // standalone -> primary keeps the data
-  EXPECT_TRUE(Do(claim).accepted);                                 // its duplicate
+  EXPECT_FALSE(
+      std::get<BecomePrimary>(done.back()).start_empty);  // standalone -> primary keeps the data
+  EXPECT_TRUE(Do(claim).accepted);                        // its duplicate
 }
 
 TEST_F(RoleMachineTest, APrimaryWhoseGroupIsDeletedServesOnAlone) {
@@ -161,7 +165,9 @@ TEST_F(RoleMachineTest, DemoteDropsDataOnlyIfTheOrderAllowsIt) {
   replica.leaves_epoch = 1;
   OrderAck ack = Do(replica);
   EXPECT_FALSE(ack.accepted);
-  EXPECT_EQ(ack.reason, "this standalone node holds a data set of its own, and the order does not allow to drop it");
+  EXPECT_EQ(
+      ack.reason,
+      "this standalone node holds a data set of its own, and the order does not allow to drop it");
   replica.drop_data = true;
   EXPECT_TRUE(Do(replica).accepted);
   EXPECT_TRUE(std::get<BecomeReplica>(done.back()).drop_data);
@@ -391,7 +397,8 @@ TEST_F(RoleMachineTest, AVoterGrantsToThePrimaryThatItFollowsOnly) {
   EXPECT_TRUE(machine.OnLeaseRequest(Request(1), now).grant->granted);
   const LeaseAnswer answer = machine.OnLeaseRequest(Request(1, "somebody"), now);
   EXPECT_FALSE(answer.grant.has_value());
-  EXPECT_EQ(answer.reason, "the request comes from incarnation inc-somebody; this replica follows inc-p");
+  EXPECT_EQ(answer.reason,
+            "the request comes from incarnation inc-somebody; this replica follows inc-p");
 }
 
 TEST_F(RoleMachineTest, ACopyOnlyReplicaGrantsNothing) {

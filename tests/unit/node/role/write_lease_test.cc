@@ -10,7 +10,9 @@ namespace {
 
 constexpr MonoTime kStart{5'000'000'000};
 
-control::NodeRef Voter(int i) { return {"node-" + std::to_string(i), "uid", "inc-" + std::to_string(i), "", ""}; }
+control::NodeRef Voter(int i) {
+  return {"node-" + std::to_string(i), "uid", "inc-" + std::to_string(i), "", ""};
+}
 
 control::Configuration Config(int voters, uint32_t lease_ms = 1500) {
   control::Configuration configuration;
@@ -88,15 +90,16 @@ TEST(WriteLease, EndsWithTheShortestOfTheNeededGrants) {
   EXPECT_EQ(lease.HeldUntil(), kStart + Milliseconds(1600));
 }
 
-// With clocks 10 % apart each way and 1.25 T in the operator's wait, the lease is over before the wait is.
+// With clocks 10 % apart each way and 1.25 T in the operator's wait, the lease is over before the
+// wait is.
 TEST(WriteLease, IsOverWithinTheOperatorsWaitOnClocksTenPercentApart) {
   WriteLease lease;
   lease.Start(1, Config(1, 1000));
   const uint64_t seq = lease.NextRequest(kStart);
   lease.OnVoterGrant(Voter(0), seq, 1);
   const double own_ms = static_cast<double>((lease.HeldUntil() - kStart).ms());
-  const double slow_clock_real_ms = own_ms / 0.9;        // the primary's clock runs at 0.9
-  const double fast_wait_real_ms = 1.25 * 1000 / 1.1;    // the operator's at 1.1
+  const double slow_clock_real_ms = own_ms / 0.9;      // the primary's clock runs at 0.9
+  const double fast_wait_real_ms = 1.25 * 1000 / 1.1;  // the operator's at 1.1
   EXPECT_LT(slow_clock_real_ms, fast_wait_real_ms);
 }
 
@@ -146,7 +149,8 @@ TEST(WriteLease, IgnoresOtherEpochsUnknownAndForgottenRequests) {
   EXPECT_FALSE(lease.OnVoterGrant(Voter(0), seq, 3));
   EXPECT_FALSE(lease.OnVoterGrant(Voter(0), seq + 1, 2));
   EXPECT_FALSE(lease.OnVoterGrant(Voter(0), 0, 2));
-  for (size_t i = 0; i < WriteLease::kRememberedRequests; ++i) lease.NextRequest(kStart + Seconds(1));
+  for (size_t i = 0; i < WriteLease::kRememberedRequests; ++i)
+    lease.NextRequest(kStart + Seconds(1));
   EXPECT_FALSE(lease.OnVoterGrant(Voter(0), seq, 2));
   EXPECT_TRUE(lease.OnVoterGrant(Voter(0), seq + 1, 2));
 }
@@ -166,7 +170,8 @@ TEST(WriteLease, ANewOfficeStartsWithoutGrants) {
 TEST(WriteLease, RemembersABoundedNumberOfGrantors) {
   WriteLease lease;
   lease.Start(1, Config(1));
-  for (int i = 0; i < 1000; ++i) lease.OnVoterGrant(Voter(1000 - i), lease.NextRequest(kStart + Milliseconds(i)), 1);
+  for (int i = 0; i < 1000; ++i)
+    lease.OnVoterGrant(Voter(1000 - i), lease.NextRequest(kStart + Milliseconds(i)), 1);
   lease.OnVoterGrant(Voter(0), lease.NextRequest(kStart + Seconds(2)), 1);
   EXPECT_TRUE(lease.Held(kStart + Seconds(2)));
 }

@@ -55,5 +55,20 @@ TEST(Crds, HelmKeepsThemAndTheOperatorKnowsTheirSchema) {
   }
 }
 
+// The page that people are sent to knows every word that they can meet.
+TEST(Conditions, EveryTypeAndReasonIsExplained) {
+  const std::string page = Read("docs/conditions.md");
+  std::istringstream header(Read("operator/api/conditions.h"));
+  int words = 0;
+  for (std::string line; std::getline(header, line);) {
+    if (!line.starts_with("inline constexpr std::string_view")) continue;
+    const size_t begin = line.find('"') + 1;
+    const std::string word = line.substr(begin, line.rfind('"') - begin);
+    EXPECT_THAT(page, ::testing::HasSubstr(word)) << word;
+    ++words;
+  }
+  EXPECT_GT(words, 40);
+}
+
 }  // namespace
 }  // namespace understudy::api

@@ -1,13 +1,13 @@
-// A replication group as the leading operator sees it, for table tests of the machine: "a" is primary, "b",
-// "c", ... are its replicas; everything is quiet until a test changes it.
+// A replication group as the leading operator sees it, for table tests of the machine: "a" is
+// primary, "b", "c", ... are its replicas; everything is quiet until a test changes it.
 #pragma once
+
+#include <gtest/gtest.h>
 
 #include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "operator/failover/machine.h"
 
@@ -29,7 +29,8 @@ class Group {
     c.number = c.epoch = 1;
     c.primary = Ref("a");
     c.synchronous_replicas = s;
-    for (int i = 1; i <= replicas; ++i) c.voters.push_back(Ref(std::string(1, static_cast<char>('a' + i))));
+    for (int i = 1; i <= replicas; ++i)
+      c.voters.push_back(Ref(std::string(1, static_cast<char>('a' + i))));
     state.epoch = 1;
     state.primary = c.primary;
     state.configurations = {c};
@@ -37,6 +38,7 @@ class Group {
     state.handled_primary_cluster_id = "a";
     view.endpoint_pod_uid = Pod("a").pod_uid;
     for (PodView& p : view.pods) Settle(p.member, 1);
+    Pass(10);
   }
 
   GroupState state;
@@ -130,7 +132,8 @@ class Group {
     now = now + Milliseconds(ms);
     wall.unix_ms += ms;
     for (PodView& p : view.pods) {
-      if (std::find(silent.begin(), silent.end(), p.member) == silent.end() && p.channel.up) p.heard->at = now;
+      if (std::find(silent.begin(), silent.end(), p.member) == silent.end() && p.channel.up)
+        p.heard->at = now;
     }
   }
   void Silence(const std::string& name) { Pod(name).heard->at = now - Seconds(5); }
@@ -149,7 +152,8 @@ class Group {
     view.fresh_dataset = "fresh";
     Decision d = failover::Decide(state, view, now, wall);
     view.memory = d.memory;
-    EXPECT_FALSE(d.persist && (!d.orders.empty() || d.endpoint || !d.force_delete.empty())) << "persist before act";
+    EXPECT_FALSE(d.persist && (!d.orders.empty() || d.endpoint || !d.force_delete.empty()))
+        << "persist before act";
     return d;
   }
   // Expects a write and takes it over.
@@ -162,7 +166,8 @@ class Group {
     }
     return d;
   }
-  // A takeover is running; everybody who is connected (but `silent`) is fenced and answers its question.
+  // A takeover is running; everybody who is connected (but `silent`) is fenced and answers its
+  // question.
   void FenceAndAnswer(const std::vector<std::string>& silent = {}) {
     const uint64_t e = state.failover->epoch;
     auto speaks = [&](const PodView& p) {
@@ -179,7 +184,8 @@ class Group {
   }
   void Answer(const std::vector<std::string>& silent = {}) {
     for (PodView& p : view.pods) {
-      if (!p.channel.up || std::find(silent.begin(), silent.end(), p.member) != silent.end()) continue;
+      if (!p.channel.up || std::find(silent.begin(), silent.end(), p.member) != silent.end())
+        continue;
       if (p.heard->state.group != "uid") continue;
       p.answer = p.heard;
       p.answer->state.nonce = view.memory.nonce;

@@ -230,10 +230,12 @@ TEST(Group, AnEditOfPrimaryClusterIdIsASwitchoverOnceForADeclaredPrimary) {
   ASSERT_TRUE(world.Settle());
   // exampleredis is only claimed: the edit waits until its membership is declared.
   EXPECT_EQ(world.Column(kRg, "examplereplication", "primary"), "exampleredis");
+  EXPECT_EQ(world.Reason(kRg, "examplereplication", "Degraded"), "SwitchoverBlocked");
   world.ApplyYaml(kCc, "exampleredis", R"({"replicationGroupId": "examplereplication"})");
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(world.Column(kRg, "examplereplication", "primary"), "exampleredis-read-1");
   EXPECT_EQ(world.Column(kRg, "examplereplication", "handledPrimaryClusterId"), "exampleredis-read-1");
+  EXPECT_EQ(world.Truth(kRg, "examplereplication", "Degraded"), "False");
   world.KillProcess("exampleredis-read-1");
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(world.Column(kRg, "examplereplication", "primary"), "exampleredis");
@@ -435,6 +437,28 @@ TEST(Group, AReplicaThatFallsBehindLeavesTheReaderAfterItsTimeAndShowsAPowerOfTe
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(world.Column(kRr, "r2", "lag"), "0B");
   EXPECT_EQ(world.PodLabel("r2", api::kReaderLabel), "true");
+}
+
+TEST(Group, AnOperatorThatHearsNobodyYetChangesNothingForTenSeconds) {
+  World world;
+  ApplyExample(&world);
+  world.ApplyYaml(kCc, "alone", "{}");
+  ASSERT_TRUE(world.Settle());
+  const int before = world.writes();
+  world.SetChannel("exampleredis-read-1", false);
+  world.SetChannel("alone", false);
+  world.Round();
+  EXPECT_EQ(world.writes(), before) << "at once";
+  world.Advance(Seconds(9));
+  world.Round();
+  EXPECT_EQ(world.writes(), before);
+  EXPECT_EQ(world.PodLabel("exampleredis-read-1", api::kReaderLabel), "true");
+  world.Advance(Seconds(2));
+  world.Round();
+  EXPECT_EQ(world.Reason(kRr, "exampleredis-read-1", "Ready"), "Unreachable");
+  EXPECT_EQ(world.PodLabel("exampleredis-read-1", api::kReaderLabel), "");
+  EXPECT_EQ(world.Reason(kCc, "alone", "Ready"), "Unreachable");
+  EXPECT_EQ(world.Reason(kRg, "examplereplication", "Degraded"), "MemberMissing");
 }
 
 TEST(Group, SettingsOfTheGroupReachItsMembers) {

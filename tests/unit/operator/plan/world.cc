@@ -112,7 +112,11 @@ control::NodeState* World::Process(const std::string& node) {
   return it == processes_.end() ? nullptr : &it->second.state;
 }
 
-void World::SetChannel(const std::string& node, bool up) { processes_.at(node).channel_up = up; }
+void World::SetChannel(const std::string& node, bool up) {
+  Process_& process = processes_.at(node);
+  process.channel_up = up;
+  (up ? process.up_since : process.down_since) = now_;
+}
 
 void World::SetUnschedulable(const std::string& node, const std::string& words) {
   if (words.empty()) {
@@ -408,8 +412,8 @@ failover::PodView World::PodViewFor(const api::Pod& pod, const std::string& memb
   if (it == processes_.end() || it->second.pod_uid != pod.meta.uid) return view;
   view.channel.up = it->second.channel_up;
   view.channel.begun_at = view.channel.up_since = it->second.up_since;
-  view.channel.down_since = it->second.channel_up ? MonoTime{} : it->second.up_since;
-  view.heard = failover::Heard{it->second.state, it->second.channel_up ? now_ : it->second.up_since};
+  view.channel.down_since = it->second.down_since;
+  view.heard = failover::Heard{it->second.state, it->second.channel_up ? now_ : it->second.down_since};
   view.answer = it->second.answer;
   return view;
 }

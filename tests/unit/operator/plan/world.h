@@ -70,6 +70,7 @@ class World {
     control::NodeState state;
     bool channel_up = true;
     MonoTime up_since;
+    MonoTime down_since;
     std::optional<failover::Heard> answer;
   };
 

@@ -1,0 +1,299 @@
+// FAILOVER.md section 7.
+#include "tests/unit/operator/failover/group.h"
+
+namespace understudy::failover {
+namespace {
+
+using control::OrderKind;
+using control::Role;
+
+void Ask(Group& g, MoveRequest::Source source, const std::string& id, const std::string& target) {
+  g.view.spec.moves = {{source, id, target, "a person asked for it"}};
+}
+
+// The pause to `b` is persisted.
+struct Paused {
+  Group g;
+  explicit Paused(int r = 2, uint32_t s = 0) : g(r, s) {
+    Ask(g, MoveRequest::Source::kAnnotation, "b@2026-01-01T00:00:00Z", "b");
+    (void)g.Persist();
+  }
+  void Hold() {
+    g.Node("a").paused = true;
+    g.Pass(1);
+  }
+  void Demote() {
+    Hold();
+    (void)g.Persist();
+    ASSERT_EQ(g.state.failover->step, Step::kDemote);
+  }
+};
+
+TEST(Switchover, IsPersistedWithItsRequestBeforeThePause) {
+  Paused p;
+  EXPECT_EQ(p.g.state.failover->kind, Kind::kSwitchover);
+  EXPECT_EQ(p.g.state.failover->step, Step::kPause);
+  EXPECT_EQ(p.g.state.failover->winner.incarnation, "b1");
+  EXPECT_EQ(p.g.state.handled_switchover_to, "b@2026-01-01T00:00:00Z");
+  EXPECT_EQ(p.g.state.epoch, 1u);
+  const Decision d = p.g.Decide();
+  EXPECT_TRUE(Group::Orders(d, "a", OrderKind::kPause));
+  EXPECT_EQ(d.grants, (Grants{true, 1, "a1"}));
+}
+
+TEST(Switchover, IsNotBegunTowardsALaggingTarget) {
+  Group g;
+  Ask(g, MoveRequest::Source::kAnnotation, "b@1", "b");
+  g.Ack("b").in_sync = false;
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_NE(d.findings.switchover_blocked.find("b lags"), std::string::npos);
+}
+
+TEST(Switchover, IsNotBegunTowardsANodeThatIsNoVoter) {
+  Group g;
+  g.state.configurations[0].voters = {g.Ref("c")};
+  g.Node("b").complete = false;
+  Ask(g, MoveRequest::Source::kEdit, "b", "b");
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_FALSE(d.findings.switchover_blocked.empty());
+}
+
+TEST(Switchover, ARequestForThePresentPrimaryIsHandledAtOnce) {
+  Group g;
+  Ask(g, MoveRequest::Source::kAnnotation, "a@1", "a");
+  (void)g.Persist();
+  EXPECT_FALSE(g.state.failover);
+  EXPECT_EQ(g.state.handled_switchover_to, "a@1");
+  EXPECT_FALSE(g.Decide().persist);
+}
+
+TEST(Switchover, AnEditIsActedOnOncePerValue) {
+  Group g;
+  Ask(g, MoveRequest::Source::kEdit, "a", "a");
+  EXPECT_FALSE(g.Decide().persist);  // handled at the first start
+  Ask(g, MoveRequest::Source::kEdit, "c", "c");
+  (void)g.Persist();
+  EXPECT_EQ(g.state.handled_primary_cluster_id, "c");
+  EXPECT_EQ(g.state.failover->winner.name, "c");
+}
+
+TEST(Switchover, DemotionIsPersistedWhenTheTargetHasWhatIsHeld) {
+  Paused p;
+  p.g.Node("a").offset = 110;
+  p.Hold();
+  EXPECT_FALSE(p.g.Decide().persist);
+  p.g.Node("b").offset = 110;
+  const Decision d = p.g.Persist();
+  EXPECT_EQ(p.g.state.failover->step, Step::kDemote);
+  EXPECT_EQ(p.g.state.epoch, 2u);
+  EXPECT_FALSE(d.grants.allowed);
+  EXPECT_TRUE(Group::Orders(p.g.Decide(), "a", OrderKind::kDemote));
+}
+
+TEST(Switchover, NothingIsDemotedBeforeItsWritesAreHeld) {
+  Paused p;
+  EXPECT_FALSE(p.g.Decide().persist);
+}
+
+TEST(Switchover, PromotionWaitsForTheFinalOffsetOfTheDemotion) {
+  Paused p;
+  p.Demote();
+  p.g.Node("a").epoch = 2;
+  p.g.Node("a").in_office = p.g.Node("a").lease_held = false;
+  p.g.Node("a").offset = 105;  // more than when it was paused
+  p.g.Pass(1);
+  Decision d = p.g.Decide();
+  EXPECT_FALSE(d.persist);
+  p.g.Node("b").offset = 105;
+  d = p.g.Persist();
+  EXPECT_EQ(p.g.state.failover->step, Step::kPromote);
+  EXPECT_EQ(p.g.state.failover->offset, 105u);
+  EXPECT_EQ(p.g.state.failover->epoch, 2u);
+}
+
+TEST(Switchover, TheOldPrimaryIsAVoterOfItsSuccessor) {
+  Paused p(2, 1);
+  p.Demote();
+  p.g.Node("a").epoch = 2;
+  p.g.Node("a").in_office = p.g.Node("a").lease_held = false;
+  (void)p.g.Persist();
+  const control::Configuration& c = p.g.state.configurations.back();
+  EXPECT_EQ(c.primary.incarnation, "b1");
+  ASSERT_EQ(c.voters.size(), 2u);
+  EXPECT_EQ(c.voters[0].incarnation, "c1");
+  EXPECT_EQ(c.voters[1].incarnation, "a1");
+}
+
+TEST(Switchover, OverBudgetBeforeTheDemotionItIsAbortedAndWritesGoOn) {
+  Paused p;
+  (void)p.g.Decide();
+  p.g.Pass(2000);
+  const Decision d = p.g.Persist();
+  EXPECT_FALSE(p.g.state.failover);
+  EXPECT_EQ(p.g.state.epoch, 1u);
+  EXPECT_TRUE(p.g.state.failover_history.empty());
+  ASSERT_FALSE(d.events.empty());
+  EXPECT_EQ(d.events[0].reason, "SwitchoverAborted");
+  p.g.Node("a").paused = true;
+  const Decision after = p.g.Decide();
+  EXPECT_TRUE(Group::Orders(after, "a", OrderKind::kResume));
+  EXPECT_NE(after.findings.switchover_blocked.find("aborted"), std::string::npos);
+}
+
+TEST(Switchover, AfterTheDemotionThereIsNoWayBackButATakeover) {
+  Paused p;
+  p.Demote();
+  (void)p.g.Decide();
+  p.g.Pass(1500);
+  (void)p.g.Persist();
+  EXPECT_EQ(p.g.state.failover->kind, Kind::kTakeover);
+  EXPECT_EQ(p.g.state.failover->step, Step::kFence);
+  EXPECT_EQ(p.g.state.failover->epoch, 2u);
+  EXPECT_EQ(p.g.state.failover->old.incarnation, "a1");
+}
+
+TEST(Switchover, ALostTargetAfterTheDemotionMeansATakeoverInWhichTheOldPrimaryIsACandidate) {
+  Paused p(1, 1);
+  p.Demote();
+  p.g.Node("a").epoch = 2;
+  p.g.Node("a").in_office = p.g.Node("a").lease_held = false;
+  p.g.Die("b");
+  (void)p.g.Persist();
+  EXPECT_EQ(p.g.state.failover->reason, "TargetLost");
+  p.g.FenceAndAnswer();
+  (void)p.g.Persist();
+  EXPECT_EQ(p.g.state.failover->winner.incarnation, "a1");
+}
+
+TEST(Switchover, ADeadPrimaryTurnsItIntoATakeover) {
+  Paused p;
+  p.g.Die("a");
+  (void)p.g.Persist();
+  EXPECT_EQ(p.g.state.failover->kind, Kind::kTakeover);
+  EXPECT_EQ(p.g.state.epoch, 2u);
+
+  Paused q;
+  q.Demote();
+  q.g.Die("a");
+  (void)q.g.Persist();
+  EXPECT_EQ(q.g.state.failover->kind, Kind::kTakeover);
+  EXPECT_EQ(q.g.state.failover->step, Step::kFence);
+}
+
+TEST(Switchover, ADeletedPodIsMovedAwayFromWhileItAnswers) {
+  Group g;
+  g.Pod("a").deletion_timestamp = {g.wall.unix_ms + 30'000};
+  (void)g.Persist();
+  EXPECT_EQ(g.state.failover->kind, Kind::kSwitchover);
+  EXPECT_NE(g.state.failover->message.find("being deleted"), std::string::npos);
+}
+
+TEST(Switchover, APrimaryThatGotSigtermIsMovedAwayFrom) {
+  Group g;
+  g.Node("a").terminating = true;
+  (void)g.Persist();
+  EXPECT_EQ(g.state.failover->kind, Kind::kSwitchover);
+}
+
+TEST(Switchover, ATerminatingPrimaryIsNoVoterOfItsSuccessor) {
+  Group g;
+  g.Node("a").terminating = true;
+  (void)g.Persist();
+  g.Node("a").paused = true;
+  (void)g.Persist();
+  g.Node("a").epoch = 2;
+  g.Node("a").in_office = g.Node("a").lease_held = false;
+  (void)g.Persist();
+  ASSERT_EQ(g.state.configurations.back().voters.size(), 1u);
+  EXPECT_EQ(g.state.configurations.back().voters[0].name, "c");
+}
+
+TEST(Switchover, AMemberThatLeavesHandsOverFirst) {
+  Group g;
+  g.MemberOf("a").wanted = false;
+  (void)g.Persist();
+  EXPECT_EQ(g.state.failover->kind, Kind::kSwitchover);
+}
+
+TEST(Switchover, TheLastNodeAsksForNothing) {
+  Group g(0);
+  g.Node("a").terminating = true;
+  EXPECT_FALSE(g.Decide().persist);
+}
+
+TEST(Switchover, AwayIsTriedAgainAfterAWhile) {
+  Group g;
+  g.view.spec.moves = {{MoveRequest::Source::kAway, "drain", "", "the node is drained"}};
+  (void)g.Persist();
+  (void)g.Decide();
+  g.Pass(2000);
+  (void)g.Persist();  // aborted
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_LE(d.wake_at, g.now + kMoveRetry);
+  g.Pass(kMoveRetry.ms());
+  (void)g.Persist();
+  EXPECT_EQ(g.state.failover->kind, Kind::kSwitchover);
+}
+
+TEST(Switchover, ChoosesTheVoterThatIsFurthest) {
+  Group g;
+  g.Node("a").offset = 120;
+  g.Ack("b").offset = 110;
+  g.Ack("c").offset = 115;
+  g.view.spec.moves = {{MoveRequest::Source::kAway, "drain", "", "the node is drained"}};
+  (void)g.Persist();
+  EXPECT_EQ(g.state.failover->winner.name, "c");
+}
+
+TEST(Switchover, AnUnfitOrTerminatingVoterIsNoTarget) {
+  Group g;
+  g.Node("b").unfit = true;
+  g.Node("c").terminating = true;
+  g.state.configurations[0].synchronous_replicas = g.view.spec.synchronous_replicas = 2;
+  g.Node("a").synchronous_replicas = 2;
+  g.view.spec.moves = {{MoveRequest::Source::kAway, "drain", "", "the node is drained"}};
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_FALSE(d.findings.switchover_blocked.empty());
+}
+
+// -- test failover
+TEST(TestFailover, FailsThePrimaryWithoutAPauseOnceAndLosesNothing) {
+  Group g;
+  g.view.spec.created = {g.wall.unix_ms - 3'600'000};
+  const std::string at = FormatRfc3339({g.wall.unix_ms - 1000});
+  Ask(g, MoveRequest::Source::kTest, at, "");
+  const Decision d = g.Persist();
+  EXPECT_EQ(g.state.failover->step, Step::kDemote);
+  EXPECT_EQ(g.state.epoch, 2u);
+  EXPECT_EQ(g.state.handled_test_failover, at);
+  EXPECT_FALSE(d.grants.allowed);
+}
+
+TEST(TestFailover, IsIgnoredWhenOldOlderThanTheObjectOrHandled) {
+  struct Case {
+    int64_t age_ms, object_age_ms, handled_age_ms;
+    bool acts;
+  };
+  for (const Case& c : std::vector<Case>{{10'000, 20'000, 0, true},
+                                         {3'601'000, 9'000'000, 0, false},
+                                         {10'000, 5'000, 0, false},
+                                         {10'000, 20'000, 10'000, false},
+                                         {10'000, 20'000, 5'000, false},
+                                         {10'000, 20'000, 15'000, true}}) {
+    Group g;
+    g.wall = {1'800'000'000'000};
+    g.view.spec.created = {g.wall.unix_ms - c.object_age_ms};
+    if (c.handled_age_ms)
+      g.state.handled_test_failover = FormatRfc3339({g.wall.unix_ms - c.handled_age_ms});
+    Ask(g, MoveRequest::Source::kTest, FormatRfc3339({g.wall.unix_ms - c.age_ms}), "");
+    EXPECT_EQ(g.Decide().persist.has_value(), c.acts)
+        << c.age_ms << " " << c.object_age_ms << " " << c.handled_age_ms;
+  }
+}
+
+}  // namespace
+}  // namespace understudy::failover
