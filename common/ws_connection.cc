@@ -82,7 +82,9 @@ Connection::Connection(beast::tcp_stream stream, const Clock& clock, Options opt
 // ---- the client's start
 
 void Connection::Start() {
-  asio::post(stream_.get_executor(), [self = shared_from_this()] { self->DoConnect(); });
+  asio::post(stream_.get_executor(), [pending = Pending(shared_from_this())]() mutable {
+    pending.Take()->DoConnect();
+  });
 }
 
 void Connection::DoConnect() {
@@ -97,7 +99,9 @@ void Connection::DoConnect() {
   SetErrorQueue(socket().native_handle(), address.is_v6(), true);
   auto& stream = beast::get_lowest_layer(stream_);
   stream.expires_after(std::chrono::nanoseconds(options_.connect_timeout.ns));
-  stream.async_connect(endpoint, [self = shared_from_this(), v6 = address.is_v6()](error_code e) {
+  stream.async_connect(endpoint, [pending = Pending(shared_from_this()),
+                                  v6 = address.is_v6()](error_code e) mutable {
+    const auto self = pending.Take();
     if (e) return self->Finish(self->ConnectCause(e), "connect: " + e.message());
     if (self->ended_) return;
     SetErrorQueue(self->socket().native_handle(), v6, false);
@@ -118,7 +122,9 @@ void Connection::OnConnected() {
                                ? options_.address
                                : "[" + options_.address + "]";
   stream_.async_handshake(response_, host + ":" + std::to_string(options_.port), options_.path,
-                          [self = shared_from_this()](error_code e) { self->OnUpgraded(e); });
+                          [pending = Pending(shared_from_this())](error_code e) mutable {
+                            pending.Take()->OnUpgraded(e);
+                          });
 }
 
 void Connection::OnUpgraded(error_code e) {
@@ -140,7 +146,8 @@ void Connection::Accept(Request request, Handlers handlers) {
     self->handlers_ = std::move(handlers);
     self->request_ = std::move(request);
     self->SetOptions();
-    self->stream_.async_accept(self->request_, [self](error_code e) {
+    self->stream_.async_accept(self->request_, [pending = Pending(self)](error_code e) mutable {
+      const auto self = pending.Take();
       if (e) return self->Finish(EndCause::kProtocol, "upgrade: " + e.message());
       self->request_ = {};
       self->OnOpen();
@@ -176,7 +183,8 @@ void Connection::OnOpen() {
 
 void Connection::Read() {
   if (ended_) return;
-  stream_.async_read(buffer_, [self = shared_from_this()](error_code e, size_t) {
+  stream_.async_read(buffer_, [pending = Pending(shared_from_this())](error_code e, size_t) mutable {
+    const auto self = pending.Take();
     if (e) {
       const EndCause cause = ReadCause(e);
       if (cause == EndCause::kClosed) {

@@ -40,6 +40,22 @@ class Connection final : public Client, public std::enable_shared_from_this<Conn
   MonoTime begun_at() const override { return begun_at_; }
 
  private:
+  // Keeps the connection alive while an operation is pending. When the io_context is destroyed the
+  // operation is dropped without having run: then the handlers, which may hold this connection in
+  // turn, have to go.
+  class Pending {
+   public:
+    explicit Pending(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+    Pending(Pending&&) = default;
+    ~Pending() {
+      if (connection_) connection_->handlers_ = {};
+    }
+    std::shared_ptr<Connection> Take() { return std::move(connection_); }
+
+   private:
+    std::shared_ptr<Connection> connection_;
+  };
+
   void DoConnect();
   void OnConnected();
   void OnUpgraded(boost::system::error_code error);

@@ -32,6 +32,7 @@ void NodeTable::Stop() {
     links.swap(links_);
   }
   for (auto& [uid, link] : links) link->Stop();
+  links.clear();  // before the io_context that their timers belong to
   pool_.reset();
 }
 

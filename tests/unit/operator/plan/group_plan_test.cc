@@ -439,6 +439,22 @@ TEST(Group, AReplicaThatFallsBehindLeavesTheReaderAfterItsTimeAndShowsAPowerOfTe
   EXPECT_EQ(world.PodLabel("r2", api::kReaderLabel), "true");
 }
 
+TEST(Group, ANewReplicaDoesNotMakeTheGroupUnready) {
+  World world;
+  ApplyExample(&world);
+  ASSERT_TRUE(world.Settle());
+  const auto transition = [&] {
+    return api::ParseConditions((*world.Get(kRg, "examplereplication"))["status"]["conditions"])
+        .Find(api::kReady)->last_transition;
+  };
+  const WallTime before = transition();
+  world.ApplyYaml(kRr, "r2", R"({"replicationGroupId": "examplereplication"})");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ((*world.Get(kRg, "examplereplication"))["status"]["configurations"][0]["voters"].size(), 2u);
+  EXPECT_EQ(transition(), before);
+  EXPECT_EQ(world.Column(kRg, "examplereplication", "membersReady"), "3/3");
+}
+
 TEST(Group, AnOperatorThatHearsNobodyYetChangesNothingForTenSeconds) {
   World world;
   ApplyExample(&world);
