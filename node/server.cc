@@ -211,10 +211,6 @@ void Server::OnLoading(bool loading) {
   PublishStandalone();
 }
 
-void Server::OnHigherEpoch(uint64_t epoch) {
-  if (role_events_ != nullptr) role_events_->OnHigherEpoch(epoch);
-}
-
 void Server::OnChange() {
   if (role_events_ != nullptr) role_events_->OnChange();
 }

@@ -37,8 +37,6 @@ class RoleEvents {
   virtual ~RoleEvents() = default;
   // On the replication thread. From the return of OnLoading(true) on the gate must refuse data commands.
   virtual void OnLoading(bool loading) = 0;
-  // On the replication thread or a worker.
-  virtual void OnHigherEpoch(uint64_t epoch) = 0;
   // On the replication thread: worth a heartbeat.
   virtual void OnChange() = 0;
 };
@@ -77,7 +75,6 @@ class Server final : public replication::Hooks {
   void ShareKeyspace(std::function<void()> done) override;
   void UnshareKeyspace() override;
   void OnLoading(bool loading) override;
-  void OnHigherEpoch(uint64_t epoch) override;
   void OnChange() override;
   void OnAcks() override;
   void OnReplicaOf(bool replica) override;

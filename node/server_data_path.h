@@ -29,7 +29,6 @@ class ServerDataPath final : public control::DataPath, public RoleEvents {
   void WakePausedClients() override { server_.WakePausedClients(); }
 
   void OnLoading(bool loading) override;
-  void OnHigherEpoch(uint64_t epoch) override { plane_->OnHigherEpoch(epoch); }
   void OnChange() override { plane_->OnChange(); }
 
  private:

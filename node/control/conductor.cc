@@ -92,11 +92,6 @@ Result<LeaseGrant> Conductor::OnLeaseRequest(const LeaseRequest& request) {
   return *answer.grant;
 }
 
-void Conductor::OnEpochMet(const std::string& group, uint64_t epoch) {
-  const role::Outcome outcome = machine_.OnEpochMet(group, epoch, clock_.Mono());
-  CarryOut(outcome.actions, outcome.transition);
-}
-
 void Conductor::Terminate(std::function<void()> may_exit) {
   machine_.SetTerminating();
   may_exit_ = std::move(may_exit);

@@ -41,7 +41,6 @@ class Conductor {
   LeaseRequest BuildLeaseRequest();
   // Voter: the answer, or the reason why the channel is wrong.
   Result<LeaseGrant> OnLeaseRequest(const LeaseRequest& request);
-  void OnEpochMet(const std::string& group, uint64_t epoch);
 
   // Looks at the data path anew. True if that is worth a heartbeat.
   bool Refresh();

@@ -233,11 +233,6 @@ void ControlPlane::OnChange() {
   });
 }
 
-void ControlPlane::OnHigherEpoch(uint64_t epoch) {
-  boost::asio::post(io_,
-                    [this, epoch] { conductor_.OnEpochMet(conductor_.machine().group(), epoch); });
-}
-
 void ControlPlane::Terminate(std::function<void()> may_exit) {
   boost::asio::post(io_, [this, may_exit = std::move(may_exit)]() mutable {
     conductor_.Terminate(std::move(may_exit));

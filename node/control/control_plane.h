@@ -58,9 +58,8 @@ class ControlPlane {
   void Start();
   uint16_t port() const { return server_.port(); }
 
-  // Any thread. News of the data path: worth a heartbeat, a higher epoch of this group met.
+  // Any thread. News of the data path: worth a heartbeat.
   void OnChange();
-  void OnHigherEpoch(uint64_t epoch);
   // Any thread. `may_exit` is called on the admin thread when no switchover is waited for.
   void Terminate(std::function<void()> may_exit);
 

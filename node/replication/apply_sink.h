@@ -5,7 +5,7 @@
 //   ApplySink  executes records of the primary's stream on a replica
 //   Hooks      barriers with the workers, and news for the role machine
 //
-// Threads: everything here is called on the replication thread, with no lock held, but for OnHigherEpoch.
+// Threads: everything here is called on the replication thread, with no lock held.
 #pragma once
 
 #include <cstdint>
@@ -58,10 +58,6 @@ class Hooks {
 
   // From the return of OnLoading(true) until OnLoading(false) no new data command is admitted (-LOADING).
   virtual void OnLoading(bool loading) = 0;
-  // An own node of the same group showed a higher epoch in its handshake: stop acknowledging writes. It can't
-  // be proved to a node that has no key of that epoch, hence only ever makes this node more careful. Any
-  // thread.
-  virtual void OnHigherEpoch(uint64_t epoch) = 0;
   // Link state, completeness, a replica's being in sync, or the acknowledged configuration changed: worth a
   // heartbeat at once. At most a few times a second for one reason.
   virtual void OnChange() = 0;

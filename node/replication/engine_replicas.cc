@@ -33,7 +33,6 @@ Result<std::string> Engine::CheckHello(const Hello& hello) {
   if (hello.epoch > identity.epoch) {
     LOG_WARN("a node of this group ({}) knows epoch {}, this one only {}", hello.incarnation, hello.epoch,
              identity.epoch);
-    hooks_.OnHigherEpoch(hello.epoch);
     return Denied(fmt::format("this node knows only epoch {}, not {}", identity.epoch, hello.epoch));
   }
   if (hello.epoch < identity.epoch) {

@@ -157,7 +157,8 @@ class Replication {
 
   // ---- Replicas of this node -----------------------------------------------------------------------
   // [worker] REPLCONF understudy-hello: the line to answer without "+" (this node's own proof), or the error.
-  // Calls Hooks::OnHigherEpoch (here on the worker) if the other knows a higher epoch of this group.
+  // A higher epoch of this group is refused and believed by nobody here: it can't be proved to a node that has
+  // no key of it, and any client could claim one. The operator's fence and the lease end an old primary.
   Result<std::string> CheckHello(const Hello& hello);
   // [worker] Takes over a connection that sent PSYNC or SYNC, with the bytes read but not yet parsed. Owns fd
   // (non-blocking) from now on; all replies before it were sent.

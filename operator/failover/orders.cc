@@ -38,8 +38,8 @@ bool MayDrop(Turn& turn, const PodView& pod, Order& order) {
                        (member != nullptr && member->discard_dataset == node.dataset);
   if (!allowed) {
     turn.out.findings.not_joining.push_back(
-        pod.member + " holds other data; add discardExistingData: " + node.dataset +
-        " to its spec to drop it");
+        pod.member + " holds other data (" + node.dataset +
+        "); delete it and make it anew to have it join empty");
     return false;
   }
   order.drop_data = true;

@@ -53,7 +53,6 @@ class TestHooks final : public Hooks {
   }
   void UnshareKeyspace() override { --shares; }
   void OnLoading(bool on) override { loading = on; }
-  void OnHigherEpoch(uint64_t epoch) override { higher_epoch = epoch; }
   void OnChange() override { ++changes; }
   void OnAcks() override { ++acks; }
   void OnReplicaOf(bool on) override { replica_of = on; }
@@ -61,7 +60,6 @@ class TestHooks final : public Hooks {
   std::function<void()> on_drain;
   std::atomic<int> drains{0}, shares{0}, changes{0}, acks{0};
   std::atomic<bool> loading{false}, replica_of{false};
-  std::atomic<uint64_t> higher_epoch{0};
 };
 
 class TestNode {

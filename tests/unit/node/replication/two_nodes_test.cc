@@ -291,17 +291,18 @@ TEST(Group, AForeignGroupAndAnOldEpochAreRefused) {
   ASSERT_TRUE(replica.Do([&](auto done) { replica.replication->BecomeReplica(order, done); }).ok());
   ASSERT_TRUE(Await([&] { return replica.state().link_error.find("not somebody-else") != std::string::npos; }));
   EXPECT_TRUE(primary.state().replicas.empty());
-  EXPECT_EQ(primary.hooks.higher_epoch, 0u);
   replica.Replica(primary, 5);
   ASSERT_TRUE(CaughtUp(primary, replica));
 }
 
-TEST(Group, AHigherEpochIsReportedToThePrimary) {
+TEST(Group, AHigherEpochIsRefusedAndNotBelieved) {
   TestNode primary(1, false), replica(2, false);
   primary.Primary(5, {}, 0, true);
   replica.Replica(primary, 6);
-  ASSERT_TRUE(Await([&] { return primary.hooks.higher_epoch == 6; }));
   ASSERT_TRUE(Await([&] { return replica.state().link_error.find("knows only epoch 5") != std::string::npos; }));
+  replica.Replica(primary, 7);
+  EXPECT_EQ(primary.state().mode, Mode::kPrimary);
+  EXPECT_FALSE(primary.state().demoted);
 }
 
 TEST(Group, AVoterKeepsItsDataOrLoadsBeside) {

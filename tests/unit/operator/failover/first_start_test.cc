@@ -206,7 +206,7 @@ TEST(Joining, ANodeWithOtherDataGetsNoOrderUntilItMayDropIt) {
   Decision d = f.g.Decide();
   EXPECT_FALSE(Group::Orders(d, "c", OrderKind::kRole));
   ASSERT_EQ(d.findings.not_joining.size(), 1u);
-  EXPECT_NE(d.findings.not_joining[0].find("discardExistingData: two"), std::string::npos);
+  EXPECT_NE(d.findings.not_joining[0].find("holds other data (two)"), std::string::npos);
   f.g.MemberOf("c").discard_dataset = "two";
   d = f.g.Decide();
   const std::vector<control::Order> orders = Group::To(d, "pod-c");
