@@ -195,6 +195,7 @@ void World::RandomEdit(const std::string& kind, Dice& dice) {
     return;
   }
   if (kind == "remove") {
+    if (primary.empty()) return;  // not started: who remains could be fewer than S needs
     std::vector<std::string> others = spec.names;
     std::erase(others, primary);
     const int64_t least = std::max<int64_t>(1, spec.synchronous_replicas);
