@@ -165,8 +165,8 @@ class TestOperator {
         {.on_message = [this](std::string_view bytes) { OnMessage(bytes); },
          .on_end =
              [this](const ws::End& end) {
-               ended_ = true;
                ends.Put(end);
+               ended_ = true;  // last: the destructor waits for it, and then `ends` goes
              }});
   }
   ~TestOperator() {
