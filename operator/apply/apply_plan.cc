@@ -85,6 +85,13 @@ Status PlanApplier::WriteStatus(const plan::StatusWrite& write) {
   return {};
 }
 
+Status PlanApplier::ReadGroup(const std::string& ns, const std::string& name) {
+  Result<Json> answer = client_.Get(kube::kReplicationGroups, ns, name, Limit());
+  if (!answer.ok()) return answer.status();
+  hooks_.written(kube::kReplicationGroups, *answer);
+  return {};
+}
+
 Status PlanApplier::Act(const plan::Action& action) {
   const auto patch_metadata = [&](const api::ObjectRef& ref, Json metadata) -> Status {
     const kube::Resource& resource = ResourceOf(ref.kind);

@@ -43,6 +43,10 @@ class PlanApplier {
   // which the plan was made; under a later one it is void. kConflict: observe again, soon; any other
   // failure: again with back-off. kDenied also when this process does not lead any more.
   Result<Next> Apply(const std::string& group_uid, const plan::Plan& plan, MonoTime under);
+  // Reads the group anew: to be done, before anything else, after a write whose outcome is unknown
+  // (kUnavailable), because no decision may be made from a status older than what was perhaps written.
+  // kNotFound: it is gone.
+  Status ReadGroup(const std::string& ns, const std::string& name);
 
  private:
   Status CheckLeads(MonoTime under) const;

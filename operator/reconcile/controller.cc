@@ -97,6 +97,9 @@ Controller::Result Controller::ReconcileGroup(const std::string& key) {
   const auto [ns, name] = Split(key);
   for (int step = 0; step < kMaxSteps; ++step) {
     const kube::Leadership leadership = parts_.leadership();
+    if (leadership.leading) {
+      if (const Status read = ReadIfUnknown(key); !read.ok()) return Finish(key, read);
+    }
     auto view = parts_.observer.Group(ns, name, MemoryOf(key), leadership, DrawFresh());
     if (!view) {
       Forget(key);
@@ -116,7 +119,13 @@ Controller::Result Controller::ReconcileGroup(const std::string& key) {
       parts_.nodes.SetAttentive(watch::ObjectKey(ns, node.node.meta.name), moving);
     }
     const auto next = parts_.applier.Apply(view->group.object.meta.uid, plan, leadership.acquired_at);
-    if (!next.ok()) return Finish(key, next.status());
+    if (!next.ok()) {
+      if (next.status().code() == Code::kUnavailable) {
+        std::lock_guard lock(mutex_);
+        unread_.insert(key);
+      }
+      return Finish(key, next.status());
+    }
     if (*next == apply::PlanApplier::Next::kWait) {
       WakeAt(key, plan.wake_at, moving);
       return Result::kDone;
@@ -177,6 +186,19 @@ Controller::Result Controller::ReconcileOrphans() {
 void Controller::WakeAt(const std::string& key, MonoTime at, bool urgent) {
   if (at.ns == INT64_MAX) return;
   parts_.queue.AddAt(key, at, urgent ? watch::Priority::kFailover : watch::Priority::kNormal);
+}
+
+Status Controller::ReadIfUnknown(const std::string& key) {
+  {
+    std::lock_guard lock(mutex_);
+    if (unread_.count(key) == 0) return {};
+  }
+  const auto [ns, name] = Split(key);
+  const Status status = parts_.applier.ReadGroup(ns, name);
+  if (!status.ok() && status.code() != Code::kNotFound) return status;
+  std::lock_guard lock(mutex_);
+  unread_.erase(key);
+  return {};
 }
 
 observe::Fresh Controller::DrawFresh() const { return {RandomU64() | 1, RandomHex(16)}; }

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -56,12 +57,15 @@ class Controller {
   plan::Memory MemoryOf(const std::string& key);
   void Remember(const std::string& key, plan::Memory memory);
   void Forget(const std::string& key);
+  // What was perhaps written is read before it is decided on again.
+  Status ReadIfUnknown(const std::string& key);
 
   const Parts parts_;
   std::vector<std::thread> threads_;
   std::mutex mutex_;
   std::map<std::string, plan::Memory> memory_;            // mutex_
   std::map<std::string, MonoTime> announced_orphans_;     // mutex_
+  std::set<std::string> unread_;                          // mutex_; groups with a write of unknown outcome
 };
 
 }  // namespace understudy::reconcile

@@ -72,7 +72,9 @@ class Case(unittest.TestCase):
         return lab.service_ip(name, self.namespace)
 
     def redis(self, host, node="node-a"):
-        client = lab.Redis(node, host)
+        """A client of a Pod or a Service. kube-proxy has a new Service or endpoint in its rules within a second,
+        not at once; who connects before is refused."""
+        client = lab.until(f"a connection to {host}", lambda: lab.Redis(node, host), 10, 0.02)
         self.addCleanup(client.close)
         return client
 
