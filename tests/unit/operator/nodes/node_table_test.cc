@@ -163,7 +163,8 @@ TEST_F(NodeTableTest, HearsANodeAndOpensALifelineToItsIncarnation) {
   ASSERT_TRUE(known->heard);
   EXPECT_EQ(known->heard->state.incarnation, "aaaa");
   EXPECT_GE(known->channel.up_since, known->channel.begun_at);
-  EXPECT_GE(Changes("ns/one"), 1);
+  // The callback comes after what it tells of can be seen.
+  EXPECT_TRUE(Await([&] { return Changes("ns/one") >= 1; }));
 }
 
 TEST_F(NodeTableTest, IgnoresWhoeverAnswersAtTheAddressOfAnotherPod) {
