@@ -54,7 +54,9 @@ failover-report: ## measured failovers on the local Kubernetes, written to docs/
 	@tests/cluster/failover_report
 
 golden-update: ## rewrite the golden files; look at the diff
-	@cmake --preset dev >/dev/null && cmake --build --preset dev && UPDATE_GOLDEN=1 ctest --preset dev -R Golden
+	@cmake/install-deps test
+	@cmake --preset dev >/dev/null && cmake --build --preset dev --target operator_manifests_test operator_plan_test
+	@UPDATE_GOLDEN=1 build/dev/bin/operator_manifests_test && UPDATE_GOLDEN=1 build/dev/bin/operator_plan_test
 
 format: ## clang-format over all sources
 	@clang-format-19 -i $$(git ls-files '*.h' '*.cc')
