@@ -135,7 +135,8 @@ class Process {
   }
   void OnNodeChange(const std::string& owner) {
     const size_t slash = owner.find('/');
-    queue_->Add(world_->KeyOfNode(owner.substr(0, slash), owner.substr(slash + 1)), watch::Priority::kFailover);
+    const std::string key = world_->KeyOfNode(owner.substr(0, slash), owner.substr(slash + 1));
+    if (!key.empty()) queue_->Add(key, watch::Priority::kFailover);
   }
 
   const OperatorOptions& options_;

@@ -21,6 +21,8 @@ constexpr Duration kUnfitAfter = Seconds(30);
 // ... and for this long, dead (the kubelet restarts the container).
 constexpr Duration kDeadAfter = Seconds(120);
 constexpr auto kWatchInterval = std::chrono::seconds(1);
+// At the latest; a silence is looked at when it is due.
+constexpr Duration kSilenceInterval = Milliseconds(500);
 // Changes within this time make one heartbeat.
 constexpr auto kGatherChanges = std::chrono::milliseconds(2);
 constexpr Duration kShortestGap = Milliseconds(10);
@@ -51,7 +53,8 @@ ControlPlane::ControlPlane(Options options, const Clock& clock, DataPath& data_p
       beat_timer_(io_),
       soon_timer_(io_),
       ask_timer_(io_),
-      watch_timer_(io_) {
+      watch_timer_(io_),
+      silence_timer_(io_) {
   conductor_.set_events({.on_change = [this] { BeatSoon(); }, .on_role = [this] { OnRole(); }});
   Routes();
   registry_.AddCollector([this](metrics::Writer& writer) { Collect(writer); });
@@ -89,6 +92,7 @@ void ControlPlane::Start() {
   ScheduleBeat();
   ScheduleAsk();
   Watch();
+  WatchSilence();
   thread_ = std::thread([this] { io_.run(); });
 }
 
@@ -213,6 +217,26 @@ void ControlPlane::Watch() {
   });
 }
 
+// A replica is the second observer of its primary's silence (FAILOVER.md section 6, step 2): it tells
+// it at the moment when it reaches detectionTimeout, not with the next heartbeat, up to a second later.
+void ControlPlane::WatchSilence() {
+  conductor_.Refresh();
+  const MonoTime now = clock_.Mono();
+  const MonoTime at = conductor_.machine().PrimarySilentAt(now);
+  Duration wait = kSilenceInterval;
+  if (at > now) {
+    silence_told_ = false;
+    wait = std::min(wait, at - now);
+  } else if (!silence_told_) {
+    silence_told_ = true;
+    Beat();
+  }
+  silence_timer_.expires_after(Chrono(wait));
+  silence_timer_.async_wait([this](boost::system::error_code error) {
+    if (!error) WatchSilence();
+  });
+}
+
 // ---- news
 
 void ControlPlane::OnRole() {
@@ -224,6 +248,7 @@ void ControlPlane::OnRole() {
   // The intervals are the role's.
   ScheduleBeat();
   ScheduleAsk();
+  WatchSilence();
 }
 
 void ControlPlane::OnChange() {

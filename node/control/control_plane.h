@@ -71,6 +71,7 @@ class ControlPlane {
   void ScheduleBeat();
   void ScheduleAsk();
   void Watch();
+  void WatchSilence();
   void OnRole();
   http::Response Ready();
   void Collect(metrics::Writer& writer);
@@ -88,8 +89,9 @@ class ControlPlane {
   LifelineServer lifelines_;
   LifelineClient lifeline_client_;
   http::Server server_;
-  boost::asio::steady_timer beat_timer_, soon_timer_, ask_timer_, watch_timer_;
+  boost::asio::steady_timer beat_timer_, soon_timer_, ask_timer_, watch_timer_, silence_timer_;
   bool beat_soon_ = false;
+  bool silence_told_ = false;  // the primary's present silence was told in a heartbeat
   bool unfit_ = false;
   MonoTime last_beat_;
   std::thread thread_;

@@ -202,6 +202,9 @@ class RoleMachine {
   // Replica: time since it last held everything that the primary was known to have; kForever-like
   // large if never. Zero for others.
   Duration Lag(MonoTime now) const;
+  // Replica: when its primary's silence reaches detectionTimeout if nothing more comes; not after `now`:
+  // it has. Never for others.
+  MonoTime PrimarySilentAt(MonoTime now) const;
   // Has a role, can serve it, is fit, lags less than readers accept. `why` gets one sentence if
   // not.
   bool Ready(MonoTime now, std::string* why) const;
@@ -270,6 +273,7 @@ class RoleMachine {
   void EnterGroup(const control::Order& order, bool other_group);
   bool MayStart(const control::Order& order, std::string* reason) const;
   void UpdateAcknowledged();
+  Duration PrimarySilence(MonoTime now) const;
 
   std::string pod_uid_;
   control::Incarnation incarnation_;

@@ -64,9 +64,7 @@ control::NodeState RoleMachine::State(MonoTime now) const {
   state.link = facts_.link;
   if (settled_.role == Role::kReplica) {
     state.primary = settled_.configuration.primary.incarnation;
-    state.link_silent_ms =
-        std::min(facts_.link_silent_ms,
-                 static_cast<uint64_t>(std::max<int64_t>(0, (now - peer_heard_).ms())));
+    state.link_silent_ms = static_cast<uint64_t>(PrimarySilence(now).ms());
   }
   if (settled_.role == Role::kPrimary) {
     state.configuration_acked = acknowledged_;
@@ -88,6 +86,18 @@ control::NodeState RoleMachine::State(MonoTime now) const {
 Duration RoleMachine::Lag(MonoTime now) const {
   if (ordered_.role != Role::kReplica) return {};
   return now > caught_up_ ? now - caught_up_ : Duration{};
+}
+
+// Since anything came on the link or on the peer channel.
+Duration RoleMachine::PrimarySilence(MonoTime now) const {
+  const int64_t link_ms = static_cast<int64_t>(std::min<uint64_t>(facts_.link_silent_ms, INT32_MAX));
+  const Duration peer = peer_heard_ < now ? now - peer_heard_ : Duration{};
+  return std::min(Milliseconds(link_ms), peer);
+}
+
+MonoTime RoleMachine::PrimarySilentAt(MonoTime now) const {
+  if (settled_.role != Role::kReplica) return kForever;
+  return now + (Milliseconds(settled_.detection_ms) - PrimarySilence(now));
 }
 
 bool RoleMachine::Ready(MonoTime now, std::string* why) const {

@@ -86,6 +86,13 @@ bool Asked(const Turn& turn, const PodView& pod) {
          (node.group.empty() && node.complete && node.dataset == turn.state.dataset);
 }
 
+// The old primary whose silence began the takeover is asked like everybody, but not waited for.
+bool WaitedFor(const Turn& turn, const Failover& fo, const PodView& pod) {
+  return Asked(turn, pod) && !Answered(turn, pod) &&
+         (pod.heard->state.incarnation != fo.old.incarnation ||
+          turn.now - pod.heard->at < Milliseconds(turn.spec.detection_ms));
+}
+
 void SendFences(Turn& turn, const Failover& fo) {
   for (const PodView& pod : turn.view.pods) {
     if (!pod.heard || !turn.Ours(pod.heard->state)) continue;
@@ -344,8 +351,8 @@ void StepFence(Turn& turn) {
     memory.asked_at = turn.now;
   }
   const bool all_answered =
-      std::all_of(turn.view.pods.begin(), turn.view.pods.end(),
-                  [&](const PodView& pod) { return !Asked(turn, pod) || Answered(turn, pod); });
+      std::none_of(turn.view.pods.begin(), turn.view.pods.end(),
+                   [&](const PodView& pod) { return WaitedFor(turn, fo, pod); });
   const bool due = all_answered || turn.now - memory.asked_at >= kAnswersWait;
   if (due || !turn.on(Rule::kFreshRead)) Elect(turn, fo);
   if (turn.out.persist) return;

@@ -168,13 +168,16 @@ std::optional<plan::GroupView> Observer::Group(const std::string& ns, const std:
   return view;
 }
 
-std::optional<plan::LoneView> Observer::Lone(const std::string& ns, const std::string& name, plan::Memory memory,
-                                             const kube::Leadership& leadership, const Fresh& fresh) const {
-  const auto node = world_.FindNode(ns, name);
-  if (!node || world_.KeyOfNode(ns, name) != NodeKey(ns, name)) return std::nullopt;
+std::optional<plan::LoneView> Observer::Lone(api::NodeKind kind, const std::string& ns, const std::string& name,
+                                             plan::Memory memory, const kube::Leadership& leadership,
+                                             const Fresh& fresh) const {
+  const auto node = world_.FindNode(kind, ns, name);
+  if (!node || world_.KeyOfNode(*node) != NodeKey(kind, ns, name)) return std::nullopt;
+  const auto owner = world_.FindNode(ns, name);
   plan::LoneView view;
   view.settings = settings_;
-  view.node = NodeViewOf(*node);
+  // What exists under this name was made for the older object.
+  view.node = owner->kind == kind ? NodeViewOf(*node) : plan::NodeView{.node = *node};
   view.namespace_terminating = Terminating(ns);
   view.config_map = KeyMap(ns);
   const std::string& group =

@@ -25,7 +25,7 @@ class Observer {
 
   std::optional<plan::GroupView> Group(const std::string& ns, const std::string& name, plan::Memory memory,
                                        const kube::Leadership& leadership, const Fresh& fresh) const;
-  std::optional<plan::LoneView> Lone(const std::string& ns, const std::string& name, plan::Memory memory,
+  std::optional<plan::LoneView> Lone(api::NodeKind kind, const std::string& ns, const std::string& name, plan::Memory memory,
                                      const kube::Leadership& leadership, const Fresh& fresh) const;
   plan::OrphanView Orphans(std::map<std::string, MonoTime> announced) const;
   // UIDs of vanished Pods that no group's state names: what is known of them may go.

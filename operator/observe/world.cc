@@ -30,7 +30,9 @@ watch::Priority PriorityOf(bool initial) { return initial ? watch::Priority::kIn
 }  // namespace
 
 std::string GroupKey(const std::string& ns, const std::string& name) { return "g/" + ns + "/" + name; }
-std::string NodeKey(const std::string& ns, const std::string& name) { return "n/" + ns + "/" + name; }
+std::string NodeKey(api::NodeKind kind, const std::string& ns, const std::string& name) {
+  return (kind == api::NodeKind::kCacheCluster ? "c/" : "r/") + ns + "/" + name;
+}
 
 World::World(nodes::NodeTable& nodes, const Clock& clock)
     : groups(plan::ParseGroupObject),
@@ -115,7 +117,7 @@ void World::EnqueueAll(watch::Priority priority) const {
     enqueue_(GroupKey(group->object.meta.ns, group->object.meta.name), priority);
   }
   for (const auto* store : {&cache_clusters, &read_replicas}) {
-    for (const auto& node : store->cache.All()) enqueue_(KeyOfNode(node->meta.ns, node->meta.name), priority);
+    for (const auto& node : store->cache.All()) enqueue_(KeyOfNode(*node), priority);
   }
   enqueue_(kOrphansKey, priority);
 }
@@ -131,6 +133,11 @@ void World::Wrote(const kube::Resource& resource, const Json& object) {
   if (resource == kube::kPodDisruptionBudgets) return budgets.Wrote(object);
   CHECK(resource == kube::kConfigMaps);
   config_maps.Wrote(object);
+}
+
+std::shared_ptr<const api::CacheNode> World::FindNode(api::NodeKind kind, const std::string& ns,
+                                                      const std::string& name) const {
+  return (kind == api::NodeKind::kCacheCluster ? cache_clusters : read_replicas).Get(watch::ObjectKey(ns, name));
 }
 
 std::shared_ptr<const api::CacheNode> World::FindNode(const std::string& ns, const std::string& name) const {
@@ -153,15 +160,23 @@ std::vector<std::shared_ptr<const plan::GroupObject>> World::GroupsOf(const std:
   return groups.Find(kByNamespace, ns, [](const plan::GroupObject& group) { return KeyOf(group.object); });
 }
 
-std::string World::KeyOfNode(const std::string& ns, const std::string& name) const {
-  const auto node = FindNode(ns, name);
-  if (!node) return NodeKey(ns, name);
+std::string World::KeyOfNode(const api::CacheNode& node) const {
+  const std::string& ns = node.meta.ns;
   const auto known = GroupsOf(ns);
   std::vector<const plan::GroupObject*> all;
   all.reserve(known.size());
   for (const auto& group : known) all.push_back(group.get());
-  const std::string group = plan::ResponsibleGroup(*node, all);
-  return group.empty() ? NodeKey(ns, name) : GroupKey(ns, group);
+  const std::string group = plan::ResponsibleGroup(node, all);
+  return group.empty() ? NodeKey(node.kind, ns, node.meta.name) : GroupKey(ns, group);
+}
+
+std::string World::KeyOfNode(const std::string& ns, const std::string& name) const {
+  const auto node = FindNode(ns, name);
+  return node ? KeyOfNode(*node) : "";
+}
+
+void World::EnqueueNode(const std::string& ns, const std::string& name, watch::Priority priority) const {
+  if (const std::string key = KeyOfNode(ns, name); !key.empty()) enqueue_(key, priority);
 }
 
 void World::OnGroup(const watch::Change<plan::GroupObject>& change) {
@@ -180,7 +195,7 @@ void World::OnGroup(const watch::Change<plan::GroupObject>& change) {
     for (const auto& node : NodesOf(meta.ns)) {
       if (node->spec.replication_group_id == meta.name || node->status.group_uid == meta.uid ||
           node->meta.name == group->object.spec.primary_cluster_id) {
-        keys.insert(KeyOfNode(meta.ns, node->meta.name));
+        keys.insert(KeyOfNode(*node));
       }
     }
   }
@@ -195,7 +210,7 @@ void World::OnNode(const watch::Change<api::CacheNode>& change) {
   std::set<std::string> keys;
   for (const auto& node : {change.before, change.after}) {
     if (!node) continue;
-    keys.insert(KeyOfNode(node->meta.ns, node->meta.name));
+    keys.insert(KeyOfNode(*node));
     for (const auto& group : GroupsOf(node->meta.ns)) {
       const auto& spec = group->object.spec;
       if (group->object.meta.name == node->spec.replication_group_id || group->object.meta.uid == node->status.group_uid ||
@@ -224,7 +239,7 @@ void World::OnPod(const watch::Change<api::Pod>& change) {
     vanished_[pod.meta.uid] = pod;
   }
   const bool urgent = !change.initial && (!change.after || change.after->terminated || change.after->meta.deleted);
-  enqueue_(KeyOfNode(pod.meta.ns, member), urgent ? watch::Priority::kFailover : PriorityOf(change.initial));
+  EnqueueNode(pod.meta.ns, member, urgent ? watch::Priority::kFailover : PriorityOf(change.initial));
 }
 
 void World::OnHost(const watch::Change<api::Node>& change) {
@@ -234,7 +249,7 @@ void World::OnHost(const watch::Change<api::Node>& change) {
                        a->OutOfService() != b->OutOfService();
   if (!matters || change.initial) return;
   for (const auto& pod : pods.cache.Find(kByHost, change.key)) {
-    enqueue_(KeyOfNode(pod->meta.ns, MemberOf(*pod)), watch::Priority::kNormal);
+    EnqueueNode(pod->meta.ns, MemberOf(*pod), watch::Priority::kNormal);
   }
 }
 
@@ -248,7 +263,8 @@ void World::OnChild(const watch::Change<T>& change) {
     if (slash != std::string::npos) {
       const std::string name = owner.substr(slash + 1);
       const bool group = owner.compare(0, slash, "ReplicationGroup") == 0;
-      enqueue_(group ? GroupKey(ns, name) : KeyOfNode(ns, name), PriorityOf(change.initial));
+      if (group) enqueue_(GroupKey(ns, name), PriorityOf(change.initial));
+      if (!group) EnqueueNode(ns, name, PriorityOf(change.initial));
       continue;
     }
     // A foreign object: of interest only if one of ours derives its name.
@@ -257,7 +273,7 @@ void World::OnChild(const watch::Change<T>& change) {
     for (const std::string suffix : {"", "-node", "-reader"}) {
       if (name.size() <= suffix.size() || name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0) continue;
       const std::string base = name.substr(0, name.size() - suffix.size());
-      if (FindNode(ns, base)) enqueue_(KeyOfNode(ns, base), watch::Priority::kNormal);
+      EnqueueNode(ns, base, watch::Priority::kNormal);
       if (groups.cache.Get(watch::ObjectKey(ns, base))) enqueue_(GroupKey(ns, base), watch::Priority::kNormal);
     }
   }
@@ -265,7 +281,7 @@ void World::OnChild(const watch::Change<T>& change) {
 
 void World::EnqueueNamespace(const std::string& ns) const {
   for (const auto& group : GroupsOf(ns)) enqueue_(GroupKey(ns, group->object.meta.name), watch::Priority::kNormal);
-  for (const auto& node : NodesOf(ns)) enqueue_(KeyOfNode(ns, node->meta.name), watch::Priority::kNormal);
+  for (const auto& node : NodesOf(ns)) enqueue_(KeyOfNode(*node), watch::Priority::kNormal);
 }
 
 std::vector<api::Pod> World::VanishedPods(const std::string& ns, const std::string& member) const {

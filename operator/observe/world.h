@@ -1,8 +1,8 @@
 // Everything that this operator process knows: a Store per kind, the node table, and Pods that vanished.
 //
 // Also says which keys a change concerns. Keys of the work queue: "g/<namespace>/<name>" for a
-// ReplicationGroup, "n/<namespace>/<name>" for a CacheCluster or ReadReplica that no group answers for
-// (names are unique over both kinds: the younger one is refused), "orphans".
+// ReplicationGroup, "c/<namespace>/<name>" and "r/…" for a CacheCluster or ReadReplica that no group answers
+// for, "orphans".
 // Any thread; handlers run on the watchers' threads.
 #pragma once
 
@@ -25,7 +25,7 @@ namespace understudy::observe {
 
 inline constexpr const char* kOrphansKey = "orphans";
 std::string GroupKey(const std::string& ns, const std::string& name);
-std::string NodeKey(const std::string& ns, const std::string& name);
+std::string NodeKey(api::NodeKind kind, const std::string& ns, const std::string& name);
 
 class World {
  public:
@@ -42,11 +42,15 @@ class World {
   // All groups and nodes: after leadership was acquired.
   void EnqueueAll(watch::Priority priority) const;
   // The key whose plan answers for this node now.
+  std::string KeyOfNode(const api::CacheNode& node) const;
+  // The same for the node of this name (FindNode); "" if there is none.
   std::string KeyOfNode(const std::string& ns, const std::string& name) const;
   // The answer to one of our writes.
   void Wrote(const kube::Resource& resource, const Json& object);
 
-  // A node by name, whichever kind; null if there is none. When both kinds have the name, the older object.
+  std::shared_ptr<const api::CacheNode> FindNode(api::NodeKind kind, const std::string& ns, const std::string& name) const;
+  // A node by name, whichever kind; null if there is none. When both kinds have the name, the older object: what
+  // was made under the name is its own, the younger one is refused.
   std::shared_ptr<const api::CacheNode> FindNode(const std::string& ns, const std::string& name) const;
   std::vector<std::shared_ptr<const api::CacheNode>> NodesOf(const std::string& ns) const;
   std::vector<std::shared_ptr<const plan::GroupObject>> GroupsOf(const std::string& ns) const;
@@ -78,6 +82,7 @@ class World {
   void OnHost(const watch::Change<api::Node>& change);
   template <typename T>
   void OnChild(const watch::Change<T>& change);
+  void EnqueueNode(const std::string& ns, const std::string& name, watch::Priority priority) const;
   void EnqueueNamespace(const std::string& ns) const;
   void NoteDeletion(const std::string& uid);
 

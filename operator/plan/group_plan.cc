@@ -101,6 +101,8 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
   decision.memory = view.memory.failover;
   if (MayDecide(turn)) decision = failover::Decide(turn.state, FailoverViewOf(turn), now, wall);
   plan.memory.failover = decision.memory;
+  plan.attentive = turn.state.failover.has_value() || decision.persist.has_value() || !decision.orders.empty() ||
+                   !decision.memory.suspect.empty();
   plan.grants = decision.grants;
   plan.wake_at = std::min(plan.wake_at, decision.wake_at);
   for (MemberNow& member : turn.members) {

@@ -203,7 +203,8 @@ api::CacheNodeStatus StatusOf(const Lone& lone) {
   if (lone.situation == Situation::kStandsAlone) status.replication_group_id.clear();
   if (has_role && lone.words->dataset != "") status.dataset = lone.words->dataset;
   status.availability_zone = ZoneOf(lone.view.node, lone.view.hosts);
-  status.endpoint = manifests::ServiceEndpoint(lone.node.meta.name, lone.node.meta.ns);
+  const bool made = lone.can_run || lone.view.node.pod;
+  status.endpoint = made ? manifests::ServiceEndpoint(lone.node.meta.name, lone.node.meta.ns) : "";
   status.lag.clear();
   if (lone.situation == Situation::kStandsAlone) {
     status.effective_image = ImageOf(lone.view.node, lone.node.spec.node, lone.view.settings);

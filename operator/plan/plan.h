@@ -84,6 +84,8 @@ struct Plan {
   std::vector<StatusWrite> statuses;
   std::vector<Event> events;
   MonoTime wake_at{INT64_MAX};
+  // Something is under way, or the primary is suspected: every word of a node is worth a plan.
+  bool attentive = false;
 
   // Nothing to write and nothing to send.
   bool Idle() const {

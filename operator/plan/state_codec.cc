@@ -107,10 +107,12 @@ Json FailoverJson(const Failover& failover) {
   Put(&json, "winner", failover.winner);
   Put(&json, "source", failover.source);
   Put(&json, "offset", failover.offset);
+  Put(&json, "offsetEpoch", failover.offset_epoch);
   Put(&json, "proof", failover.proof);
   Put(&json, "oldOffset", failover.old_offset);
   Put(&json, "oldHeard", failover.old_heard);
   PutFlag(&json, "oldOffsetFinal", failover.old_offset_final);
+  Put(&json, "droppedBytes", failover.dropped_bytes);
   PutFlag(&json, "dataLost", failover.data_lost);
   PutFlag(&json, "emptyStart", failover.empty_start);
   PutTimes(&json, failover.times);
@@ -131,10 +133,12 @@ std::optional<Failover> ParseFailover(const Json& json) {
   failover.winner = ParseNode(JsonAt(json, "winner"));
   failover.source = ParseNode(JsonAt(json, "source"));
   failover.offset = Unsigned(json, "offset");
+  failover.offset_epoch = Unsigned(json, "offsetEpoch");
   failover.proof = JsonString(json, "proof");
   failover.old_offset = Unsigned(json, "oldOffset");
   failover.old_heard = TimeAt(json, "oldHeard");
   failover.old_offset_final = JsonBool(json, "oldOffsetFinal");
+  failover.dropped_bytes = Unsigned(json, "droppedBytes");
   failover.data_lost = JsonBool(json, "dataLost");
   failover.empty_start = JsonBool(json, "emptyStart");
   failover.times = ParseTimes(JsonAt(json, "times"));
@@ -149,6 +153,7 @@ Json HistoryJson(const HistoryEntry& entry) {
   Put(&json, "newPrimary", entry.new_primary);
   Put(&json, "proof", entry.proof);
   Put(&json, "offset", entry.offset);
+  Put(&json, "offsetEpoch", entry.offset_epoch);
   Put(&json, "oldOffset", entry.old_offset);
   Put(&json, "oldHeard", entry.old_heard);
   PutFlag(&json, "dataLost", entry.data_lost);
@@ -168,6 +173,7 @@ HistoryEntry ParseHistory(const Json& json) {
   entry.new_primary = ParseNode(JsonAt(json, "newPrimary"));
   entry.proof = JsonString(json, "proof");
   entry.offset = Unsigned(json, "offset");
+  entry.offset_epoch = Unsigned(json, "offsetEpoch");
   entry.old_offset = Unsigned(json, "oldOffset");
   entry.old_heard = TimeAt(json, "oldHeard");
   entry.data_lost = JsonBool(json, "dataLost");

@@ -114,9 +114,8 @@ Controller::Result Controller::ReconcileGroup(const std::string& key) {
     }
     const plan::Plan plan = plan::PlanGroup(*view, now, wall);
     Remember(key, plan.memory);
-    const bool moving = view->group.state.failover.has_value() || !plan.persist.empty() || !plan.orders.empty();
     for (const auto& node : view->nodes) {
-      parts_.nodes.SetAttentive(watch::ObjectKey(ns, node.node.meta.name), moving);
+      parts_.nodes.SetAttentive(watch::ObjectKey(ns, node.node.meta.name), plan.attentive);
     }
     const auto next = parts_.applier.Apply(view->group.object.meta.uid, plan, leadership.acquired_at);
     if (!next.ok()) {
@@ -127,7 +126,7 @@ Controller::Result Controller::ReconcileGroup(const std::string& key) {
       return Finish(key, next.status());
     }
     if (*next == apply::PlanApplier::Next::kWait) {
-      WakeAt(key, plan.wake_at, moving);
+      WakeAt(key, plan.wake_at, plan.attentive);
       return Result::kDone;
     }
   }
@@ -137,9 +136,10 @@ Controller::Result Controller::ReconcileGroup(const std::string& key) {
 
 Controller::Result Controller::ReconcileLone(const std::string& key) {
   const auto [ns, name] = Split(key);
+  const api::NodeKind kind = key[0] == 'c' ? api::NodeKind::kCacheCluster : api::NodeKind::kReadReplica;
   for (int step = 0; step < kMaxSteps; ++step) {
     const kube::Leadership leadership = parts_.leadership();
-    auto view = parts_.observer.Lone(ns, name, MemoryOf(key), leadership, DrawFresh());
+    auto view = parts_.observer.Lone(kind, ns, name, MemoryOf(key), leadership, DrawFresh());
     if (!view) {
       Forget(key);
       return Result::kDone;

@@ -611,6 +611,26 @@ TEST_F(RoleMachineTest, LinkSilenceIsThatOfThePeerChannelOrTheLink) {
   EXPECT_EQ(State().link_silent_ms, 40u);
 }
 
+TEST_F(Machine, KnowsWhenItsPrimarysSilenceWillBeLongEnough) {
+  EXPECT_GE(machine.PrimarySilentAt(now), kForever);  // follows nobody
+  control::Order order = Replica(1, 1);
+  order.detection_ms = 600;
+  ASSERT_TRUE(Do(order).accepted);
+  facts.link = control::LinkState::kUp;
+  facts.link_silent_ms = 5000;
+  machine.Observe(facts, now);
+  EXPECT_EQ(machine.PrimarySilentAt(now), now + Milliseconds(600));
+  now = now + Milliseconds(100);
+  machine.OnPeerTraffic(now);
+  now = now + Milliseconds(250);
+  EXPECT_EQ(machine.PrimarySilentAt(now), now + Milliseconds(350));
+  now = now + Milliseconds(350);
+  EXPECT_EQ(machine.PrimarySilentAt(now), now);
+  facts.link_silent_ms = 20;  // the link brought something
+  machine.Observe(facts, now);
+  EXPECT_EQ(machine.PrimarySilentAt(now), now + Milliseconds(580));
+}
+
 TEST_F(RoleMachineTest, ReadersLoseAReplicaThatLags) {
   control::Order order = Replica(1, 1);
   order.reader_max_lag_ms = 1000;

@@ -21,6 +21,32 @@ void ElectNow(Group& g) {
   ASSERT_EQ(g.state.failover->step, Step::kPromote);
 }
 
+TEST(Election, DoesNotWaitForTheOldPrimaryWhoseSilenceBeganTheTakeover) {
+  Group g(2);
+  g.Pass(1000, {"a"});
+  g.Unlink("b");
+  (void)g.Persist();
+  ASSERT_TRUE(g.state.failover);
+  g.FenceAndAnswer({"a"});
+  g.Pass(2000, {"a"});  // no lease of "a" can last; it counts as connected still
+  g.FenceAndAnswer({"a"});
+  ElectNow(g);
+  EXPECT_EQ(g.state.failover->winner.name, "b");
+}
+
+TEST(Election, WaitsAMomentForAnOldPrimaryThatWasHeardLately) {
+  Group g(2);
+  g.Pass(1000, {"a"});
+  g.Unlink("b");
+  (void)g.Persist();
+  g.FenceAndAnswer();  // "a" gave its role up
+  g.Answer({"a"});
+  g.Pod("a").answer.reset();
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_EQ(d.wake_at, g.now + kAnswersWait);
+}
+
 // -- promote, repoint, record
 struct Promoted {
   Group g;

@@ -208,6 +208,8 @@ failover::GroupState FullState() {
   running.old_offset = 5;
   running.old_heard = {1'700'000'000'123};
   running.old_offset_final = running.data_lost = running.empty_start = true;
+  running.offset_epoch = 5;
+  running.dropped_bytes = 3;
   running.times = {{1'700'000'000'001}, {2}, {1'700'000'000'003}, {4}, {5'000}, {6}, {1'700'000'000'999}};
   state.failover = running;
   failover::HistoryEntry entry;
@@ -224,6 +226,7 @@ failover::GroupState FullState() {
   entry.data_lost = true;
   entry.old_returned = {1'600'000'001'500};
   entry.dropped_bytes = 77;
+  entry.offset_epoch = 6;
   entry.times = running.times;
   state.failover_history = {entry};
   state.handled_primary_cluster_id = "a";
