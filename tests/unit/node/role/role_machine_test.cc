@@ -611,7 +611,7 @@ TEST_F(RoleMachineTest, LinkSilenceIsThatOfThePeerChannelOrTheLink) {
   EXPECT_EQ(State().link_silent_ms, 40u);
 }
 
-TEST_F(Machine, KnowsWhenItsPrimarysSilenceWillBeLongEnough) {
+TEST_F(RoleMachineTest, KnowsWhenItsPrimarysSilenceWillBeLongEnough) {
   EXPECT_GE(machine.PrimarySilentAt(now), kForever);  // follows nobody
   control::Order order = Replica(1, 1);
   order.detection_ms = 600;
