@@ -39,6 +39,7 @@ TEST(Election, WaitsAMomentForAnOldPrimaryThatWasHeardLately) {
   g.Pass(1000, {"a"});
   g.Unlink("b");
   (void)g.Persist();
+  g.Node("a").lease_held = false;
   g.FenceAndAnswer();  // "a" gave its role up
   g.Answer({"a"});
   g.Pod("a").answer.reset();
