@@ -29,6 +29,7 @@ std::string PodName(const std::string& node);             // <node>-0
 std::string HeadlessName(const std::string& node);        // <node>-node
 std::string ReaderName(const std::string& group);         // <group>-reader
 std::string PrimarySliceName(const std::string& group);   // <group>-primary
+std::string NodeSliceName(const std::string& node);       // <node>-pod
 std::string ServiceEndpoint(const std::string& service, const std::string& ns);  // "x.ns.svc:6379"
 
 // One node, with the settings in force.
@@ -51,17 +52,20 @@ Json BuildPrimaryService(const api::ReplicationGroup& group);
 Json BuildReaderService(const api::ReplicationGroup& group, int server_minor);
 Json BuildDisruptionBudget(const api::ReplicationGroup& group, int max_unavailable);
 
-// Whom the primary endpoint names.
-struct PrimaryTarget {
+// Whom a Service without a selector leads to.
+struct SliceTarget {
   std::string address;  // literal IP
   std::string node_name;
   std::string zone;
   std::string pod_name;
   std::string pod_uid;
 };
-// Owned by the Service (the only child with an ownerReference), whose UID is service_uid.
+// The one EndpointSlice of a group's primary Service, or of a node's Service. Owned by the Service (no other
+// child has an ownerReference), whose UID is service_uid.
 Json BuildPrimarySlice(const api::ReplicationGroup& group, const std::string& service_uid,
-                       const std::string& address_type, const PrimaryTarget& target);
+                       const std::string& address_type, const SliceTarget& target);
+Json BuildNodeSlice(const api::CacheNode& node, const std::string& service_uid, const std::string& address_type,
+                    const SliceTarget& target);
 
 // Holds the operator's public key for the nodes of a namespace.
 Json BuildConfigMap(const std::string& ns, const std::string& public_key);

@@ -9,6 +9,7 @@ std::string PodName(const std::string& node) { return node + "-0"; }
 std::string HeadlessName(const std::string& node) { return node + "-node"; }
 std::string ReaderName(const std::string& group) { return group + "-reader"; }
 std::string PrimarySliceName(const std::string& group) { return group + "-primary"; }
+std::string NodeSliceName(const std::string& node) { return node + "-pod"; }
 
 std::string ServiceEndpoint(const std::string& service, const std::string& ns) {
   return service + "." + ns + ".svc:" + std::to_string(kDataPort);

@@ -16,17 +16,43 @@ Json GroupLabels(const api::ReplicationGroup& group) {
   return labels;
 }
 
+// Owned by its Service; one endpoint, ready and serving whatever the kubelet thinks.
+Json BuildSlice(Json metadata, const std::string& service, const std::string& service_uid,
+                const std::string& address_type, const SliceTarget& target) {
+  metadata["labels"]["kubernetes.io/service-name"] = service;
+  metadata["labels"]["endpointslice.kubernetes.io/managed-by"] = kSliceManager;
+  metadata["ownerReferences"] = Json::array({{{"apiVersion", "v1"},
+                                              {"kind", "Service"},
+                                              {"name", service},
+                                              {"uid", service_uid},
+                                              {"controller", true}}});
+  Json endpoint = {{"addresses", {target.address}},
+                   {"conditions", {{"ready", true}, {"serving", true}, {"terminating", false}}},
+                   {"targetRef",
+                    {{"kind", "Pod"},
+                     {"name", target.pod_name},
+                     {"namespace", metadata["namespace"]},
+                     {"uid", target.pod_uid}}}};
+  if (!target.node_name.empty()) endpoint["nodeName"] = target.node_name;
+  if (!target.zone.empty()) endpoint["zone"] = target.zone;
+  return WithHash({{"apiVersion", "discovery.k8s.io/v1"},
+                   {"kind", "EndpointSlice"},
+                   {"metadata", std::move(metadata)},
+                   {"addressType", address_type},
+                   {"ports", Json::array({{{"name", "redis"}, {"port", kDataPort}, {"protocol", "TCP"}}})},
+                   {"endpoints", Json::array({std::move(endpoint)})}});
+}
+
 }  // namespace
 
+// Selector-less, with a slice of ours: the end of a Pod then changes no Service that kube-proxy follows, so that
+// the primary's slice is the first Service-related write of a takeover (FAILOVER.md section 8).
 Json BuildNodeService(const api::CacheNode& node) {
   return WithHash({{"apiVersion", "v1"},
                    {"kind", "Service"},
                    {"metadata", ChildMeta(node.meta.name, node.meta, api::NodeKindName(node.kind), NodeLabels(node))},
                    {"spec",
-                    {{"type", "ClusterIP"},
-                     {"publishNotReadyAddresses", true},
-                     {"selector", {{api::kClusterLabel, node.meta.name}}},
-                     {"ports", Ports(false)}}}});
+                    {{"type", "ClusterIP"}, {"ipFamilyPolicy", "SingleStack"}, {"ports", Ports(false)}}}});
 }
 
 Json BuildHeadlessService(const api::CacheNode& node) {
@@ -74,32 +100,16 @@ Json BuildDisruptionBudget(const api::ReplicationGroup& group, int max_unavailab
 }
 
 Json BuildPrimarySlice(const api::ReplicationGroup& group, const std::string& service_uid,
-                       const std::string& address_type, const PrimaryTarget& target) {
-  Json labels = GroupLabels(group);
-  labels["kubernetes.io/service-name"] = group.meta.name;
-  labels["endpointslice.kubernetes.io/managed-by"] = kSliceManager;
-  Json metadata =
-      ChildMeta(PrimarySliceName(group.meta.name), group.meta, "ReplicationGroup", std::move(labels));
-  metadata["ownerReferences"] = Json::array({{{"apiVersion", "v1"},
-                                              {"kind", "Service"},
-                                              {"name", group.meta.name},
-                                              {"uid", service_uid},
-                                              {"controller", true}}});
-  Json endpoint = {{"addresses", {target.address}},
-                   {"conditions", {{"ready", true}, {"serving", true}, {"terminating", false}}},
-                   {"targetRef",
-                    {{"kind", "Pod"},
-                     {"name", target.pod_name},
-                     {"namespace", group.meta.ns},
-                     {"uid", target.pod_uid}}}};
-  if (!target.node_name.empty()) endpoint["nodeName"] = target.node_name;
-  if (!target.zone.empty()) endpoint["zone"] = target.zone;
-  return WithHash({{"apiVersion", "discovery.k8s.io/v1"},
-                   {"kind", "EndpointSlice"},
-                   {"metadata", std::move(metadata)},
-                   {"addressType", address_type},
-                   {"ports", Json::array({{{"name", "redis"}, {"port", kDataPort}, {"protocol", "TCP"}}})},
-                   {"endpoints", Json::array({std::move(endpoint)})}});
+                       const std::string& address_type, const SliceTarget& target) {
+  return BuildSlice(ChildMeta(PrimarySliceName(group.meta.name), group.meta, "ReplicationGroup", GroupLabels(group)),
+                    group.meta.name, service_uid, address_type, target);
+}
+
+Json BuildNodeSlice(const api::CacheNode& node, const std::string& service_uid, const std::string& address_type,
+                    const SliceTarget& target) {
+  return BuildSlice(
+      ChildMeta(NodeSliceName(node.meta.name), node.meta, api::NodeKindName(node.kind), NodeLabels(node)),
+      node.meta.name, service_uid, address_type, target);
 }
 
 Json BuildConfigMap(const std::string& ns, const std::string& public_key) {

@@ -22,6 +22,7 @@ plan::NodeView Observer::NodeViewOf(const api::CacheNode& node) const {
   return {.node = node,
           .stateful_set = Copy(world_.stateful_sets.Get(watch::ObjectKey(ns, name))),
           .service = Copy(world_.services.Get(watch::ObjectKey(ns, name))),
+          .slice = Copy(world_.slices.Get(watch::ObjectKey(ns, manifests::NodeSliceName(name)))),
           .headless = Copy(world_.services.Get(watch::ObjectKey(ns, manifests::HeadlessName(name)))),
           .pod = Copy(world_.pods.Get(watch::ObjectKey(ns, manifests::PodName(name))))};
 }

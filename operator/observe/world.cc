@@ -74,6 +74,8 @@ void World::OnChanges(Enqueue enqueue) {
     for (const auto& slice : {change.before, change.after}) {
       if (slice && groups.cache.Get(watch::ObjectKey(slice->meta.ns, slice->service_name))) {
         enqueue_(GroupKey(slice->meta.ns, slice->service_name), PriorityOf(change.initial));
+      } else {
+        EnqueueNode(slice->meta.ns, slice->service_name, PriorityOf(change.initial));
       }
     }
   });

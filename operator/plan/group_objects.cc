@@ -3,6 +3,7 @@
 #include "operator/manifests/manifests.h"
 #include "operator/plan/group_steps.h"
 #include "operator/plan/objects.h"
+#include "operator/plan/observation.h"
 
 namespace understudy::plan {
 namespace {
@@ -102,6 +103,7 @@ void EnsureMembers(GroupTurn* turn, Plan* plan) {
     NodeObjects objects;
     objects.view = member.view;
     objects.settings = member.settings;
+    objects.zone = ZoneOf(*member.view, turn->view.hosts);
     objects.group = turn->group.meta.name;
     objects.pool = member.pool;
     objects.multi_az = turn->group.spec.multi_az;
@@ -156,30 +158,20 @@ bool MayGo(const GroupTurn& turn, const MemberNow& leaving, Plan* plan) {
 void EnsurePrimarySlice(const GroupTurn& turn, const control::NodeRef& target, Plan* plan) {
   const auto& service = turn.view.primary_service;
   if (!service || service->meta.OwnerUid() != turn.group.meta.uid || service->meta.deleted) return;
-  manifests::PrimaryTarget to;
+  manifests::SliceTarget to;
   to.address = target.address;
   to.node_name = target.node_name;
   to.pod_uid = target.pod_uid;
   to.pod_name = manifests::PodName(target.name);
   const auto host = turn.view.hosts.find(target.node_name);
   if (host != turn.view.hosts.end()) to.zone = host->second.zone;
-  const std::string type = service->ip_families.empty() ? "IPv4" : service->ip_families.front();
-
   const api::EndpointSlice* live = nullptr;
   for (const api::EndpointSlice& slice : turn.view.primary_slices) {
     if (slice.meta.name == manifests::PrimarySliceName(turn.group.meta.name)) live = &slice;
   }
-  Json desired = manifests::BuildPrimarySlice(turn.group, service->meta.uid, type, to);
-  // The address type of a slice can't be changed; one of another type makes room first.
-  if (live != nullptr && live->address_type != type) {
-    Remove(&live->meta, "discovery.k8s.io/v1", "EndpointSlice", turn.group.meta.uid, &plan->actions);
-    return;
-  }
-  const bool drifted = live != nullptr && (live->endpoints.size() != 1 ||
-                                           live->endpoints.front().target_uid != to.pod_uid ||
-                                           live->endpoints.front().addresses != std::vector{to.address});
-  Ensure(live == nullptr ? nullptr : &live->meta, drifted, std::move(desired), turn.group.meta.uid,
-         &plan->actions);
+  EnsureSlice(*service, live, to,
+              manifests::BuildPrimarySlice(turn.group, service->meta.uid, AddressTypeOf(*service), to),
+              turn.group.meta.uid, &plan->actions);
 }
 
 void EnsureGroup(GroupTurn* turn, Plan* plan) {

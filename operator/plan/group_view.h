@@ -45,6 +45,7 @@ struct NodeView {
   api::CacheNode node;
   std::optional<api::StatefulSet> stateful_set;  // <node>
   std::optional<api::Service> service;           // <node>
+  std::optional<api::EndpointSlice> slice;       // <node>-pod, of `service`
   std::optional<api::Service> headless;          // <node>-node
   std::optional<api::Pod> pod;                   // <node>-0, the present one, terminating or not
 };

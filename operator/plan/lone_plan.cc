@@ -153,6 +153,7 @@ bool GroupDecides(const Lone& lone) {
 void EnsureObjects(Lone* lone, Plan* plan) {
   NodeObjects objects;
   objects.view = &lone->view.node;
+  objects.zone = ZoneOf(lone->view.node, lone->view.hosts);
   objects.settings = lone->node.spec.node;
   const Status keys = EnsureKeys(lone->node.meta.ns, lone->view.settings, lone->view.config_map, &plan->actions);
   const Status made = !keys.ok() ? keys : EnsureNode(objects, lone->view.settings, &plan->actions);

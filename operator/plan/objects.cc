@@ -70,6 +70,40 @@ Status EnsureKeys(const std::string& ns, const Settings& settings, const std::op
   return {};
 }
 
+std::string AddressTypeOf(const api::Service& service) {
+  return service.ip_families.empty() ? "IPv4" : service.ip_families.front();
+}
+
+void EnsureSlice(const api::Service& service, const api::EndpointSlice* live, const manifests::SliceTarget& target,
+                 Json desired, const std::string& owner_uid, std::vector<Action>* actions) {
+  // The address type of a slice can't be changed; one of another type makes room first.
+  if (live != nullptr && live->address_type != AddressTypeOf(service)) {
+    Remove(&live->meta, "discovery.k8s.io/v1", "EndpointSlice", owner_uid, actions);
+    return;
+  }
+  const bool drifted =
+      live != nullptr && (live->endpoints.size() != 1 || live->endpoints.front().target_uid != target.pod_uid ||
+                          live->endpoints.front().addresses != std::vector{target.address});
+  Ensure(live == nullptr ? nullptr : &live->meta, drifted, std::move(desired), owner_uid, actions);
+}
+
+namespace {
+
+// Follows the present Pod; between two Pods it stays as it is.
+void EnsureNodeSlice(const NodeObjects& objects, std::vector<Action>* actions) {
+  const NodeView& view = *objects.view;
+  const std::string& uid = view.node.meta.uid;
+  if (!view.service || view.service->meta.OwnerUid() != uid || view.service->meta.deleted) return;
+  if (!view.pod || view.pod->ip.empty() || view.pod->meta.deleted) return;
+  const manifests::SliceTarget target = {view.pod->ip, view.pod->node_name, objects.zone, view.pod->meta.name,
+                                         view.pod->meta.uid};
+  EnsureSlice(*view.service, view.slice ? &*view.slice : nullptr, target,
+              manifests::BuildNodeSlice(view.node, view.service->meta.uid, AddressTypeOf(*view.service), target), uid,
+              actions);
+}
+
+}  // namespace
+
 Status EnsureNode(const NodeObjects& objects, const Settings& settings, std::vector<Action>* actions) {
   const NodeView& view = *objects.view;
   const std::string& uid = view.node.meta.uid;
@@ -91,6 +125,7 @@ Status EnsureNode(const NodeObjects& objects, const Settings& settings, std::vec
   Ensure(MetaOf(view.service), service_drifted, std::move(service), uid, actions);
   const bool set_drifted = Drifted(view.stateful_set, *set);
   Ensure(MetaOf(view.stateful_set), set_drifted, *std::move(set), uid, actions);
+  EnsureNodeSlice(objects, actions);
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "operator/manifests/manifests.h"
 #include "operator/plan/group_view.h"
 #include "operator/plan/plan.h"
 
@@ -32,11 +33,18 @@ Status EnsureKeys(const std::string& ns, const Settings& settings, const std::op
 // What one node consists of while it is wanted. kInvalid: the settings can't be built (see ValidateSettings).
 struct NodeObjects {
   const NodeView* view = nullptr;
+  std::string zone;   // of the Node that the Pod is on
   api::NodeSettings settings;
   std::string group;  // "" while it stands alone
   bool pool = false;
   api::MultiAz multi_az = api::MultiAz::kDisabled;
 };
+// The EndpointSlice `live` (null: none) of a Service of ours that has no selector.
+void EnsureSlice(const api::Service& service, const api::EndpointSlice* live, const manifests::SliceTarget& target,
+                 Json desired, const std::string& owner_uid, std::vector<Action>* actions);
+// The address type of that slice.
+std::string AddressTypeOf(const api::Service& service);
+
 Status EnsureNode(const NodeObjects& objects, const Settings& settings, std::vector<Action>* actions);
 // Deletes the node's children. True: none is left.
 bool RemoveNode(const NodeView& view, std::vector<Action>* actions);

@@ -72,10 +72,11 @@ TEST(GoldenManifests, ANodeThatStandsAlone) {
 
 TEST(GoldenManifests, ServicesAndBudget) {
   const api::CacheNode node = Node("{}");
-  const PrimaryTarget target{"10.1.2.3", "node-a", "z1", "exampleredis-0", "pod-uid"};
+  const SliceTarget target{"10.1.2.3", "node-a", "z1", "exampleredis-0", "pod-uid"};
   Json all = Json::array({BuildNodeService(node), BuildHeadlessService(node), BuildPrimaryService(Group()),
                           BuildReaderService(Group(), 36), BuildDisruptionBudget(Group(), 2),
-                          BuildPrimarySlice(Group(), "service-uid", "IPv4", target), BuildConfigMap("default", "KEY")});
+                          BuildPrimarySlice(Group(), "service-uid", "IPv4", target),
+                          BuildNodeSlice(node, "service-uid", "IPv4", target), BuildConfigMap("default", "KEY")});
   ExpectGolden("manifests/services.json", all.dump(1) + "\n");
 }
 
@@ -112,7 +113,7 @@ TEST(Manifests, MaxmemoryIsThreeQuartersOfTheLimitUnlessTheUserNamesIt) {
 
 TEST(Manifests, NoChildHasAnOwnerReferenceButTheSlice) {
   const api::CacheNode node = Node("{}");
-  const PrimaryTarget target{"10.1.2.3", "", "", "exampleredis-0", "pod-uid"};
+  const SliceTarget target{"10.1.2.3", "", "", "exampleredis-0", "pod-uid"};
   for (const Json& object : {StatefulSet(node, "g", api::MultiAz::kPreferred), BuildNodeService(node),
                              BuildHeadlessService(node), BuildPrimaryService(Group()), BuildReaderService(Group(), 30),
                              BuildDisruptionBudget(Group(), 1)}) {

@@ -400,6 +400,7 @@ NodeView World::NodeViewOf(const api::CacheNode& node) {
   const std::string& name = node.meta.name;
   return {node, Typed<api::StatefulSet>("StatefulSet", name, api::ParseStatefulSet),
           Typed<api::Service>("Service", name, api::ParseService),
+          Typed<api::EndpointSlice>("EndpointSlice", manifests::NodeSliceName(name), api::ParseEndpointSlice),
           Typed<api::Service>("Service", manifests::HeadlessName(name), api::ParseService),
           Typed<api::Pod>("Pod", manifests::PodName(name), api::ParsePod)};
 }
