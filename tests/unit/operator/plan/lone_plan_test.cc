@@ -101,6 +101,40 @@ TEST(Lone, OneThatHoldsDataCanBeClaimedByANewGroupWithoutARestart) {
   EXPECT_EQ(JsonInt((*world.Get(kCc, "a"))["status"], "epoch"), 0);
 }
 
+TEST(Lone, ItsServiceLeadsToThePresentPodAndStaysAsItIsWithoutOne) {
+  World world;
+  world.ApplyYaml(kCc, "a", "{}");
+  ASSERT_TRUE(world.Settle());
+  const auto target = [&] {
+    const Json* slice = world.Get("EndpointSlice", "a-pod");
+    return slice == nullptr ? "" : JsonString((*slice)["endpoints"][0]["targetRef"], "uid");
+  };
+  const std::string first = JsonString((*world.Get("Pod", "a-0"))["metadata"], "uid");
+  EXPECT_EQ(target(), first);
+  EXPECT_FALSE((*world.Get("Service", "a"))["spec"].contains("selector"));
+  world.Erase("Pod", "a-0");
+  for (const Action& action : world.LonePlan(kCc, "a").actions) {
+    EXPECT_FALSE(std::holds_alternative<ApplyObject>(action) || std::holds_alternative<DeleteObject>(action));
+  }
+  EXPECT_EQ(target(), first);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(target(), JsonString((*world.Get("Pod", "a-0"))["metadata"], "uid"));
+  EXPECT_NE(target(), first);
+}
+
+TEST(Lone, TheYoungerOfTwoNodesOfOneNameIsRefusedAndTouchesNothing) {
+  World world;
+  world.ApplyYaml(kCc, "a", "{}");
+  ASSERT_TRUE(world.Settle());
+  const std::string incarnation = world.Process("a")->incarnation;
+  world.ApplyYaml(kRr, "a", "{}");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kRr, "a", "Accepted"), "NameConflict");
+  EXPECT_EQ(world.Column(kCc, "a", "phase"), "available");
+  EXPECT_EQ(world.Process("a")->incarnation, incarnation);
+  EXPECT_EQ(world.Column(kRr, "a", "endpoint"), "");
+}
+
 TEST(Lone, DeletedItLeavesNothingBehind) {
   World world;
   world.ApplyYaml(kCc, "a", "{}");

@@ -398,6 +398,10 @@ std::optional<T> World::Typed(const char* kind, const std::string& name, F parse
 
 NodeView World::NodeViewOf(const api::CacheNode& node) {
   const std::string& name = node.meta.name;
+  // As observe/ does: what exists under a name was made for the older object.
+  for (const api::CacheNode& other : Nodes()) {
+    if (other.meta.name == name && other.kind != node.kind && other.meta.OlderThan(node.meta)) return {.node = node};
+  }
   return {node, Typed<api::StatefulSet>("StatefulSet", name, api::ParseStatefulSet),
           Typed<api::Service>("Service", name, api::ParseService),
           Typed<api::EndpointSlice>("EndpointSlice", manifests::NodeSliceName(name), api::ParseEndpointSlice),
