@@ -225,3 +225,7 @@ def leader_pod():
 def leader_host():
     pod = get("pod", leader_pod(), SYSTEM)
     return pod["spec"]["nodeName"] if pod else None
+
+
+def operator_pods():
+    return [p for p in get("pods", ns=SYSTEM) if p["metadata"]["labels"].get("app.kubernetes.io/name") == "understudy"]

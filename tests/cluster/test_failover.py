@@ -69,6 +69,15 @@ class Failover(Case):
         new = self.redis(self.ip("kill-r1"))
         lab.until("the copy is complete", lambda: client("DBSIZE") == new("DBSIZE") > 10, 10)
 
+    def test_container_killed(self):
+        self.begin("container")
+        container = lab.pod_of(self.old, self.namespace)["status"]["containerStatuses"][0]["containerID"].split("//")[1]
+        lab.cluster("shell", self.host_of(self.old), "--", "ctr", "-n", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", container)
+        _, record = self.end()
+        self.assertTrue(record["proof"], record)
+        group = self.wait_whole(self.name, 2)
+        self.assertEqual(group["status"]["primary"], "container-r1")
+
     def test_pod_deleted(self):
         self.begin("del")
         lab.kubectl("delete", "pod", f"{self.old}-0", "-n", self.namespace, "--wait=false", "--grace-period=0", "--force")
@@ -100,8 +109,7 @@ class Failover(Case):
         # The operators must not be on the host that is cut: see test_operator for that.
         self.begin("cut")
         host = self.host_of(self.old)
-        leader = lab.leader_host()
-        if leader == host:
+        if lab.leader_host() == host:
             lab.kubectl("delete", "pod", lab.leader_pod(), "-n", lab.SYSTEM)
             lab.until("the other operator leads", lambda: lab.leader_host() not in (None, host), 30)
         lab.cluster("cut", host)
