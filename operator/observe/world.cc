@@ -72,7 +72,8 @@ void World::OnChanges(Enqueue enqueue) {
   budgets.cache.AddHandler([this](const auto& change) { OnChild(change); });
   slices.cache.AddHandler([this](const watch::Change<api::EndpointSlice>& change) {
     for (const auto& slice : {change.before, change.after}) {
-      if (slice && groups.cache.Get(watch::ObjectKey(slice->meta.ns, slice->service_name))) {
+      if (!slice) continue;
+      if (groups.cache.Get(watch::ObjectKey(slice->meta.ns, slice->service_name))) {
         enqueue_(GroupKey(slice->meta.ns, slice->service_name), PriorityOf(change.initial));
       } else {
         EnqueueNode(slice->meta.ns, slice->service_name, PriorityOf(change.initial));

@@ -1,0 +1,102 @@
+// Which keys a change concerns, and what is found by name.
+#include "operator/observe/world.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "operator/observe/observe.h"
+
+namespace understudy::observe {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+Json Object(const std::string& name, int version, Json spec = Json::object(), Json labels = Json::object()) {
+  return {{"metadata",
+           {{"name", name},
+            {"namespace", "ns"},
+            {"uid", "uid-" + name + std::to_string(version)},
+            {"resourceVersion", std::to_string(version)},
+            {"creationTimestamp", "2026-01-01T00:00:" + std::to_string(10 + version) + "Z"},
+            {"labels", std::move(labels)}}},
+          {"spec", std::move(spec)}};
+}
+
+class WorldTest : public testing::Test {
+ protected:
+  WorldTest() {
+    world.OnChanges([this](const std::string& key, watch::Priority) { keys.push_back(key); });
+    for (auto& [spec, target] : world.Watches()) target->Commit("1");
+  }
+  std::vector<std::string> Taken() { return std::exchange(keys, {}); }
+
+  FakeClock clock;
+  metrics::Registry registry;
+  nodes::OperatorKey key{*crypto::SigningKey::Generate()};
+  nodes::NodeTable table{{.leadership = [] { return kube::Leadership{}; }, .matters = plan::NeedsPlan}, key, clock, registry};
+  World world{table, clock};
+  std::vector<std::string> keys;
+};
+
+TEST_F(WorldTest, ANodeThatStandsAloneAnswersForItself) {
+  world.cache_clusters.cache.Upsert(Object("a", 1));
+  EXPECT_THAT(Taken(), ElementsAre("c/ns/a"));
+  world.read_replicas.cache.Upsert(Object("b", 2));
+  EXPECT_THAT(Taken(), ElementsAre("r/ns/b"));
+}
+
+TEST_F(WorldTest, AMemberIsItsGroupsBusiness) {
+  world.groups.cache.Upsert(Object("g", 1));
+  EXPECT_THAT(Taken(), ElementsAre("g/ns/g"));
+  world.cache_clusters.cache.Upsert(Object("a", 2, {{"replicationGroupId", "g"}}));
+  EXPECT_THAT(Taken(), ElementsAre("g/ns/g"));
+  EXPECT_EQ(world.KeyOfNode("ns", "a"), "g/ns/g");
+}
+
+TEST_F(WorldTest, ASliceConcernsTheGroupOrTheNodeWhoseServiceItBelongsTo) {
+  world.groups.cache.Upsert(Object("g", 1));
+  world.cache_clusters.cache.Upsert(Object("a", 2));
+  (void)Taken();
+  const auto slice = [](const std::string& service, int version) {
+    return Object(service + "-x", version, {}, {{"kubernetes.io/service-name", service}});
+  };
+  world.slices.cache.Upsert(slice("g", 3));  // new: nothing was before
+  EXPECT_THAT(Taken(), ElementsAre("g/ns/g"));
+  world.slices.cache.Upsert(slice("a", 4));
+  EXPECT_THAT(Taken(), ElementsAre("c/ns/a"));
+  world.slices.cache.Upsert(slice("a", 5));
+  EXPECT_THAT(Taken(), Contains("c/ns/a"));
+  world.slices.cache.Remove(slice("a", 6));  // gone: nothing is after
+  EXPECT_THAT(Taken(), ElementsAre("c/ns/a"));
+  world.slices.cache.Upsert(slice("somebody-elses", 7));
+  EXPECT_THAT(Taken(), IsEmpty());
+}
+
+TEST_F(WorldTest, OfTwoNodesOfOneNameTheOlderHasWhatWasMadeUnderIt) {
+  world.cache_clusters.cache.Upsert(Object("a", 1));
+  world.read_replicas.cache.Upsert(Object("a", 2));
+  EXPECT_THAT(Taken(), UnorderedElementsAre("c/ns/a", "r/ns/a"));
+  world.stateful_sets.cache.Upsert(Object("a", 3));
+  EXPECT_EQ(world.KeyOfNode("ns", "a"), "c/ns/a");
+  const Observer observer(world, table, {});
+  const auto older = observer.Lone(api::NodeKind::kCacheCluster, "ns", "a", {}, {}, {});
+  ASSERT_TRUE(older);
+  EXPECT_TRUE(older->node.stateful_set);
+  const auto younger = observer.Lone(api::NodeKind::kReadReplica, "ns", "a", {}, {}, {});
+  ASSERT_TRUE(younger);
+  EXPECT_FALSE(younger->node.stateful_set);
+  ASSERT_EQ(younger->claims.size(), 1u);
+  EXPECT_EQ(younger->claims[0].kind, "CacheCluster");
+}
+
+TEST_F(WorldTest, APodOfNobodyConcernsNobody) {
+  world.pods.cache.Upsert(Object("x-0", 1, {}, {{"cache.understudy.dev/cluster", "x"}}));
+  EXPECT_THAT(Taken(), IsEmpty());
+  EXPECT_EQ(world.KeyOfNode("ns", "x"), "");
+}
+
+}  // namespace
+}  // namespace understudy::observe
