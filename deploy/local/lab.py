@@ -228,4 +228,35 @@ def leader_host():
 
 
 def operator_pods():
-    return [p for p in get("pods", ns=SYSTEM) if p["metadata"]["labels"].get("app.kubernetes.io/name") == "understudy"]
+    """Those that run and are not being deleted."""
+    return [p for p in get("pods", ns=SYSTEM) if p["metadata"]["labels"].get("app.kubernetes.io/name") == "understudy"
+            and p["status"].get("phase") == "Running" and "deletionTimestamp" not in p["metadata"]]
+
+
+def operators_on(wanted):
+    """Ready operator Pods on hosts that `wanted` accepts."""
+    return [p for p in operator_pods() if wanted(p["spec"]["nodeName"])
+            and any(c["type"] == "Ready" and c["status"] == "True" for c in p["status"].get("conditions", []))]
+
+
+def move_leader(wanted):
+    """Deletes operator Pods until the one that leads is on a host that `wanted` accepts."""
+    nodes = ("node-a", "node-b", "node-c")
+    for _ in range(10):
+        leader = leader_pod()
+        if leader_host() and wanted(leader_host()):
+            return
+        if not operators_on(wanted):
+            others = [n for n in nodes if not wanted(n)]
+            kubectl("cordon", *others)
+            try:
+                for pod in operator_pods():
+                    if pod["metadata"]["name"] != leader:
+                        kubectl("delete", "pod", pod["metadata"]["name"], "-n", SYSTEM)
+                until("a standby on a wanted host", lambda: operators_on(wanted), 60)
+            finally:
+                kubectl("uncordon", *others)
+        kubectl("delete", "pod", leader, "-n", SYSTEM)
+        until("another leader", lambda: leader_host() and leader_pod() != leader, 60)
+        until("two operators", lambda: len(operators_on(lambda host: True)) == 2, 60)
+    raise Failure("the leading operator could not be placed")

@@ -104,32 +104,6 @@ class Case(unittest.TestCase):
         slice_ = self.get("endpointslice", f"{name}-primary")
         self.assertEqual([e["targetRef"]["name"] for e in slice_["endpoints"]], [f"{node}-0"])
 
-    def move_leader(self, host):
-        """Lets the operator Pod on `host` lead; makes one there if there is none."""
-        for _ in range(4):
-            if host not in [p["spec"].get("nodeName") for p in lab.operator_pods()]:
-                others = [p for p in lab.operator_pods() if p["metadata"]["name"] != lab.leader_pod()]
-                for node in ("node-a", "node-b", "node-c"):
-                    if node != host:
-                        lab.kubectl("cordon", node)
-                try:
-                    lab.kubectl("delete", "pod", others[0]["metadata"]["name"], "-n", lab.SYSTEM)
-                    lab.until("a Pod there", lambda: any(p["spec"].get("nodeName") == host and p["status"].get("phase") == "Running"
-                                                         for p in lab.operator_pods()), 60)
-                finally:
-                    for node in ("node-a", "node-b", "node-c"):
-                        if node != host:
-                            lab.kubectl("uncordon", node)
-            if lab.leader_host() == host:
-                return
-            lab.kubectl("delete", "pod", lab.leader_pod(), "-n", lab.SYSTEM)
-            try:
-                lab.until("leader there", lambda: lab.leader_host() == host, 15)
-                return
-            except lab.Failure:
-                continue
-        self.fail(f"no leader on {host}")
-
 
 class Probe(threading.Thread):
     """Writes straight to one node all the time, and notes each acknowledgement: [sent, received]."""

@@ -109,9 +109,7 @@ class Failover(Case):
         # The operators must not be on the host that is cut: see test_operator for that.
         self.begin("cut")
         host = self.host_of(self.old)
-        if lab.leader_host() == host:
-            lab.kubectl("delete", "pod", lab.leader_pod(), "-n", lab.SYSTEM)
-            lab.until("the other operator leads", lambda: lab.leader_host() not in (None, host), 30)
+        lab.move_leader(lambda other: other != host)
         lab.cluster("cut", host)
         cut = time.monotonic()
         try:
@@ -142,9 +140,7 @@ class LostNode(Case):
         self.make_group("power", 1, "cb")
         epoch = self.group("power")["status"]["epoch"]
         writer = self.writer(self.service("power"), "node-a")
-        if lab.leader_host() == "node-c":
-            lab.kubectl("delete", "pod", lab.leader_pod(), "-n", lab.SYSTEM)
-            lab.until("the other operator leads", lambda: lab.leader_host() not in (None, "node-c"), 30)
+        lab.move_leader(lambda host: host != "node-c")
         lab.cluster("poweroff", "node-c")
         try:
             group = self.wait_failed_over("power", epoch)

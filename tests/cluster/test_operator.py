@@ -87,8 +87,7 @@ class Operator(Case):
 
     def test_leader_on_the_primarys_host_is_cut_off_with_it(self):
         self.make_group("both", 2, "cba")
-        if lab.leader_host() != "node-c":
-            self.move_leader("node-c")
+        lab.move_leader(lambda host: host == "node-c")
         epoch = self.group("both")["status"]["epoch"]
         writer = self.writer(self.service("both"), "node-a")
         probes = Probes({n: (self.host_of(n), self.ip(n)) for n in ("both-a", "both-r1", "both-r2")})
