@@ -33,6 +33,8 @@ namespace {
 // What this operator writes into status needs at least this schema (annotation on the CRDs): a server with an
 // older one would answer 500 to unknown fields and stop every takeover at its first write.
 constexpr int kNeededSchema = 1;
+// How often the Secret with the operator's key is looked at: put back if it was deleted, followed if replaced.
+constexpr Duration kKeyPeriod = Seconds(20);
 constexpr const char* kSchemaAnnotation = "cache.understudy.dev/schema";
 constexpr const char* kLeaseName = "understudy-operator";
 constexpr Duration kRetryStart = Seconds(5);
@@ -248,7 +250,18 @@ Status Process::Run() {
   lease_->SetEligible(true);
   LOG_INFO("started as {} in namespace {}", identity, name_space);
 
-  while (!g_stop) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  MonoTime look_at_key = clock_.Mono() + kKeyPeriod;
+  while (!g_stop) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    if (clock_.Mono() < look_at_key) continue;
+    look_at_key = clock_.Mono() + kKeyPeriod;
+    const Result<bool> ours = key_->Keep(*client_, name_space, Deadline::In(clock_, Seconds(5)));
+    if (!ours.ok()) LOG_WARN("the operator's key: {}", ours.status().message());
+    if (ours.ok() && !*ours) {
+      LOG_WARN("the operator's key was replaced: ending, to start anew with it");
+      break;
+    }
+  }
   LOG_INFO("stopping");
   lease_->Release(Deadline::In(clock_, kStopBudget));
   queue_->ShutDown();

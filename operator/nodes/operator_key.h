@@ -26,6 +26,9 @@ class OperatorKey {
   // The Secret's key; makes the Secret if there is none (POST; 409 = somebody else was first: read it).
   static Result<OperatorKey> LoadOrCreate(kube::Client& client, const std::string& name_space, Deadline deadline);
 
+  // Puts the Secret back if it is gone. False: it holds another key by now.
+  Result<bool> Keep(kube::Client& client, const std::string& name_space, Deadline deadline) const;
+
   // What the ConfigMap holds.
   std::string public_pem() const { return key_.Public().ToPem(); }
   // 64 raw bytes over control::ChallengeText.
