@@ -165,6 +165,7 @@ void Fields(Io& io, Order& v) {
   io("minOffset", v.min_offset);
   io("freshDataset", v.fresh_dataset);
   io("dropData", v.drop_data);
+  io("dropDataset", v.drop_dataset);
   io("leavesGroup", v.leaves_group);
   io("leavesEpoch", v.leaves_epoch);
   io("replicationKey", Raw{v.replication_key});

@@ -156,10 +156,13 @@ struct Order {
   Configuration configuration;  // primary: to act under; replica: `primary` says whom to follow
   bool copy_only =
       false;  // replica: copy that node's data without being its voter (automaticFailover false)
-  bool promotion = false;  // primary: must hold `min_offset` and be complete
+  bool promotion = false;  // primary: must hold `min_offset` and be complete; standalone: be complete
   uint64_t min_offset = 0;
   std::string fresh_dataset;  // primary, standalone: the data set's id if the node starts empty
   bool drop_data = false;     // replica: what it holds is of another data set and may go
+  // With drop_data: the data set that may go. A node that stands alone drops no other one, unless it
+  // holds no key.
+  std::string drop_dataset;
   std::string
       leaves_group;  // with leaves_epoch: the group that it belongs to now, when it changes groups
   uint64_t leaves_epoch = 0;

@@ -272,13 +272,18 @@ Outcome RoleMachine::OnReplicaOrder(const Order& order, bool other_group, MonoTi
   if (other_group && (ordered_.role == Role::kPrimary || ordered_.role == Role::kReplica))
     return Refuse("a " + std::string(RoleName(ordered_.role)) +
                   " of another group becomes standalone before it follows anybody");
-  if (ordered_.role == Role::kStandalone) {
+  const bool stood_alone = ordered_.role == Role::kStandalone;
+  if (stood_alone) {
     if (!other_group)
       return Refuse("a standalone node becomes the replica of a group, not of its own object");
     if (facts_.complete && !order.drop_data)
       return Refuse(
           "this standalone node holds a data set of its own, and the order does not allow to drop "
           "it");
+    // Keys may have come since the order was decided on: the permission is for one data set.
+    if (facts_.complete && facts_.keys > 0 && order.drop_dataset != facts_.dataset)
+      return Refuse("this standalone node holds data set " + facts_.dataset +
+                    "; the order allows to drop " + Quoted(order.drop_dataset));
   }
 
   std::vector<Action> actions;
@@ -286,7 +291,8 @@ Outcome RoleMachine::OnReplicaOrder(const Order& order, bool other_group, MonoTi
       !other_group && ordered_.role == Role::kReplica && ordered_.role_epoch == order.epoch &&
       ordered_.configuration.primary == primary && ordered_.copy_only == order.copy_only;
   if (!same_master) {
-    if (ordered_.role == Role::kPrimary && !ordered_.demoted) {
+    // Who wrote here must see that this is over: replies are withheld, connections closed.
+    if (stood_alone || (ordered_.role == Role::kPrimary && !ordered_.demoted)) {
       LeaveOffice();
       actions.push_back(Demote{order.epoch});
     }
@@ -362,6 +368,8 @@ Outcome RoleMachine::OnPrimaryOrder(const Order& order, bool other_group, MonoTi
 Outcome RoleMachine::OnStandaloneOrder(const Order& order, bool other_group, MonoTime now) {
   (void)now;
   std::string reason;
+  if (order.promotion && !facts_.complete)
+    return Refuse("this node holds no whole data set, so it can't be promoted");
   if (!MayStart(order, &reason)) return Refuse(std::move(reason));
   if (!other_group && (ordered_.role == Role::kPrimary || ordered_.role == Role::kReplica))
     return Refuse(

@@ -33,6 +33,7 @@ CacheNodeStatus ParseStatus(const Json& json) {
   status.role = JsonString(json, "role");
   status.replication_group_id = JsonString(json, "replicationGroupId");
   status.group_uid = JsonString(json, "groupUid");
+  status.moving_to = JsonString(json, "movingTo");
   status.epoch = JsonInt(json, "epoch");
   status.incarnation = JsonString(json, "incarnation");
   status.dataset = JsonString(json, "dataset");
@@ -111,6 +112,8 @@ Result<CacheNode> ParseCacheNode(NodeKind kind, const Json& document) {
   if (node.meta.name.empty()) return Invalid(std::string(NodeKindName(kind)) + " without metadata.name");
   const Json& spec = JsonAt(document, "spec");
   node.spec.replication_group_id = JsonString(spec, "replicationGroupId");
+  node.spec.promoted_from = JsonString(spec, "promotedFrom");
+  node.spec.discard_existing_data = JsonString(spec, "discardExistingData");
   node.spec.availability_zone = JsonString(spec, "availabilityZone");
   node.spec.node = ParseNodeSettings(JsonAt(spec, "node"));
   node.status = ParseStatus(JsonAt(document, "status"));
@@ -122,6 +125,7 @@ Json CacheNodeStatusJson(const CacheNodeStatus& status) {
   Put(&json, "role", status.role);
   Put(&json, "replicationGroupId", status.replication_group_id);
   Put(&json, "groupUid", status.group_uid);
+  Put(&json, "movingTo", status.moving_to);
   if (status.epoch != 0) json["epoch"] = status.epoch;
   Put(&json, "incarnation", status.incarnation);
   Put(&json, "dataset", status.dataset);

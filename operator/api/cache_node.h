@@ -44,6 +44,8 @@ NodeSettings MergeSettings(const NodeSettings& group, const NodeSettings& member
 
 struct CacheNodeSpec {
   std::string replication_group_id;  // "" = absent
+  std::string promoted_from;         // Promote: the group that it left, or is to leave, with its data
+  std::string discard_existing_data;  // Demote: the data set that may be dropped
   std::string availability_zone;     // "" = absent
   NodeSettings node;
 };
@@ -55,6 +57,9 @@ struct CacheNodeStatus {
   std::string role;                  // "primary", "replica", "standalone", "" = none yet
   std::string replication_group_id;  // name of the group that accepted it
   std::string group_uid;             // and its UID; stays when the group is deleted, goes when it stands alone
+  // UID of the group for which it left its former one (spec.replicationGroupId was changed): the permission
+  // to drop what it held there, which has got another dataset id since. Goes with the first step elsewhere.
+  std::string moving_to;
   // While it stands alone: an order of `epoch` was decided for process `incarnation`, with this data set.
   int64_t epoch = 0;
   std::string incarnation;

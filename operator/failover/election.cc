@@ -18,10 +18,17 @@ bool Named(const std::vector<Answer>& answers, std::string_view incarnation) {
                      [&](const Answer& a) { return a.node.incarnation == incarnation; });
 }
 
+// Not one that was promoted away: its object says that it stands alone, though its process may not
+// have heard so yet. Who is listed counts even when its object is gone.
+bool MayWin(const Turn& turn, const PodView& pod, const NodeState& state) {
+  return turn.HoldsData(state) && (turn.FindMember(pod.member) != nullptr ||
+                                   NamesIncarnation(turn.state, state.incarnation));
+}
+
 void Sort(const Turn& turn, const PodView& pod, const NodeState& state, Answers* answers) {
   if (pod.heard->state.unfit) return;  // counts as not answering; it may become fit again
   answers->all.push_back({turn.RefOf(pod), &state});
-  if (turn.HoldsData(state)) answers->with_data.push_back(answers->all.back());
+  if (MayWin(turn, pod, state)) answers->with_data.push_back(answers->all.back());
 }
 
 // Has no process of this group's data: it answers, but was never ordered.

@@ -79,7 +79,7 @@ void Recover(Turn& turn, const PodView& best) {
   none.number = number + 1;
   all.number = number + 2;
   next.configurations = {none, all};
-  next.epoch = turn.HighestEpochHeard() + 1;
+  next.epoch = std::max(turn.state.epoch, turn.HighestEpochHeard()) + 1;
   Failover fo;
   fo.epoch = next.epoch;
   fo.old = next.primary;
@@ -147,10 +147,10 @@ void FirstStart(Turn& turn) {
     return;
   }
   GroupState next = Begin(turn, *chosen);
-  next.epoch = 1;
+  next.epoch = turn.state.epoch + 1;  // above that of a primary which left
   control::Configuration first;
   first.number = 1;
-  first.epoch = 1;
+  first.epoch = next.epoch;
   first.primary = next.primary;
   first.synchronous_replicas = turn.spec.synchronous_replicas;
   first.lease_ms = turn.spec.lease_ms;

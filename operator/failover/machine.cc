@@ -219,7 +219,7 @@ Decision Decide(const GroupState& state, const View& view, MonoTime now, WallTim
     turn.out.persist = std::move(next);
     return std::move(turn.out);
   }
-  if (state.epoch == 0) {
+  if (!Started(state)) {
     FirstStart(turn);
   } else if (state.failover) {
     RunStep(turn);

@@ -32,17 +32,20 @@ bool MayJoin(Turn& turn, const PodView& pod, Order& order) {
 // What a follower holds may go if it is an older state of this group, or if its object says so.
 bool MayDrop(Turn& turn, const PodView& pod, Order& order) {
   const NodeState& node = pod.heard->state;
-  if (node.dataset.empty() || node.dataset == turn.state.dataset) return true;
+  if (node.dataset.empty()) return true;
   const Member* member = turn.FindMember(pod.member);
-  const bool allowed = turn.Ours(node) || node.keys == 0 ||
-                       (member != nullptr && member->discard_dataset == node.dataset);
-  if (!allowed) {
+  const bool named = node.dataset == turn.state.dataset || turn.Ours(node) ||
+                     (member != nullptr && member->discard_dataset == node.dataset);
+  if (!named && node.keys != 0) {
     turn.out.findings.not_joining.push_back(
         pod.member + " holds other data (" + node.dataset +
-        "); delete it and make it anew to have it join empty");
+        "); it joins when its spec allows to drop it: discardExistingData: " + node.dataset);
     return false;
   }
-  order.drop_data = true;
+  // The same data set needs no copy if it went no other way; a node that stood alone has.
+  order.drop_data = node.dataset != turn.state.dataset || node.role == Role::kStandalone;
+  // An empty node gets no permission for keys that are on their way.
+  if (order.drop_data && named) order.drop_dataset = node.dataset;
   return true;
 }
 

@@ -115,6 +115,11 @@ struct GroupState {
   bool operator==(const GroupState&) const = default;
 };
 
+// Whether the group has, or had and lost, a primary. Not started: it never had one (epoch 0), or its
+// only node left it with its data (the epoch stays, since epochs only grow): the next first start
+// takes whoever is there.
+inline bool Started(const GroupState& state) { return !state.configurations.empty(); }
+
 // True if a configuration or the running transition names this Pod (by UID), or it is the primary.
 // A Pod that is named must not be removed, and its last version must be kept when it vanishes.
 bool NamesPod(const GroupState& state, std::string_view pod_uid);

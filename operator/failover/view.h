@@ -69,7 +69,7 @@ struct Member {
   // (standalone), or the group that accepted to let it go. Empty: a node that belongs elsewhere
   // gets no order.
   std::string may_leave_group;
-  // spec.discardExistingData: the data set that may be dropped when it joins.
+  // The data set that its object allows to drop when it joins.
   std::string discard_dataset;
 };
 

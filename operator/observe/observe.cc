@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "operator/manifests/manifests.h"
+#include "operator/plan/membership.h"
 
 namespace understudy::observe {
 namespace {
@@ -86,6 +87,7 @@ std::optional<plan::GroupView> Observer::Group(const std::string& ns, const std:
   const api::ReplicationGroup& object = group->object;
   std::set<std::string> named = {object.spec.primary_cluster_id};
   for (const auto& member : object.status.members) named.insert(member.name);
+  for (const auto& node : failover::NamedNodes(group->state)) named.insert(node.name);
   std::set<std::string> group_uids;
   for (const auto& node : world_.NodesOf(ns)) {
     const bool ours = node->spec.replication_group_id == name || node->status.group_uid == object.meta.uid ||
@@ -100,6 +102,7 @@ std::optional<plan::GroupView> Observer::Group(const std::string& ns, const std:
     std::vector<const plan::GroupObject*> all;
     for (const auto& other : groups) all.push_back(other.get());
     others.insert(plan::ResponsibleGroup(one.node, all));
+    others.insert(one.node.spec.replication_group_id);  // a member may want to move there
   }
   for (const auto& other : groups) {
     if (other->object.meta.name == name) continue;
@@ -181,8 +184,7 @@ std::optional<plan::LoneView> Observer::Lone(api::NodeKind kind, const std::stri
   view.node = owner->kind == kind ? NodeViewOf(*node) : plan::NodeView{.node = *node};
   view.namespace_terminating = Terminating(ns);
   view.config_map = KeyMap(ns);
-  const std::string& group =
-      node->spec.replication_group_id.empty() ? node->status.replication_group_id : node->spec.replication_group_id;
+  const std::string& group = plan::NamedGroup(*node);
   if (!group.empty()) view.named_group = Copy(world_.groups.Get(watch::ObjectKey(ns, group)));
   if (view.node.pod) {
     view.process = Process(*view.node.pod, true);

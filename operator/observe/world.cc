@@ -193,7 +193,7 @@ void World::OnGroup(const watch::Change<plan::GroupObject>& change) {
     const bool spec_changed = !change.before || !change.after ||
                               change.before->object.meta.generation != change.after->object.meta.generation ||
                               change.before->object.meta.deleted != change.after->object.meta.deleted ||
-                              (change.before->state.epoch == 0) != (change.after->state.epoch == 0);
+                              failover::Started(change.before->state) != failover::Started(change.after->state);
     if (!spec_changed) continue;
     for (const auto& node : NodesOf(meta.ns)) {
       if (node->spec.replication_group_id == meta.name || node->status.group_uid == meta.uid ||

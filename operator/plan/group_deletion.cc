@@ -15,7 +15,7 @@ namespace understudy::plan {
 namespace {
 
 // The heir's words come under its own key, the end of the children under several: look again by itself.
-constexpr Duration kLookAgain = Milliseconds(250);
+constexpr Duration kLookForHeir = Milliseconds(250);
 
 // A node that a user made stays with what it holds, if the policy says so.
 bool Stays(const GroupTurn& turn, const MemberNow& now) {
@@ -25,7 +25,7 @@ bool Stays(const GroupTurn& turn, const MemberNow& now) {
 
 // Whether there is data to hand on and somebody to have it.
 bool HasHeirs(const GroupTurn& turn) {
-  if (turn.state.epoch == 0) return false;
+  if (!failover::Started(turn.state)) return false;
   for (const MemberNow& now : turn.members) {
     if (Stays(turn, now) && (now.is_primary || now.words != nullptr)) return true;
   }
@@ -128,7 +128,7 @@ bool MachineDecides(const GroupTurn& turn) {
 }
 
 std::set<std::string> PlanGroupDeletion(const GroupTurn& turn, const failover::Findings& findings, Plan* plan) {
-  plan->wake_at = std::min(plan->wake_at, turn.now + kLookAgain);
+  plan->wake_at = std::min(plan->wake_at, turn.now + kLookForHeir);
   if (turn.group.status.heir) {
     if (SendOff(turn, findings, plan)) return Finish(turn, plan);
   } else if (HasHeirs(turn)) {

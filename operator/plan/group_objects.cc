@@ -8,7 +8,6 @@
 namespace understudy::plan {
 namespace {
 
-constexpr Duration kLookAgain = Seconds(1);      // at children that are being deleted
 constexpr Duration kHearingTime = Seconds(30);  // after that a running process that stays silent does not count
 
 const api::ObjectMeta* MetaOf(const auto& object) { return object ? &object->meta : nullptr; }
@@ -35,6 +34,14 @@ void EnsureServices(const GroupTurn& turn, Plan* plan) {
       turn.view.reader_service &&
       turn.view.reader_service->selector != api::ParseStringMap(JsonAt(JsonAt(reader, "spec"), "selector"));
   Ensure(MetaOf(turn.view.reader_service), reader_drifted, std::move(reader), uid, &plan->actions);
+
+  // An emptied group leads nobody to the node that left it.
+  if (!failover::Started(turn.state)) {
+    for (const api::EndpointSlice& slice : turn.view.primary_slices) {
+      if (slice.meta.name != manifests::PrimarySliceName(turn.group.meta.name)) continue;
+      Remove(&slice.meta, "discovery.k8s.io/v1", "EndpointSlice", uid, &plan->actions);
+    }
+  }
 
   if (turn.membership.Wanted() < 2) {
     Remove(MetaOf(turn.view.disruption_budget), "policy/v1", "PodDisruptionBudget", uid, &plan->actions);
@@ -145,7 +152,7 @@ bool OthersAlive(const GroupTurn& turn, const MemberNow& leaving, Plan* plan) {
 // A member whose object is being deleted goes when the group no longer counts on it: it is not primary and
 // no configuration names its process. The last one with data asks for nothing.
 bool MayGo(const GroupTurn& turn, const MemberNow& leaving, Plan* plan) {
-  if (turn.state.epoch == 0) return true;
+  if (!failover::Started(turn.state)) return true;
   bool counted_on = leaving.is_primary;
   for (const failover::PodView& pod : turn.view.failover.pods) {
     if (pod.member == leaving.name() && failover::NamesPod(turn.state, pod.pod_uid)) counted_on = true;

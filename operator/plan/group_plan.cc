@@ -6,6 +6,7 @@
 #include "operator/plan/group_steps.h"
 #include "operator/plan/group_turn.h"
 #include "operator/plan/objects.h"
+#include "operator/plan/promote_demote.h"
 #include "operator/plan/state_codec.h"
 #include "operator/plan/status.h"
 
@@ -31,15 +32,15 @@ void AddEvents(const GroupTurn& turn, const failover::Decision& decision, Plan* 
 
 // A group that was never accepted is not started.
 bool MayDecide(const GroupTurn& turn) {
-  if (!turn.membership.group_reason.empty() && turn.state.epoch == 0) return false;
-  return MachineDecides(turn);
+  if (!turn.membership.group_reason.empty() && !failover::Started(turn.state)) return false;
+  return MachineDecides(turn) && !LeavesEmptied(turn);
 }
 
 // Statuses, labels and objects wait while roles move, so that they cost no time, and while a member may only
 // be unheard; trouble that lasts longer than kUnsettledLimit is shown and worked around.
 void JudgeSettled(const failover::Findings& findings, GroupTurn* turn, Plan* plan) {
   auto& since = plan->memory.unsettled_since;
-  bool moving = turn->state.epoch > 0 && (turn->state.failover || !findings.primary_serving);
+  bool moving = failover::Started(turn->state) && (turn->state.failover || !findings.primary_serving);
   for (const MemberNow& member : turn->members) {
     moving = moving || FellSilent(*member.member->view, member.process);
   }
@@ -108,13 +109,18 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
   for (MemberNow& member : turn.members) {
     if (member.is_primary && member.words != nullptr) member.ready = decision.findings.primary_serving;
   }
-  AddEvents(turn, decision, &plan);
   const failover::Findings findings = decision.findings;
   if (decision.persist) {
+    AddEvents(turn, decision, &plan);
     plan.persist.push_back(
         {turn.group.Ref(), GroupStatusJson(PersistedStatus(turn, *decision.persist), *decision.persist)});
     return plan;
   }
+  if (PersistMembership(turn, findings, &plan)) {
+    plan.memory.failover = view.memory.failover;  // the decision's orders are not sent
+    return plan;
+  }
+  AddEvents(turn, decision, &plan);
   CarryDecision(turn, std::move(decision), &plan);
   JudgeSettled(findings, &turn, &plan);
   if (!turn.settled) return plan;
@@ -134,6 +140,10 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
   }
   const bool conflict = turn.membership.group_reason == api::reason::kNameConflict || !turn.membership.refused.empty();
   if (conflict) plan.wake_at = std::min(plan.wake_at, now + kConflictPeriod);
+  // Another group's status tells nobody here that it is available.
+  for (const MemberNow& member : turn.members) {
+    if (!member.member->moves_to.empty()) plan.wake_at = std::min(plan.wake_at, now + kLookAgain);
+  }
   WriteStatuses(turn, findings, moved, &plan);
   return plan;
 }

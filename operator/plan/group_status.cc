@@ -24,6 +24,15 @@ Verdict NotStarted(const GroupTurn& turn, const failover::Findings& findings) {
     return {Truth::kFalse, reason::kSeveralDatasets, findings.several_datasets};
   }
   const std::string& first = turn.membership.first_primary;
+  if (first.empty()) {
+    const std::string add = "; create a ReadReplica or CacheCluster with replicationGroupId " + turn.group.meta.name;
+    if (turn.state.epoch > 0) {
+      return {Truth::kFalse, reason::kEmptied, "the group has no node: its last one left with its data" + add};
+    }
+    return {Truth::kFalse, reason::kCacheClusterNotFound,
+            "CacheCluster " + turn.group.spec.primary_cluster_id + " was promoted out of the group, which has no other node" +
+                add};
+  }
   const MemberNow* primary = turn.Find(first);
   if (primary == nullptr) {
     if (turn.group.spec.primary_cluster_id.empty()) {
@@ -40,10 +49,10 @@ Verdict NotStarted(const GroupTurn& turn, const failover::Findings& findings) {
 
 Verdict ReadyOf(const GroupTurn& turn, const failover::Findings& findings, const failover::GroupState& state) {
   if (turn.group.meta.deleted) return {Truth::kFalse, reason::kDeleting, "the group is being deleted"};
-  if (!turn.membership.group_reason.empty() && state.epoch == 0) {
+  if (!turn.membership.group_reason.empty() && !failover::Started(state)) {
     return {Truth::kFalse, turn.membership.group_reason, turn.membership.group_message};
   }
-  if (state.epoch == 0) return NotStarted(turn, findings);
+  if (!failover::Started(state)) return NotStarted(turn, findings);
   if (!findings.no_promotable_replica.empty()) {
     return {Truth::kFalse, reason::kNoPromotableReplica, findings.no_promotable_replica};
   }
@@ -79,7 +88,7 @@ Verdict FailoverReadyOf(const GroupTurn& turn, const failover::Findings& finding
     return {Truth::kFalse, reason::kFailoverDisabled,
             "automaticFailover is false: the group waits for its primary to come back"};
   }
-  if (turn.state.epoch == 0) return {Truth::kFalse, reason::kCreating, "the group has not been started"};
+  if (!failover::Started(turn.state)) return {Truth::kFalse, reason::kCreating, "the group has not been started"};
   if (findings.failover_ready) {
     return {Truth::kTrue,
             findings.failover_ready_reason.empty() ? reason::kReplicaInSync
@@ -135,7 +144,7 @@ Verdict ZoneSpreadOf(const GroupTurn& turn) {
 // Why a switchover that spec.primaryClusterId asks for has not happened; "" when none is asked for.
 std::string SwitchoverBlocked(const GroupTurn& turn, const failover::Findings& findings) {
   const std::string& named = turn.group.spec.primary_cluster_id;
-  if (named.empty() || named == turn.state.handled_primary_cluster_id || turn.state.epoch == 0) return "";
+  if (named.empty() || named == turn.state.handled_primary_cluster_id || !failover::Started(turn.state)) return "";
   const MemberNow* primary = turn.Find(turn.state.primary.name);
   if (turn.membership.Find(named) == nullptr) {
     return "primaryClusterId asks for a switchover to " + named + ", which is no member of the group";
@@ -171,7 +180,7 @@ Verdict DegradedOf(const GroupTurn& turn, const failover::Findings& findings) {
 
 std::string PhaseOf(const GroupTurn& turn, const failover::GroupState& state, const Verdict& ready) {
   if (turn.group.meta.deleted) return "deleting";
-  if (state.epoch == 0) return turn.membership.group_reason.empty() ? "creating" : "create-failed";
+  if (!failover::Started(state)) return turn.membership.group_reason.empty() ? "creating" : "create-failed";
   if (state.failover) return state.failover->kind == failover::Kind::kSwitchover ? "modifying" : "failing-over";
   if (ready.status == Truth::kTrue) return "available";
   // Until it was available once it is being created; after that a primary that does not serve is a failure.
@@ -195,11 +204,12 @@ api::MemberStatus Line(const MemberNow& now) {
 }  // namespace
 
 void SetAccepted(bool accepted, std::string_view why, const std::string& message, int64_t generation,
-                 WallTime wall, api::Conditions* conditions) {
+                 WallTime wall, api::Conditions* conditions, bool waits) {
   conditions->Set(api::kAccepted, accepted ? Truth::kTrue : Truth::kFalse, why, message, generation, wall);
-  // Only an edit can help where the object was not accepted.
-  conditions->Set(api::kStalled, accepted ? Truth::kFalse : Truth::kTrue, accepted ? reason::kAccepted : why,
-                  accepted ? "nothing waits for an edit" : message, generation, wall);
+  // Only an edit can help where the object was not accepted, unless it is another object that is waited for.
+  const bool stalled = !accepted && !waits;
+  conditions->Set(api::kStalled, stalled ? Truth::kTrue : Truth::kFalse, stalled ? why : reason::kAccepted,
+                  stalled ? message : "nothing waits for an edit", generation, wall);
 }
 
 api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::Findings& findings,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "operator/manifests/manifests.h"
+#include "operator/plan/promote_demote.h"
 
 namespace understudy::plan {
 namespace {
@@ -47,7 +48,8 @@ std::string LinkOf(const NodeState& words) {
 bool NeverInSync(const api::CacheNode& node) {
   const api::Condition* before = node.status.conditions.Find(api::kInSync);
   return before == nullptr || before->reason == api::reason::kFirstCopy ||
-         before->reason == api::reason::kCreating;
+         before->reason == api::reason::kCreating ||
+         before->reason == api::reason::kStandsAlone;  // it has just joined
 }
 
 void FillReplicaSync(const ReplicaAck* ack, MemberNow* now) {
@@ -115,7 +117,7 @@ void FillOne(const NodeState* primary, GroupTurn* turn, MemberNow* now, Plan* pl
   now->words = WordsOf(now->process);
   now->fault = FaultOf(*now->member->view, now->process);
   now->zone = ZoneOf(*now->member->view, turn->view.hosts);
-  now->is_primary = turn->state.epoch > 0 && turn->state.primary.name == now->name();
+  now->is_primary = failover::Started(turn->state) && turn->state.primary.name == now->name();
   now->role = RoleOf(*turn, *now);
   now->sync_reason = api::reason::kCreating;
   now->sync_message = "its process does not answer yet";
@@ -169,7 +171,7 @@ std::string StayingTarget(const GroupTurn& turn) {
 
 void FillMoves(const GroupTurn& turn, failover::Spec* spec) {
   using Source = failover::MoveRequest::Source;
-  if (turn.state.epoch == 0) return;
+  if (!failover::Started(turn.state)) return;
   const MemberNow* primary = turn.Find(turn.state.primary.name);
   if (primary != nullptr) {
     if (std::string reason = AwayReason(*primary); !reason.empty()) {
@@ -217,6 +219,8 @@ void FillMembers(GroupTurn* turn, Plan* plan) {
   }
   const NodeState* primary = turn->PrimaryWords();
   for (MemberNow& now : turn->members) FillOne(primary, turn, &now, plan);
+  JudgeDepartures(turn);
+  for (MemberNow& now : turn->members) now.reader = now.reader && !now.parts;
   // Nobody else can serve reads: the primary does.
   const bool any = std::any_of(turn->members.begin(), turn->members.end(), [](const MemberNow& m) { return m.reader; });
   for (MemberNow& now : turn->members) {
@@ -244,16 +248,18 @@ failover::View FailoverViewOf(const GroupTurn& turn) {
   FillMoves(turn, &view.spec);
 
   view.members.clear();
-  for (const Member& member : turn.membership.members) {
+  for (const MemberNow& now : turn.members) {
+    const Member& member = *now.member;
     failover::Member out;
     out.name = member.name();
-    out.wanted = member.wanted;
+    out.wanted = member.wanted && !LeavesVoters(now);
     // It may leave its own life alone, or a group that no longer exists.
     const std::string& before = member.view->node.status.group_uid;
     const bool exists = std::any_of(turn.view.other_groups.begin(), turn.view.other_groups.end(),
                                     [&](const GroupObject& g) { return g.object.meta.uid == before; });
     out.may_leave_group = member.view->node.meta.uid;
     if (!before.empty() && before != turn.group.meta.uid && !exists) out.may_leave_group = before;
+    out.discard_dataset = DiscardableDataset(member.view->node, turn.view.group);
     view.members.push_back(std::move(out));
   }
 

@@ -29,6 +29,7 @@ struct MemberNow {
   bool ready = false;       // does what its role asks for
   bool in_sync = false;     // replica: the primary says so
   bool reader = false;      // belongs behind the reader Service
+  bool parts = false;       // its Promote or its move has begun (promote_demote.h)
   std::string link_status;
   std::string lag;
   // Condition InSync.

@@ -74,11 +74,11 @@ struct GroupView {
   std::optional<api::ConfigMap> config_map;  // `understudy-operator` in the group's namespace
 
   // Every CacheCluster and ReadReplica of the namespace with spec.replicationGroupId = this name, with
-  // status.group_uid = this UID, or that is named by spec.primaryClusterId or by status.members. Who of
-  // them is a member, waits or is refused is decided by the plan.
+  // status.group_uid = this UID, or that is named by spec.primaryClusterId, by status.members or by the state.
+  // Who of them is a member, waits or is refused is decided by the plan.
   std::vector<NodeView> nodes;
-  // The groups of the namespace that answer for one of `nodes` instead (ResponsibleGroup), or that have the
-  // UID which one of them has in status.group_uid.
+  // The groups of the namespace that answer for one of `nodes` instead (ResponsibleGroup), that one of them names
+  // in replicationGroupId, or that have the UID which one of them has in status.group_uid.
   std::vector<GroupObject> other_groups;
 
   std::optional<api::Service> primary_service;          // <group>
@@ -104,7 +104,7 @@ struct LoneView {
   NodeView node;
   bool namespace_terminating = false;
   std::optional<api::ConfigMap> config_map;
-  // The group that spec.replicationGroupId names or, without one, status.replicationGroupId; if it exists.
+  // The group of NamedGroup(node), if it exists.
   std::optional<GroupObject> named_group;
   std::optional<failover::PodView> process;     // of node.pod's UID
   std::map<std::string, api::Node> hosts;       // the Node that the Pod is on
@@ -116,10 +116,11 @@ struct LoneView {
 
 // Which group answers for a node: its name, or "" for the node itself (PlanLone). Pure.
 // groups: those of the node's namespace that its spec or status names, or that name it as primaryClusterId
-// or in status.members; others do no harm. In order: the group with status.group_uid; the one that
-// spec.replicationGroupId names, unless it is being deleted, or the node stands alone and the group has been
-// started without it; with no replicationGroupId, the oldest group that names it as primaryClusterId on the
-// same terms. The trigger of a node enqueues this group, and the node itself when the answer is "".
+// or in status.members; others do no harm. In order: the group with status.group_uid; the one whose state counts on
+// the process that its status knows; the one that spec.replicationGroupId names, unless it is being deleted, or
+// the node stands alone and the group has been started without it (it joins by Demote); with no
+// replicationGroupId, the oldest group that names it as primaryClusterId on the same terms, but never the one that
+// promotedFrom names. The trigger of a node enqueues this group, and the node itself when the answer is "".
 std::string ResponsibleGroup(const api::CacheNode& node, std::span<const GroupObject* const> groups);
 
 // Names of our kinds that could derive a Service name which object `kind`/`name` derives as well.

@@ -5,12 +5,17 @@
 //
 // Standing alone has an epoch of its own, in the node's status. For each new process: {epoch + 1, its
 // incarnation, dataset} is persisted, then the role order is sent until the node says that it has the role.
+//
+// A Promote ends here (promote_demote.h): the status says already that the node is independent; the order makes it
+// so. If that can't be, because its process ended or lost its data set, it goes back to its group. A Demote waits
+// here until the group accepts it.
 #include <algorithm>
 
 #include "operator/manifests/manifests.h"
 #include "operator/plan/membership.h"
 #include "operator/plan/objects.h"
 #include "operator/plan/observation.h"
+#include "operator/plan/promote_demote.h"
 #include "operator/plan/status.h"
 
 namespace understudy::plan {
@@ -29,6 +34,7 @@ struct Lone {
   const control::NodeState* words = nullptr;
   Situation situation = Situation::kStandsAlone;
   bool accepted = true;
+  bool waits = false;
   bool can_run = true;
   std::string_view accepted_reason = reason::kAccepted;
   std::string accepted_message;
@@ -43,32 +49,63 @@ void Refuse(Lone* lone, std::string_view why, std::string message) {
   lone->accepted_message = std::move(message);
 }
 
+bool HasRole(const Lone& lone) {
+  return lone.words != nullptr && lone.words->group == lone.node.meta.uid &&
+         lone.words->role == control::Role::kStandalone && StandsAlone(lone.node) &&
+         lone.words->incarnation == lone.node.status.incarnation;
+}
+
+// It was a member, its status says that it stands alone, and it has not said so itself yet.
+bool IsLeaving(const Lone& lone) {
+  return StandsAlone(lone.node) && lone.node.status.role == "replica" && !HasRole(lone);
+}
+
+// Independent, and replicationGroupId asks for a Demote: why it has not begun. The group itself accepts it.
+void JudgeDemote(Lone* lone) {
+  const api::CacheNode& node = lone->node;
+  const std::string& named = node.spec.replication_group_id;
+  if (!lone->view.named_group) {
+    Refuse(lone, reason::kReplicationGroupNotFound,
+           "replication group " + named + " does not exist; " + node.meta.name + " goes on as it is until it does");
+    lone->waits = true;
+    return;
+  }
+  const Permission permission = BeginDemote(node, lone->words, *lone->view.named_group);
+  lone->accepted = !permission.refused;
+  lone->waits = permission.waits;
+  lone->accepted_reason = permission.reason;
+  lone->accepted_message = permission.message;
+}
+
 void Classify(Lone* lone) {
   const api::CacheNode& node = lone->node;
   const std::string& named = node.spec.replication_group_id;
-  const std::string& group = named.empty() ? node.status.replication_group_id : named;
+  const std::string& promoted = node.spec.promoted_from;
   const bool deleting = lone->view.named_group && lone->view.named_group->object.meta.deleted;
   if (StandsAlone(node)) {
     lone->situation = Situation::kStandsAlone;
-    if (!named.empty() && lone->view.named_group && !deleting) {
-      Refuse(lone, reason::kInvalidCacheClusterState,
-             node.meta.name + " stands alone with its own data and cannot join replication group " + named +
-                 "; delete it and create it with replicationGroupId, or name it as primaryClusterId of a new group");
+    if (!named.empty()) {
+      JudgeDemote(lone);
+    } else if (IsLeaving(*lone) && !promoted.empty()) {
+      lone->accepted_reason = reason::kPromoting;
+      lone->accepted_message = "leaves replication group " + promoted + " with its data";
     }
     return;
   }
   if (!node.status.group_uid.empty()) {
+    const std::string& group = node.status.replication_group_id;
     lone->situation = Situation::kLeft;
     lone->why = reason::kReplicationGroupNotFound;
     lone->message = "replication group " + group + " is gone; the node keeps its data, read-only, until it is "
-                    "deleted or the group is back";
+                    "promoted (promotedFrom: " + group + "), deleted, or the group is back";
     return;
   }
-  if (!named.empty() || node.kind == api::NodeKind::kReadReplica) {
+  if (!named.empty() || (promoted.empty() && node.kind == api::NodeKind::kReadReplica)) {
     lone->situation = Situation::kWaits;
     lone->why = reason::kReplicationGroupNotFound;
-    lone->message = deleting ? "replication group " + named + " is being deleted"
-                             : "waiting for replication group " + named;
+    lone->message = named.empty() ? "set replicationGroupId to the group that the ReadReplica is to belong to"
+                    : deleting    ? "replication group " + named + " is being deleted"
+                                  : "waiting for replication group " + named;
   }
 }
 
@@ -78,6 +115,84 @@ void Judge(Lone* lone) {
     Refuse(lone, reason::kNameConflict, conflict);
     lone->can_run = false;
   }
+}
+
+// The node is a member of the group after all: its process is, or was when it ended.
+std::optional<StatusWrite> ReturnToGroup(const Lone& lone, Plan* plan) {
+  const control::NodeState& words = *lone.words;
+  const api::CacheNode& node = lone.node;
+  const auto& group = lone.view.named_group;
+  if (!group || group->object.meta.deleted || !failover::Started(group->state)) return std::nullopt;
+  const std::string& uid = group->object.meta.uid;
+  const std::string& name = group->object.meta.name;
+  bool returns = false;
+  if (!StandsAlone(node)) {
+    returns = words.group == uid;  // its status never said so
+  } else if (IsLeaving(lone) && words.incarnation == node.status.incarnation) {
+    // The wish was taken back in time, or there is nothing whole to leave with.
+    returns = words.group == uid && (node.spec.replication_group_id == name ||
+                                     (node.spec.promoted_from == name && !words.complete));
+  } else if (IsLeaving(lone)) {
+    // Its process ended before it stood alone. What it was to leave with is still in the group.
+    returns = node.spec.promoted_from == name && words.group.empty() && words.role == control::Role::kUnassigned;
+  }
+  if (!returns) return std::nullopt;
+  api::CacheNodeStatus status = node.status;
+  status.epoch = 0;
+  status.incarnation.clear();
+  status.moving_to.clear();
+  status.dataset = words.dataset;
+  status.group_uid = uid;
+  status.replication_group_id = name;
+  if (StandsAlone(node)) {
+    plan->events.push_back({node.Ref(), false, "PromoteStopped", "Promote",
+                            node.meta.name + " goes on as a member of replication group " + name +
+                                ": it did not come to stand alone"});
+  }
+  return StatusWrite{node.Ref(), api::CacheNodeStatusJson(status)};
+}
+
+// An order to join was on its way when the status was taken back: the process has left its life alone.
+std::optional<StatusWrite> FollowProcess(const Lone& lone) {
+  const control::NodeState& words = *lone.words;
+  const bool left = StandsAlone(lone.node) && lone.node.status.role == "standalone" &&
+                    words.incarnation == lone.node.status.incarnation && !words.group.empty() &&
+                    words.group != lone.node.meta.uid;
+  if (!left) return std::nullopt;
+  api::CacheNodeStatus status = lone.node.status;
+  status.epoch = 0;
+  status.incarnation.clear();
+  status.moving_to.clear();
+  status.dataset = words.dataset;
+  status.group_uid = words.group;
+  return StatusWrite{lone.node.Ref(), api::CacheNodeStatusJson(status)};
+}
+
+// Promote of what a deleted group left: there is nobody to be in sync with.
+std::optional<StatusWrite> PromoteLeft(const Lone& lone, Plan* plan) {
+  const control::NodeState& words = *lone.words;
+  const api::CacheNode& node = lone.node;
+  if (lone.situation != Situation::kLeft || !node.spec.replication_group_id.empty() ||
+      node.spec.promoted_from != node.status.replication_group_id || words.terminating) {
+    return std::nullopt;
+  }
+  const bool blank = words.group.empty() && words.role == control::Role::kUnassigned;
+  if (!blank && (words.group != node.status.group_uid || !words.complete)) return std::nullopt;
+  api::CacheNodeStatus status = node.status;
+  status.epoch = 1;
+  status.incarnation = words.incarnation;
+  // The primary of a group that vanished keeps its data set's id, as an heir does.
+  status.dataset = words.role == control::Role::kPrimary ? words.dataset : lone.view.fresh_dataset;
+  status.group_uid.clear();
+  status.phase = "modifying";
+  plan->events.push_back({node.Ref(), false, "PromoteStarted", "Promote",
+                          "Promoting " + node.meta.name + ", which replication group " +
+                              node.spec.promoted_from + " left behind"});
+  if (blank) {
+    plan->events.push_back({node.Ref(), true, "DataLost", "Promote",
+                            "the process of " + node.meta.name + " has ended and its data with it; it starts empty"});
+  }
+  return StatusWrite{node.Ref(), api::CacheNodeStatusJson(status)};
 }
 
 // The process that the status knows, or a new one: what has to be written before it gets an order.
@@ -99,18 +214,13 @@ std::optional<StatusWrite> NewLife(const Lone& lone, Plan* plan) {
     }
     status.epoch += 1;
     status.dataset = lone.view.fresh_dataset;
+    status.moving_to.clear();
   } else {
     return std::nullopt;  // it belongs to a group that this object does not know: it is left alone
   }
   status.incarnation = words.incarnation;
   status.group_uid.clear();
   return StatusWrite{lone.node.Ref(), api::CacheNodeStatusJson(status)};
-}
-
-bool HasRole(const Lone& lone) {
-  return lone.words != nullptr && lone.words->group == lone.node.meta.uid &&
-         lone.words->role == control::Role::kStandalone && StandsAlone(lone.node) &&
-         lone.words->incarnation == lone.node.status.incarnation;
 }
 
 void SendOrder(const Lone& lone, Plan* plan) {
@@ -133,6 +243,8 @@ void SendOrder(const Lone& lone, Plan* plan) {
   out.order.configuration.epoch = out.order.epoch;
   out.order.configuration.number = out.order.epoch;
   out.order.fresh_dataset = lone.node.status.dataset;
+  // Promoted with its data or not at all: then it goes back.
+  out.order.promotion = IsLeaving(lone) && !lone.node.spec.promoted_from.empty() && !words.group.empty();
   if (!words.group.empty() && words.group != lone.node.meta.uid) {
     out.order.leaves_group = words.group;
     out.order.leaves_epoch = words.epoch;
@@ -172,7 +284,7 @@ void SetConditions(const Lone& lone, const std::optional<Fault>& fault, api::Cac
   SetAccepted(lone.accepted, lone.accepted_reason,
               lone.accepted && lone.accepted_message.empty() ? "its names and settings are its own"
                                                              : lone.accepted_message,
-              generation, lone.wall, &status->conditions);
+              generation, lone.wall, &status->conditions, lone.waits);
   if (HasRole(lone)) {
     set(api::kReady, Truth::kTrue, reason::kAvailable, "stands alone and accepts writes");
     set(api::kInSync, Truth::kTrue, reason::kStandsAlone, "stands alone");
@@ -203,6 +315,11 @@ api::CacheNodeStatus StatusOf(const Lone& lone) {
   if (lone.situation == Situation::kLeft && status.role == "primary") status.role = "replica";
   if (lone.situation == Situation::kStandsAlone) status.replication_group_id.clear();
   if (has_role && lone.words->dataset != "") status.dataset = lone.words->dataset;
+  // The permission of a move is for the group that it was given for.
+  const auto& group = lone.view.named_group;
+  const bool still = group && group->object.meta.uid == status.moving_to &&
+                     group->object.meta.name == lone.node.spec.replication_group_id;
+  if (!still) status.moving_to.clear();
   status.availability_zone = ZoneOf(lone.view.node, lone.view.hosts);
   const bool made = lone.can_run || lone.view.node.pod;
   status.endpoint = made ? manifests::ServiceEndpoint(lone.node.meta.name, lone.node.meta.ns) : "";
@@ -217,7 +334,7 @@ api::CacheNodeStatus StatusOf(const Lone& lone) {
   } else if ((!lone.can_run && !lone.view.node.pod) || (fault && fault->reason == reason::kContainerFailing)) {
     status.phase = "create-failed";
   } else {
-    status.phase = "creating";
+    status.phase = IsLeaving(lone) ? "modifying" : "creating";
   }
   SetConditions(lone, fault, &status);
   return status;
@@ -258,12 +375,19 @@ Plan PlanLone(const LoneView& view, MonoTime now, WallTime wall) {
   Lone lone{view, node, now, wall, WordsOf(view.process ? &*view.process : nullptr)};
   Judge(&lone);
   if (!lone.can_run) plan.wake_at = std::min(plan.wake_at, now + kConflictPeriod);
-  if (lone.situation == Situation::kStandsAlone && lone.words != nullptr && !GroupDecides(lone)) {
-    if (auto write = NewLife(lone, &plan)) {
+  if (lone.words != nullptr && !GroupDecides(lone)) {
+    const bool alone = lone.situation == Situation::kStandsAlone;
+    auto write = alone ? ReturnToGroup(lone, &plan) : PromoteLeft(lone, &plan);
+    if (!write && alone) write = FollowProcess(lone);
+    if (!write && alone) write = NewLife(lone, &plan);
+    if (write) {
       plan.persist.push_back(std::move(*write));
       return plan;
     }
-    SendOrder(lone, &plan);
+    if (alone) SendOrder(lone, &plan);
+  }
+  if (StandsAlone(node) && !node.spec.replication_group_id.empty()) {
+    plan.wake_at = std::min(plan.wake_at, now + kLookAgain);  // whether the group takes it by now
   }
   if (!Settled(lone, &plan)) return plan;
   const bool moved = EnsureFinalizer(node.Ref(), node.meta, false, &plan.actions);
@@ -273,6 +397,11 @@ Plan PlanLone(const LoneView& view, MonoTime now, WallTime wall) {
   const api::CacheNodeStatus status = StatusOf(lone);
   if (auto write = WriteOf(node, status)) {
     AddNodeEvents(node, status, &plan);
+    if (status.role == "standalone" && node.status.role == "replica" && !node.spec.promoted_from.empty()) {
+      plan.events.push_back({node.Ref(), false, "PromoteComplete", "Promote",
+                             "Cache cluster " + node.meta.name + " is independent of replication group " +
+                                 node.spec.promoted_from});
+    }
     plan.statuses.push_back(std::move(*write));
   }
   return plan;

@@ -28,9 +28,21 @@ bool SharesName(std::string_view kind, const std::string& name, std::string_view
 
 // ResponsibleGroup's terms for a group that a node names, or that names it, but that has not got it yet.
 bool MayTake(const GroupObject& group, const api::CacheNode& node) {
-  if (Has(group, node.meta.name)) return true;
+  // One that stands alone joins when the group accepts its data to be dropped (promote_demote.h). Its order as
+  // primary may still be on the way.
+  if (StandsAlone(node) ? group.state.primary.name == node.meta.name : Has(group, node.meta.name)) return true;
   if (group.object.meta.deleted) return false;
-  return group.state.epoch == 0 || !StandsAlone(node);
+  return !failover::Started(group.state) || !StandsAlone(node);
+}
+
+// Whether the group's state counts on the process that the node's status knows: then it is the group's, whatever
+// that status says. (The write of a leader that was deposed meanwhile may have come late.)
+bool NamesProcess(const GroupObject& group, const api::CacheNode& node) {
+  if (group.object.meta.deleted || node.status.incarnation.empty()) return false;
+  for (const control::NodeRef& ref : failover::NamedNodes(group.state)) {
+    if (ref.name == node.meta.name && ref.incarnation == node.status.incarnation) return true;
+  }
+  return false;
 }
 
 std::string JoinNames(const std::vector<std::string>& names) {
@@ -95,7 +107,7 @@ void Judge(const GroupView& view, Member* member) {
     member->accepted = false;
     member->reason = api::reason::kMembershipLost;
     member->message = "replicationGroupId is gone without a Promote; the node stays a member: set "
-                      "replicationGroupId to " + group + " again";
+                      "replicationGroupId to " + group + " again, or promotedFrom to " + group + " to promote it";
     return;
   }
   member->reason = api::reason::kMembershipNotDeclared;
@@ -118,9 +130,11 @@ void JudgeGroup(const GroupView& view, Membership* membership) {
   }
   for (const NodeView& node : view.nodes) {
     if (node.node.meta.name != named) continue;
+    // Nobody minds that it names the node of a start long ago.
+    if (node.node.spec.promoted_from == group.meta.name && !failover::Started(view.group.state)) return;
     membership->group_reason = api::reason::kInvalidCacheClusterState;
     const std::string& other = node.node.status.replication_group_id;
-    if (StandsAlone(node.node) && view.group.state.epoch > 0) {
+    if (StandsAlone(node.node) && failover::Started(view.group.state)) {
       membership->group_message = "primaryClusterId names " + named +
                                   ", which stands alone with its own data; it may name a member of this group";
     } else {
@@ -131,6 +145,26 @@ void JudgeGroup(const GroupView& view, Membership* membership) {
     }
     return;
   }
+}
+
+// The node that primaryClusterId names, and the eldest declared member where that one has left: promoted away,
+// or out of an emptied group.
+std::string FirstPrimary(const GroupView& view, const std::vector<Member>& candidates) {
+  const api::ReplicationGroup& group = view.group.object;
+  const std::string named = group.spec.primary_cluster_id.empty() ? api::OperatorMadeName(group.meta.name, 1)
+                                                                  : group.spec.primary_cluster_id;
+  bool left = view.group.state.epoch > 0;
+  for (const NodeView& node : view.nodes) {
+    if (node.node.meta.name == named) left = left || node.node.spec.promoted_from == group.meta.name;
+  }
+  const Member* eldest = nullptr;
+  for (const Member& member : candidates) {
+    if (member.name() == named) return named;
+    if (!member.declared || !member.wanted) continue;
+    if (eldest == nullptr || member.view->node.meta.OlderThan(eldest->view->node.meta)) eldest = &member;
+  }
+  if (!left) return named;
+  return eldest == nullptr ? "" : eldest->name();
 }
 
 }  // namespace
@@ -147,6 +181,11 @@ int Membership::Wanted() const {
 }
 
 bool StandsAlone(const api::CacheNode& node) { return node.status.epoch > 0; }
+
+const std::string& NamedGroup(const api::CacheNode& node) {
+  if (!node.spec.replication_group_id.empty()) return node.spec.replication_group_id;
+  return node.spec.promoted_from.empty() ? node.status.replication_group_id : node.spec.promoted_from;
+}
 
 bool Has(const GroupObject& group, const std::string& node) {
   if (group.state.primary.name == node) return true;
@@ -165,6 +204,9 @@ std::string ResponsibleGroup(const api::CacheNode& node, std::span<const GroupOb
       return group->object.meta.name;
     }
   }
+  for (const GroupObject* group : groups) {
+    if (NamesProcess(*group, node)) return group->object.meta.name;
+  }
   if (!node.spec.replication_group_id.empty()) {
     for (const GroupObject* group : groups) {
       if (group->object.meta.name != node.spec.replication_group_id) continue;
@@ -178,6 +220,7 @@ std::string ResponsibleGroup(const api::CacheNode& node, std::span<const GroupOb
   for (const GroupObject* group : groups) {
     const bool left = group->object.meta.deleted && StandsAlone(node);
     if (left || group->object.spec.primary_cluster_id != node.meta.name || !MayTake(*group, node)) continue;
+    if (node.spec.promoted_from == group->object.meta.name) continue;  // it has left, or never came
     if (claiming == nullptr || group->object.meta.OlderThan(claiming->object.meta)) claiming = group;
   }
   return claiming == nullptr ? "" : claiming->object.meta.name;
@@ -235,9 +278,6 @@ Membership PlanMembership(const GroupView& view) {
   for (const GroupObject& other : view.other_groups) groups.push_back(&other);
 
   Membership membership;
-  membership.first_primary =
-      group.spec.primary_cluster_id.empty() ? api::OperatorMadeName(group.meta.name, 1) : group.spec.primary_cluster_id;
-
   std::vector<Member> candidates;
   for (const NodeView& node : view.nodes) {
     if (ResponsibleGroup(node.node, groups) != group.meta.name) continue;
@@ -246,7 +286,10 @@ Membership PlanMembership(const GroupView& view) {
     member.settings = api::MergeSettings(group.spec.node, node.node.spec.node);
     member.wanted = !node.node.meta.deleted;
     member.accepted_before = node.node.status.group_uid == group.meta.uid || Has(view.group, node.node.meta.name);
-    member.declared = node.node.spec.replication_group_id == group.meta.name;
+    const api::CacheNodeSpec& spec = node.node.spec;
+    member.promotes = spec.replication_group_id.empty() && spec.promoted_from == group.meta.name;
+    if (spec.replication_group_id != group.meta.name) member.moves_to = spec.replication_group_id;
+    member.declared = spec.replication_group_id == group.meta.name || member.promotes || !member.moves_to.empty();
     member.operator_made = node.node.MadeFor(group.meta.uid);
     member.pool = member.operator_made && !node.node.meta.Label(api::kPoolLabel).empty();
     if (!member.wanted && !member.accepted_before && !node.stateful_set && !node.node.meta.HasFinalizer()) {
@@ -254,6 +297,7 @@ Membership PlanMembership(const GroupView& view) {
     }
     candidates.push_back(std::move(member));
   }
+  membership.first_primary = FirstPrimary(view, candidates);
   // Those who have a place, the named primary, then by age.
   const auto rank = [&](const Member& member) {
     if (member.accepted_before) return 0;

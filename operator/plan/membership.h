@@ -21,11 +21,14 @@ struct Member {
   api::NodeSettings settings;     // in force
   bool wanted = true;             // false: its object is being deleted; it leaves the voters first
   bool accepted_before = false;
-  bool declared = false;          // spec.replicationGroupId names the group
+  bool declared = false;          // its spec names the group: in replicationGroupId, or as what it leaves
+  bool promotes = false;          // asks for Promote: promotedFrom names the group
+  std::string moves_to;           // asks to move: replicationGroupId names this other group; "" = no
   bool operator_made = false;
   bool pool = false;
   // Condition Accepted. `can_run` false: nothing is made or changed for it, what runs is left alone.
   bool accepted = true;
+  bool waits = false;             // not accepted, but no edit is needed: time or another object helps
   bool can_run = true;
   std::string_view reason;
   std::string message;
@@ -39,7 +42,7 @@ struct Membership {
   // Why the group itself is not accepted; empty: it is.
   std::string_view group_reason;
   std::string group_message;
-  // The node of the first start, by name; it may not exist yet.
+  // The node of the first start, by name; it may not exist yet. "" = a member is missing that could be it.
   std::string first_primary;
 
   const Member* Find(const std::string& name) const;
@@ -48,8 +51,11 @@ struct Membership {
 
 Membership PlanMembership(const GroupView& view);
 
-// Whether the node was ordered to stand alone, and no group has it since.
+// Whether the node was ordered to stand alone, and has not joined a group since.
 bool StandsAlone(const api::CacheNode& node);
+// The group that a node which no group answers for is to be looked at with: the one that it names, left, or
+// belonged to last; "" = none.
+const std::string& NamedGroup(const api::CacheNode& node);
 // Whether the group counts this node among its own: by status.members, as its primary, or in a configuration.
 bool Has(const GroupObject& group, const std::string& node);
 

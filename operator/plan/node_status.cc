@@ -12,12 +12,15 @@ std::string NodePhase(const GroupTurn& turn, const MemberNow& now) {
   const api::CacheNodeStatus& before = now.member->view->node.status;
   if (now.member->view->node.meta.deleted) return "deleting";
   if (!now.member->can_run && !now.member->view->pod) return "create-failed";
+  if (now.parts) return "modifying";
   if (now.ready) return "available";
   if (now.is_primary && turn.state.failover) {
     return turn.state.failover->kind == failover::Kind::kSwitchover ? "modifying" : "failing-over";
   }
   const bool failing = now.fault && now.fault->reason == reason::kContainerFailing;
   if (failing && (before.phase == "creating" || before.phase == "create-failed")) return "create-failed";
+  // It joins with what it served before, and copies: a modification, not a new node.
+  if (before.phase == "modifying" && now.words != nullptr && !now.is_primary) return "modifying";
   // A node that was available and lost its process or its data is made again.
   return "creating";
 }
@@ -47,6 +50,7 @@ api::CacheNodeStatus MemberStatusOf(const GroupTurn& turn, const MemberNow& now)
     // Its life alone is over; until then these say what its process may leave.
     status.epoch = 0;
     status.incarnation.clear();
+    status.moving_to.clear();
     status.dataset = now.words->dataset;
   }
   status.availability_zone = now.zone;
@@ -55,7 +59,7 @@ api::CacheNodeStatus MemberStatusOf(const GroupTurn& turn, const MemberNow& now)
   status.effective_image = ImageOf(view, now.member->settings, turn.view.settings);
 
   SetAccepted(now.member->accepted, now.member->reason, now.member->message, generation, turn.wall,
-              &status.conditions);
+              &status.conditions, now.member->waits);
   if (now.ready) {
     status.conditions.Set(api::kReady, Truth::kTrue, reason::kAvailable,
                           now.is_primary ? "accepts writes" : "follows the primary", generation, turn.wall);
@@ -98,6 +102,11 @@ void AddNodeEvents(const api::CacheNode& node, const api::CacheNodeStatus& next,
                                 ? "Cache node " + node.meta.name + " is available"
                                 : "Added cache node " + node.meta.name + " in availability zone " +
                                       next.availability_zone});
+  }
+  if (next.phase == "available" && node.status.phase == "modifying" && next.role == "replica") {
+    plan->events.push_back({ref, false, "DemoteComplete", "Demote",
+                            "Cache cluster " + node.meta.name + " is a replica in replication group " +
+                                next.replication_group_id});
   }
   const api::Condition* before = node.status.conditions.Find(api::kAccepted);
   const api::Condition* now = next.conditions.Find(api::kAccepted);

@@ -27,6 +27,8 @@ std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* proc
 // word in a status before it lasts (kUnsettledLimit).
 bool FellSilent(const NodeView& node, const failover::PodView* process);
 inline constexpr Duration kUnsettledLimit = Seconds(10);
+// At what changes without telling this key: children that go, a group that a node waits for.
+inline constexpr Duration kLookAgain = Seconds(1);
 
 // Zone of the Node that the Pod is on; "" before it has one.
 std::string ZoneOf(const NodeView& node, const std::map<std::string, api::Node>& hosts);

@@ -28,9 +28,9 @@ std::optional<StatusWrite> WriteOf(const GroupTurn& turn, const api::Replication
                                    const failover::GroupState& state);
 std::optional<StatusWrite> WriteOf(const api::CacheNode& node, const api::CacheNodeStatus& status);
 
-// Shared by members and nodes without a group.
+// Shared by members and nodes without a group. waits: not accepted, but no edit is needed.
 void SetAccepted(bool accepted, std::string_view reason, const std::string& message, int64_t generation,
-                 WallTime wall, api::Conditions* conditions);
+                 WallTime wall, api::Conditions* conditions, bool waits = false);
 
 // Events of what this status write makes visible: a node or a group that became available, a refusal.
 void AddNodeEvents(const api::CacheNode& node, const api::CacheNodeStatus& next, Plan* plan);

@@ -62,6 +62,7 @@ Order FullOrder() {
   order.min_offset = 99;
   order.fresh_dataset = "f";
   order.drop_data = true;
+  order.drop_dataset = "old";
   order.leaves_group = "H";
   order.leaves_epoch = 2;
   order.replication_key = std::string("\0\xff\x80 raw", 7);
@@ -105,6 +106,7 @@ TEST(Messages, SurviveTheWire) {
   EXPECT_EQ(order.replication_key, FullOrder().replication_key);
   EXPECT_EQ(order.min_offset, 99u);
   EXPECT_TRUE(order.drop_data);
+  EXPECT_EQ(order.drop_dataset, "old");
 }
 
 std::string Cbor(const Json& json) {

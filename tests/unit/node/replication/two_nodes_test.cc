@@ -413,19 +413,46 @@ TEST(Group, AReplicaStandsAloneAfterPromote) {
   TestNode a(1, false), b(2, false);
   a.Primary(1, {}, 0, true);
   a.Set("k", "1");
+  for (int i = 0; i < 50; ++i) a.Set("key:" + std::to_string(i), std::to_string(i));
   b.Replica(a, 1);
   ASSERT_TRUE(CaughtUp(a, b));
+  const auto held = b.Data();
+  ASSERT_EQ(held.size(), 51u);
   role::BecomeStandalone order;
   order.group = "b's own";
   order.epoch = 1;
   order.dataset = "new-dataset";
   ASSERT_TRUE(b.Do([&](auto done) { b.replication->BecomeStandalone(order, done); }).ok());
+  EXPECT_EQ(b.Data(), held) << "every key, as it was";
+  EXPECT_FALSE(b.hooks.loading);
   b.Set("k", "2");
   EXPECT_EQ(b.state().dataset, "new-dataset");
   EXPECT_EQ(b.state().mode, Mode::kStandalone);
   EXPECT_NE(b.state().replid, a.state().replid);
   EXPECT_EQ(b.replication->SyncOffset(), UINT64_MAX);
   EXPECT_TRUE(a.Data().at("0 k").starts_with("1 "));
+}
+
+TEST(Group, AStandaloneNodeIsDemotedDropsItsDataAndFollows) {
+  TestNode a(1, false), b(2, false);
+  a.Primary(1, {}, 0, true);
+  a.Set("of-a", "1");
+  role::BecomeStandalone order;
+  order.group = "b's own";
+  order.epoch = 4;
+  order.start_empty = true;
+  order.dataset = "b's data";
+  ASSERT_TRUE(b.Do([&](auto done) { b.replication->BecomeStandalone(order, done); }).ok());
+  b.Set("of-b", "1");
+  // What the role machine makes of the order to follow.
+  ASSERT_TRUE(b.Do([&](auto done) { b.replication->Demote(done); }).ok());
+  b.Replica(a, 1, true);
+  ASSERT_TRUE(CaughtUp(a, b));
+  ExpectSame(a, b);
+  EXPECT_EQ(b.state().dataset, a.state().dataset);
+  a.Set("later", "1");
+  ASSERT_TRUE(CaughtUp(a, b));
+  ExpectSame(a, b);
 }
 
 TEST(Group, ACopyIsStartedAnewWhenItsPrimaryDiesInTheMiddle) {

@@ -130,60 +130,6 @@ TEST_F(RoleMachineTest, AnOrderOfAnotherGroupNamesWhatItLeaves) {
   EXPECT_TRUE(Do(claim).accepted);                        // its duplicate
 }
 
-TEST_F(RoleMachineTest, APrimaryWhoseGroupIsDeletedServesOnAlone) {
-  Do(First(7));
-  const uint64_t generation = machine.Gate().generation;
-  control::Order alone = Standalone(1, "object");
-  alone.leaves_group = "G";
-  alone.leaves_epoch = 7;
-  const OrderAck ack = Do(alone);
-  EXPECT_TRUE(ack.accepted);
-  EXPECT_EQ(Count<Demote>(), 0u);
-  EXPECT_EQ(Mode(), GateState::Mode::kStandalone);
-  EXPECT_EQ(machine.Gate().generation, generation);
-  EXPECT_EQ(std::get<BecomeStandalone>(done.back()).dataset, "");
-}
-
-TEST_F(RoleMachineTest, PromoteKeepsTheDataUnderANewDatasetId) {
-  LoadedReplica(2, 1, 100);
-  control::Order alone = Standalone(1, "object");
-  alone.leaves_group = "G";
-  alone.leaves_epoch = 2;
-  alone.fresh_dataset = "data-2";
-  ASSERT_TRUE(Do(alone).accepted);
-  const auto& action = std::get<BecomeStandalone>(done.back());
-  EXPECT_FALSE(action.start_empty);
-  EXPECT_EQ(action.dataset, "data-2");
-}
-
-TEST_F(RoleMachineTest, DemoteDropsDataOnlyIfTheOrderAllowsIt) {
-  control::Order alone = Standalone(1, "object");
-  alone.fresh_dataset = "data-s";
-  Do(alone);
-  control::Order replica = Replica(4, 2);
-  replica.leaves_group = "object";
-  replica.leaves_epoch = 1;
-  OrderAck ack = Do(replica);
-  EXPECT_FALSE(ack.accepted);
-  EXPECT_EQ(
-      ack.reason,
-      "this standalone node holds a data set of its own, and the order does not allow to drop it");
-  replica.drop_data = true;
-  EXPECT_TRUE(Do(replica).accepted);
-  EXPECT_TRUE(std::get<BecomeReplica>(done.back()).drop_data);
-}
-
-TEST_F(RoleMachineTest, AMemberOfAGroupIsNotPassedToAnotherDirectly) {
-  LoadedReplica(2, 1, 100);
-  for (control::Order order : {Replica(1, 1), Primary(1, 1)}) {
-    order.group = "H";
-    order.leaves_group = "G";
-    order.leaves_epoch = 2;
-    EXPECT_FALSE(Do(order).accepted);
-  }
-  EXPECT_EQ(State().group, "G");
-}
-
 TEST_F(RoleMachineTest, FenceDemotionAndQuestionOfAnEpochWithARoleOrderChangeNothing) {
   Do(First());
   Do(Promotion(3, 2, 0));

@@ -89,6 +89,7 @@ TEST(CacheNodeCodec, StatusReadsBackAsItWasWritten) {
   status.role = "standalone";
   status.replication_group_id = "g";
   status.group_uid = "gu";
+  status.moving_to = "hu";
   status.epoch = 7;
   status.incarnation = "i";
   status.dataset = "d";

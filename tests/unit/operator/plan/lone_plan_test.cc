@@ -69,22 +69,6 @@ TEST(Lone, ALostStatusIsFilledFromTheNode) {
   EXPECT_FALSE(world.HadEvent("DataLost"));
 }
 
-TEST(Lone, OneThatHoldsDataDoesNotJoinAGroupThatRuns) {
-  World world;
-  world.ApplyYaml(kRg, "g", "{}");
-  world.ApplyYaml(kCc, "a", "{}");
-  ASSERT_TRUE(world.Settle());
-  const std::string dataset = world.Process("a")->dataset;
-  world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g"})");
-  ASSERT_TRUE(world.Settle());
-  EXPECT_EQ(world.Reason(kCc, "a", "Accepted"), "InvalidCacheClusterState");
-  EXPECT_EQ(world.Truth(kCc, "a", "Stalled"), "True");
-  EXPECT_EQ(world.Column(kCc, "a", "role"), "standalone");
-  EXPECT_EQ(world.Column(kCc, "a", "phase"), "available");
-  EXPECT_EQ(world.Process("a")->dataset, dataset);
-  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "1/1");
-}
-
 TEST(Lone, OneThatHoldsDataCanBeClaimedByANewGroupWithoutARestart) {
   World world;
   world.ApplyYaml(kCc, "a", "{}");
@@ -300,6 +284,7 @@ TEST(GoldenStatus, OfAGroupAndOfANodeWithEveryMemberSet) {
   node.role = "replica";
   node.replication_group_id = "g";
   node.group_uid = "u";
+  node.moving_to = "v";
   node.epoch = 1;
   node.incarnation = "i";
   node.dataset = "d";
@@ -335,9 +320,21 @@ TEST(ResponsibleGroup, IsTheOneThatHasTheNodeElseTheOneItNamesElseTheOldestThatN
   node.status.epoch = 3;  // stands alone
   EXPECT_EQ(ResponsibleGroup(node, both), "young") << "a group that was not started may adopt";
   young.state.epoch = 1;
-  EXPECT_EQ(ResponsibleGroup(node, both), "");
+  EXPECT_EQ(ResponsibleGroup(node, both), "young") << "an emptied group adopts like a new one";
+  young.state.configurations.emplace_back();
+  EXPECT_EQ(ResponsibleGroup(node, both), "") << "it joins by Demote";
   young.state.primary.name = "n";
   EXPECT_EQ(ResponsibleGroup(node, both), "young") << "its order to join may still be on the way";
+  young.state = {};
+  node = {};
+  node.meta.name = "n";
+  node.spec.promoted_from = "old";
+  EXPECT_EQ(ResponsibleGroup(node, both), "young") << "the group that it left never claims it";
+  node.spec.promoted_from = "";
+  node.status.epoch = 1;
+  node.status.incarnation = "i";
+  young.state.configurations.emplace_back().voters = {{"n", "p", "i", "", ""}};
+  EXPECT_EQ(ResponsibleGroup(node, both), "young") << "its state counts on that very process";
 }
 
 TEST(NeedsPlan, CountersAloneNeedNone) {

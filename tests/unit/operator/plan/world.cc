@@ -205,6 +205,7 @@ void World::UpdateAcks() {
     replica.state.link = follows ? control::LinkState::kUp : control::LinkState::kConnecting;
     if (!follows) continue;
     replica.state.dataset = primary->dataset;
+    replica.state.keys = primary->keys;
     replica.state.complete = true;
     const bool behind = out_of_sync_[name];
     if (!behind) replica.state.offset = primary->offset;
@@ -222,17 +223,30 @@ void World::Obey(const failover::OutgoingOrder& out) {
     control::NodeState& state = process.state;
     const control::Order& order = out.order;
     if (process.pod_uid != out.pod_uid || state.incarnation != order.incarnation) continue;
-    if (!state.group.empty() && state.group != order.group) {
+    const bool changes_group = !state.group.empty() && state.group != order.group;
+    if (order.role == control::Role::kReplica && state.role == control::Role::kStandalone) {
+      ASSERT_TRUE(order.drop_data) << name << " was told to follow without leave to drop its data";
+      ASSERT_TRUE(state.keys == 0 || order.drop_dataset == state.dataset) << name << " would lose other data";
+      state.keys = 0;
+      state.dataset.clear();
+      state.complete = false;
+    }
+    if (order.role == control::Role::kStandalone && order.promotion) {
+      ASSERT_TRUE(state.complete) << name << " was promoted without its data";
+    }
+    if (changes_group) {
       ASSERT_EQ(order.leaves_group, state.group) << name << " was told to leave a group that it is not in";
       ASSERT_EQ(order.leaves_epoch, state.epoch);
       state.epoch = 0;
     }
+    const control::Role was = state.role;
     ASSERT_GE(order.epoch, state.epoch) << name << " got an order of an old epoch";
     state.group = order.group;
     state.epoch = order.epoch;
     switch (order.kind) {
       case control::OrderKind::kRole:
         state.role = order.role;
+        if (order.role == control::Role::kStandalone) state.primary.clear();
         state.role_epoch = order.epoch;
         state.in_office = true;
         state.paused = false;
@@ -242,7 +256,10 @@ void World::Obey(const failover::OutgoingOrder& out) {
           state.lease_held = false;
           break;
         }
-        if (state.dataset.empty()) state.dataset = order.fresh_dataset;
+        // Data that parts from its group's is another data set (Promote).
+        if (state.dataset.empty() || (order.role == control::Role::kStandalone && was == control::Role::kReplica)) {
+          state.dataset = order.fresh_dataset;
+        }
         state.complete = true;
         state.configuration_acked = order.configuration.number;
         state.synchronous_replicas = order.configuration.synchronous_replicas;
@@ -353,19 +370,48 @@ bool World::Act(const Action& action) {
       action);
 }
 
+bool World::MayStep() {
+  if (steps_left_ == 0) crashed_ = true;
+  if (crashed_) return false;
+  if (steps_left_ > 0) --steps_left_;
+  return true;
+}
+
+void World::OneStep() {
+  CrashAfter(1);
+  for (int i = 0; i < 5 && !crashed_; ++i) {
+    Round();
+    Advance(Milliseconds(100));
+  }
+  crashed_ = false;
+  steps_left_ = -1;
+}
+
+void World::RestartOperator() {
+  crashed_ = false;
+  steps_left_ = -1;
+  memories_.clear();
+  ++terms_;
+  leads_since_ = now_;
+}
+
 bool World::Carry(const std::string& key, const Plan& plan) {
+  if (crashed_) return false;
   memories_[key] = plan.memory;
   if (!plan.persist.empty()) {
     EXPECT_TRUE(plan.orders.empty() && plan.actions.empty() && plan.statuses.empty())
         << "a plan that persists must do nothing else";
   }
   bool done = true;
-  for (const StatusWrite& write : plan.persist) done = done && WriteStatus(write);
+  for (const StatusWrite& write : plan.persist) done = done && MayStep() && WriteStatus(write);
   if (done) {
-    for (const failover::OutgoingOrder& order : plan.orders) Obey(order);
-    for (const Action& action : plan.actions) done = done && Act(action);
-    for (const StatusWrite& write : plan.statuses) done = done && WriteStatus(write);
+    for (const failover::OutgoingOrder& order : plan.orders) {
+      if (MayStep()) Obey(order);
+    }
+    for (const Action& action : plan.actions) done = done && MayStep() && Act(action);
+    for (const StatusWrite& write : plan.statuses) done = done && MayStep() && WriteStatus(write);
   }
+  if (crashed_) return false;
   EXPECT_TRUE(done) << "a plan made from what is there conflicted: " << key;
   for (const Event& event : plan.events) events_.insert(event.reason);
   UpdateAcks();
@@ -473,7 +519,7 @@ GroupView World::GroupViewOf(const GroupObject& group) {
     view.hosts[host] = *api::ParseNode(HostDocument(host));
     view.zones.insert(ZoneOfHost(host));
   }
-  view.failover.me = {true, MonoTime{1'000'000'000}, now_ + Seconds(4), "term-1", MonoTime{}};
+  view.failover.me = {true, leads_since_, now_ + Seconds(4), "term-" + std::to_string(terms_), MonoTime{}};
   view.failover.fresh_nonce = static_cast<uint64_t>(++next_);
   view.failover.fresh_dataset = "dataset-" + std::to_string(next_);
   view.memory = memories_["ReplicationGroup/" + name];
@@ -486,8 +532,7 @@ LoneView World::LoneViewOf(const api::CacheNode& node) {
   view.node = NodeViewOf(node);
   view.namespace_terminating = namespace_terminating;
   view.config_map = Typed<api::ConfigMap>("ConfigMap", manifests::kConfigMapName, api::ParseConfigMap);
-  const std::string& group =
-      node.spec.replication_group_id.empty() ? node.status.replication_group_id : node.spec.replication_group_id;
+  const std::string& group = NamedGroup(node);
   if (Exists("ReplicationGroup", group)) view.named_group = *ParseGroupObject(*Get("ReplicationGroup", group));
   if (view.node.pod) view.process = PodViewFor(*view.node.pod, node.meta.name);
   for (const std::string& host : kHosts) view.hosts[host] = *api::ParseNode(HostDocument(host));
@@ -548,7 +593,9 @@ int World::Round() {
   }
   const OrphanPlan plan = PlanOrphans(orphans, now_);
   announced_ = plan.announced;
-  for (const DeleteObject& del : plan.deletes) Act(del);
+  for (const DeleteObject& del : plan.deletes) {
+    if (MayStep()) Act(del);
+  }
   work += static_cast<int>(plan.deletes.size());
   RunKubelet();
   UpdateAcks();

@@ -47,6 +47,13 @@ class World {
   // One round; the number of writes and orders in it.
   int Round();
   void Advance(Duration d);
+  // The operator dies after so many more writes and orders, in the middle of whatever it does.
+  void CrashAfter(int steps) { steps_left_ = steps; }
+  bool crashed() const { return crashed_; }
+  // One more step, for a test that looks at each.
+  void OneStep();
+  // Another process takes over: it remembers nothing that was not written.
+  void RestartOperator();
   // A plan for one key without carrying it out.
   Plan GroupPlan(const std::string& name);
   Plan LonePlan(const char* kind, const std::string& name);
@@ -75,6 +82,7 @@ class World {
   };
 
   static std::string Key(const std::string& kind, const std::string& name) { return kind + "/" + name; }
+  bool MayStep();
   bool Carry(const std::string& key, const Plan& plan);
   bool WriteStatus(const StatusWrite& write);
   bool Act(const Action& action);
@@ -102,6 +110,10 @@ class World {
   std::set<std::string> events_;
   MonoTime now_{1'000'000'000'000};
   WallTime wall_{1'760'000'000'000};
+  int steps_left_ = -1;  // -1: does not crash
+  bool crashed_ = false;
+  int terms_ = 1;
+  MonoTime leads_since_{1'000'000'000};
   int next_ = 0;
   int writes_ = 0;
 };

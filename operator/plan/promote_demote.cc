@@ -1,0 +1,310 @@
+#include "operator/plan/promote_demote.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "operator/plan/objects.h"
+#include "operator/plan/observation.h"
+#include "operator/plan/state_codec.h"
+#include "operator/plan/status.h"
+
+namespace understudy::plan {
+namespace {
+
+using control::NodeState;
+using control::Role;
+namespace reason = api::reason;
+
+Permission Given(std::string_view why, std::string message) { return {true, false, false, why, std::move(message)}; }
+Permission Waits(std::string_view why, std::string message) { return {false, true, false, why, std::move(message)}; }
+// Not accepted, until another object changes.
+Permission Held(std::string_view why, std::string message) { return {false, true, true, why, std::move(message)}; }
+// Not accepted, until its own object changes.
+Permission Refused(std::string_view why, std::string message) { return {false, false, true, why, std::move(message)}; }
+
+// Why a group takes nobody in now; "" = it does.
+std::string WhyUnavailable(const GroupObject& group) {
+  if (!failover::Started(group.state)) return "it has no primary yet";
+  if (group.state.failover) return "its primary role is moving";
+  if (group.object.status.conditions.IsTrue(api::kReady)) return "";
+  const api::Condition* ready = group.object.status.conditions.Find(api::kReady);
+  return ready == nullptr ? "it has no status yet" : ready->message;
+}
+
+// What the process holds may go, because nothing is lost with it or because its object says so.
+bool MayDrop(const api::CacheNode& node, const NodeState& words, const GroupObject& group) {
+  return words.keys == 0 || words.dataset.empty() || words.dataset == group.state.dataset ||
+         words.dataset == DiscardableDataset(node, group);
+}
+
+// A primary by the group's state, or one that the state has let go and that was not told yet.
+bool HoldsPrimary(const GroupTurn& turn, const MemberNow& now) {
+  return now.is_primary ||
+         (now.words != nullptr && now.words->group == turn.group.meta.uid && now.words->role == Role::kPrimary);
+}
+
+bool IsSole(const GroupTurn& turn) {
+  if (turn.membership.members.size() != 1) return false;
+  const auto& configurations = turn.state.configurations;
+  return configurations.empty() || (configurations.size() == 1 && configurations.front().voters.empty());
+}
+
+// Whole and level with the primary, in the role of this group.
+bool FollowsWell(const GroupTurn& turn, const MemberNow& now) {
+  const NodeState* words = now.words;
+  return words != nullptr && now.in_sync && words->group == turn.group.meta.uid && words->role == Role::kReplica &&
+         words->in_office && words->complete && !words->loading && !words->terminating &&
+         words->dataset == turn.state.dataset;
+}
+
+// Without this member there would be fewer voters than synchronousReplicas asks for.
+bool NeededAsVoter(const GroupTurn& turn, const MemberNow& now) {
+  if (!failover::Started(turn.state)) return false;
+  const control::Configuration& newest = turn.state.configurations.back();
+  const bool votes = std::any_of(newest.voters.begin(), newest.voters.end(),
+                                 [&](const control::NodeRef& v) { return v.name == now.name(); });
+  const size_t needed = std::max(newest.synchronous_replicas, static_cast<uint32_t>(turn.group.spec.SynchronousReplicas()));
+  return votes && newest.voters.size() <= needed;
+}
+
+std::string NeededText(const GroupTurn& turn, const MemberNow& now) {
+  return "waits until another replica of " + turn.group.meta.name + " is in sync, because synchronousReplicas is " +
+         std::to_string(turn.group.spec.SynchronousReplicas()) + " and " + now.name() +
+         " is needed for it; add a replica or lower synchronousReplicas";
+}
+
+// Some listed configuration, or the primary's place, names the member's process.
+bool StillCountedOn(const GroupTurn& turn, const MemberNow& now) {
+  if (now.words != nullptr && failover::NamesIncarnation(turn.state, now.words->incarnation)) return true;
+  return now.process != nullptr && failover::NamesPod(turn.state, now.process->pod_uid);
+}
+
+void Persist(const api::CacheNode& node, const api::CacheNodeStatus& status, Plan* plan) {
+  plan->persist.push_back({node.Ref(), api::CacheNodeStatusJson(status)});
+}
+
+// The group's last node takes its data along: nothing that the group has points at it from here on.
+void PersistEmptied(const GroupTurn& turn, const MemberNow& now, Plan* plan) {
+  failover::GroupState next = turn.state;
+  next.primary = {};
+  next.configurations.clear();
+  plan->persist.push_back({turn.group.Ref(), GroupStatusJson(PersistedStatus(turn, next), next)});
+  plan->events.push_back({turn.group.Ref(), true, std::string(reason::kEmptied), "Demote",
+                          "the last node of replication group " + turn.group.meta.name + ", " + now.name() +
+                              ", leaves it for " + now.member->moves_to + "; the group is empty"});
+}
+
+// From here on the node is independent, whoever goes on with it.
+void PersistAlone(const GroupTurn& turn, const MemberNow& now, Plan* plan) {
+  const api::CacheNode& node = now.member->view->node;
+  const NodeState& words = *now.words;
+  api::CacheNodeStatus status = node.status;
+  status.epoch = 1;
+  status.incarnation = words.incarnation;
+  // Two that hold the same data go different ways from here on. The last node of a group is not two.
+  status.dataset = words.role == Role::kReplica ? turn.view.failover.fresh_dataset : words.dataset;
+  status.group_uid.clear();
+  status.role = words.role == Role::kReplica ? "replica" : "primary";
+  status.phase = "modifying";
+  if (!now.member->moves_to.empty()) {
+    for (const GroupObject& other : turn.view.other_groups) {
+      if (other.object.meta.name == now.member->moves_to) status.moving_to = other.object.meta.uid;
+    }
+  }
+  Persist(node, status, plan);
+  const std::string& group = turn.group.meta.name;
+  plan->events.push_back(now.member->promotes
+                             ? Event{node.Ref(), false, "PromoteStarted", "Promote",
+                                     "Promoting " + node.meta.name + " out of replication group " + group}
+                             : Event{node.Ref(), false, "DemoteStarted", "Demote",
+                                     "Moving " + node.meta.name + " from replication group " + group + " to " +
+                                         now.member->moves_to});
+}
+
+bool PersistDeparture(const GroupTurn& turn, Plan* plan) {
+  for (const MemberNow& now : turn.members) {
+    if (!LeavesVoters(now) || now.words == nullptr) continue;
+    if (now.is_primary) {
+      PersistEmptied(turn, now, plan);
+      return true;
+    }
+    // Its Service must not lead clients of the group to a node that leaves with the role.
+    if (HoldsPrimary(turn, now) && !turn.endpoint_pod_uid.empty()) continue;
+    if (StillCountedOn(turn, now)) continue;
+    PersistAlone(turn, now, plan);
+    return true;
+  }
+  return false;
+}
+
+// A member whose process stands alone and may not drop what it has (any more), or is wanted elsewhere: the
+// process is right.
+bool PersistStray(const GroupTurn& turn, Plan* plan) {
+  for (const MemberNow& now : turn.members) {
+    const api::CacheNode& node = now.member->view->node;
+    const NodeState* words = now.words;
+    if (words == nullptr || now.is_primary || node.status.group_uid != turn.group.meta.uid) continue;
+    if (words->role != Role::kStandalone || words->group != node.meta.uid) continue;
+    const bool wanted = !now.member->promotes && now.member->moves_to.empty();
+    if (wanted && MayDrop(node, *words, turn.view.group)) continue;  // its order is on the way
+    api::CacheNodeStatus status = node.status;
+    status.epoch = static_cast<int64_t>(words->epoch);
+    status.incarnation = words->incarnation;
+    status.dataset = words->dataset;
+    status.group_uid.clear();
+    Persist(node, status, plan);
+    return true;
+  }
+  return false;
+}
+
+// One at a time, so that each counts for the next.
+bool PersistJoiner(const GroupTurn& turn, Plan* plan) {
+  if (turn.membership.Wanted() >= api::kMaxMembers) return false;
+  std::vector<const GroupObject*> groups = {&turn.view.group};
+  for (const GroupObject& other : turn.view.other_groups) groups.push_back(&other);
+  for (const NodeView& view : turn.view.nodes) {
+    const api::CacheNode& node = view.node;
+    if (node.meta.deleted || !StandsAlone(node) || node.spec.replication_group_id != turn.group.meta.name ||
+        !ResponsibleGroup(node, groups).empty()) {
+      continue;
+    }
+    const NodeState* words = WordsOf(ProcessOf(turn.view, view));
+    if (words == nullptr || words->role != Role::kStandalone || words->group != node.meta.uid ||
+        words->incarnation != node.status.incarnation) {
+      continue;
+    }
+    const Permission permission = BeginDemote(node, words, turn.view.group);
+    if (!permission.given) continue;
+    api::CacheNodeStatus status = node.status;
+    status.group_uid = turn.group.meta.uid;
+    status.replication_group_id = turn.group.meta.name;
+    status.dataset = words->dataset;
+    status.role = "standalone";
+    status.phase = "modifying";
+    SetAccepted(true, permission.reason, permission.message, node.meta.generation, turn.wall, &status.conditions);
+    Persist(node, status, plan);
+    plan->events.push_back({node.Ref(), false, "DemoteStarted", "Demote",
+                            "Demoting " + node.meta.name + ": it joins replication group " + turn.group.meta.name +
+                                (words->keys == 0 ? "" : " and drops data set " + words->dataset)});
+    return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string DiscardableDataset(const api::CacheNode& node, const GroupObject& group) {
+  if (node.spec.replication_group_id != group.object.meta.name) return "";
+  // What it took along from its former group has another id than the one that the user gave leave for; taking
+  // that leave back still counts.
+  const bool moves = node.status.moving_to == group.object.meta.uid && !node.spec.discard_existing_data.empty();
+  if (moves) return node.status.dataset;
+  return node.spec.discard_existing_data;
+}
+
+Permission BeginPromote(const GroupTurn& turn, const MemberNow& now) {
+  const std::string& group = turn.group.meta.name;
+  if (HoldsPrimary(turn, now)) {
+    return Refused(reason::kInvalidCacheClusterState,
+                   now.name() + " is the primary of replication group " + group +
+                       " and can't be promoted out of it; set primaryClusterId of " + group +
+                       " to another member to switch over first, or set replicationGroupId to " + group + " again");
+  }
+  if (turn.state.failover) return Waits(reason::kPromoting, "waits until the primary role of " + group + " has moved");
+  if (!FollowsWell(turn, now)) return Waits(reason::kPromoting, "waits until it is in sync with the primary of " + group);
+  if (NeededAsVoter(turn, now)) return Waits(reason::kPromoting, NeededText(turn, now));
+  return Given(reason::kPromoting, "leaves replication group " + group + " with its data");
+}
+
+Permission BeginDemote(const api::CacheNode& node, const NodeState* words, const GroupObject& group) {
+  const std::string& name = group.object.meta.name;
+  if (group.object.meta.deleted) {
+    return Held(reason::kReplicationGroupNotFound,
+                "replication group " + name + " is being deleted; " + node.meta.name + " goes on as it is");
+  }
+  if (const std::string why = WhyUnavailable(group); !why.empty()) {
+    return Held(reason::kInvalidReplicationGroupState, "replication group " + name + " is not available (" + why +
+                                                           "); " + node.meta.name + " goes on as it is until it is");
+  }
+  if (static_cast<int>(group.object.status.members.size()) >= api::kMaxMembers) {
+    return Held(reason::kNodeQuotaForClusterExceeded,
+                "replication group " + name + " has its " + std::to_string(api::kMaxMembers) + " nodes already; " +
+                    node.meta.name + " goes on as it is until one of them is deleted");
+  }
+  if (words == nullptr || words->terminating) {
+    return Waits(reason::kDemoting, "joins replication group " + name + " when its process answers");
+  }
+  if (!MayDrop(node, *words, group)) {
+    const std::string& given = node.spec.discard_existing_data;
+    return Refused(reason::kWouldDiscardData,
+                   node.meta.name + " holds data that would be dropped when it joins replication group " + name +
+                       (given.empty() ? "" : ", and discardExistingData names other data (" + given + ")") +
+                       "; to allow it, set in its spec: discardExistingData: " + words->dataset);
+  }
+  return Given(reason::kDemoting, "joins replication group " + name);
+}
+
+Permission BeginMove(const GroupTurn& turn, const MemberNow& now) {
+  const std::string& group = turn.group.meta.name;
+  const std::string& target = now.member->moves_to;
+  const GroupObject* to = nullptr;
+  for (const GroupObject& other : turn.view.other_groups) {
+    if (other.object.meta.name == target) to = &other;
+  }
+  if (to == nullptr) {
+    return Held(reason::kReplicationGroupNotFound, "replication group " + target + " does not exist; " + now.name() +
+                                                       " stays a member of " + group + " until it does");
+  }
+  if (HoldsPrimary(turn, now) && !IsSole(turn)) {
+    return Refused(reason::kInvalidCacheClusterState,
+                   now.name() + " is the primary of replication group " + group +
+                       ", which others follow, and can't join " + target + "; set primaryClusterId of " + group +
+                       " to another member to switch over first, or set replicationGroupId to " + group + " again");
+  }
+  Permission permission = BeginDemote(now.member->view->node, now.words, *to);
+  if (!permission.given) return permission;
+  if (turn.state.failover) return Waits(reason::kDemoting, "waits until the primary role of " + group + " has moved");
+  if (now.words->group != turn.group.meta.uid) {
+    return Waits(reason::kDemoting, "waits until it has left where it was before");
+  }
+  if (NeededAsVoter(turn, now)) return Waits(reason::kDemoting, NeededText(turn, now));
+  permission.message = "leaves replication group " + group + " for " + target;
+  return permission;
+}
+
+void JudgeDepartures(GroupTurn* turn) {
+  if (turn->group.meta.deleted) return;
+  for (size_t i = 0; i < turn->members.size(); ++i) {
+    Member& member = turn->membership.members[i];
+    MemberNow& now = turn->members[i];
+    if (!member.wanted || !member.can_run || (!member.promotes && member.moves_to.empty())) continue;
+    Permission permission = member.promotes ? BeginPromote(*turn, now) : BeginMove(*turn, now);
+    now.parts = permission.given;
+    member.accepted = !permission.refused;
+    member.waits = permission.waits;
+    member.reason = permission.reason;
+    member.message = std::move(permission.message);
+  }
+}
+
+bool LeavesVoters(const MemberNow& now) {
+  const auto& pod = now.member->view->pod;
+  // The last node of a group leaves nobody to read elsewhere.
+  return now.parts && (now.is_primary || !pod || pod->meta.Label(api::kReaderLabel).empty());
+}
+
+bool LeavesEmptied(const GroupTurn& turn) {
+  if (failover::Started(turn.state) || turn.state.epoch == 0) return false;
+  return std::any_of(turn.members.begin(), turn.members.end(), [](const MemberNow& now) { return now.parts; });
+}
+
+bool PersistMembership(const GroupTurn& turn, const failover::Findings& findings, Plan* plan) {
+  if (turn.group.meta.deleted || turn.state.failover) return false;
+  if (PersistDeparture(turn, plan)) return true;
+  if (!failover::Started(turn.state)) return false;
+  if (PersistStray(turn, plan)) return true;
+  return findings.primary_serving && PersistJoiner(turn, plan);
+}
+
+}  // namespace understudy::plan

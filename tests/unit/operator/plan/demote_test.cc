@@ -1,0 +1,372 @@
+// Demote: an independent node joins a group and drops its data, if its object allows that; moves between groups.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/operator/plan/world.h"
+
+namespace understudy::plan {
+namespace {
+
+using ::testing::HasSubstr;
+
+using control::Role;
+
+constexpr const char* kRg = "ReplicationGroup";
+constexpr const char* kCc = "CacheCluster";
+constexpr const char* kRr = "ReadReplica";
+
+std::string UidOf(World& world, const char* kind, const std::string& name) {
+  return JsonString((*world.Get(kind, name))["metadata"], "uid");
+}
+
+std::string Joins(const std::string& group, const std::string& dataset = "") {
+  return R"({"replicationGroupId": ")" + group + "\"" +
+         (dataset.empty() ? "" : R"(, "discardExistingData": ")" + dataset + "\"") + "}";
+}
+
+// Group h with primary p (seven keys) and replica q, and an independent CacheCluster n with three keys.
+class Demote : public ::testing::Test {
+ protected:
+  void SetUp() override { Make(&world); }
+  static void Make(World* world) {
+    world->ApplyYaml(kCc, "p", Joins("h"));
+    world->ApplyYaml(kRg, "h", R"({"primaryClusterId": "p"})");
+    world->ApplyYaml(kRr, "q", Joins("h"));
+    world->ApplyYaml(kCc, "n", "{}");
+    ASSERT_TRUE(world->Settle());
+    world->Process("p")->keys = 7;
+    world->Process("n")->keys = 3;
+    ASSERT_TRUE(world->Settle());
+  }
+  static void ExpectAlone(World& w, const char* kind, const char* name, uint64_t keys) {
+    EXPECT_EQ(w.Process(name)->role, Role::kStandalone);
+    EXPECT_EQ(w.Process(name)->group, UidOf(w, kind, name));
+    EXPECT_EQ(w.Process(name)->keys, keys);
+    EXPECT_EQ(w.Column(kind, name, "role"), "standalone");
+    EXPECT_EQ(w.Column(kind, name, "phase"), "available");
+    EXPECT_EQ(w.Column(kind, name, "groupUid"), "");
+    EXPECT_EQ(w.Column(kind, name, "dataset"), w.Process(name)->dataset);
+    EXPECT_EQ(w.Truth(kind, name, "Ready"), "True");
+  }
+  static void ExpectReplicaOf(World& w, const char* group, const char* kind, const char* name) {
+    EXPECT_EQ(w.Process(name)->role, Role::kReplica);
+    EXPECT_EQ(w.Process(name)->group, UidOf(w, kRg, group));
+    EXPECT_EQ(w.Process(name)->dataset, w.Column(kRg, group, "dataset"));
+    EXPECT_EQ(w.Column(kind, name, "role"), "replica");
+    EXPECT_EQ(w.Column(kind, name, "phase"), "available");
+    EXPECT_EQ(w.Column(kind, name, "replicationGroupId"), group);
+    EXPECT_EQ(w.Column(kind, name, "groupUid"), UidOf(w, kRg, group));
+    EXPECT_EQ(JsonInt((*w.Get(kind, name))["status"], "epoch"), 0);
+    EXPECT_EQ(w.Column(kind, name, "movingTo"), "");
+    EXPECT_EQ(w.Truth(kind, name, "InSync"), "True");
+    EXPECT_EQ(w.Reason(kind, name, "Accepted"), "Accepted");
+    EXPECT_EQ(w.PodLabel(name, api::kReaderLabel), "true");
+    EXPECT_EQ(w.PodLabel(name, api::kGroupLabel), group);
+  }
+
+  World world;
+};
+
+TEST_F(Demote, IsRefusedUntilTheDataIsGivenUpByItsName) {
+  const std::string dataset = world.Process("n")->dataset;
+  world.ApplyYaml(kCc, "n", Joins("h"));
+  ASSERT_TRUE(world.Settle());
+  ExpectAlone(world, kCc, "n", 3);
+  EXPECT_EQ(world.Reason(kCc, "n", "Accepted"), "WouldDiscardData");
+  EXPECT_EQ(world.Truth(kCc, "n", "Stalled"), "True");
+  EXPECT_THAT(world.Message(kCc, "n", "Accepted"), HasSubstr("discardExistingData: " + dataset));
+  EXPECT_TRUE(world.HadEvent("WouldDiscardData"));
+  EXPECT_EQ(world.Column(kRg, "h", "membersReady"), "2/2");
+  // The name of other data allows nothing.
+  world.ApplyYaml(kCc, "n", Joins("h", "0123456789"));
+  ASSERT_TRUE(world.Settle());
+  ExpectAlone(world, kCc, "n", 3);
+  EXPECT_THAT(world.Message(kCc, "n", "Accepted"), HasSubstr("names other data (0123456789)"));
+
+  const std::string incarnation = world.Process("n")->incarnation;
+  world.ApplyYaml(kCc, "n", Joins("h", dataset));
+  ASSERT_TRUE(world.Settle());
+  ExpectReplicaOf(world, "h", kCc, "n");
+  EXPECT_EQ(world.Process("n")->keys, 7u);
+  EXPECT_EQ(world.Process("n")->incarnation, incarnation) << "no restart";
+  EXPECT_EQ(world.Column(kRg, "h", "membersReady"), "3/3");
+  EXPECT_EQ((*world.Get(kRg, "h"))["status"]["configurations"].back()["voters"].size(), 2u);
+  EXPECT_TRUE(world.HadEvent("DemoteStarted"));
+  EXPECT_TRUE(world.HadEvent("DemoteComplete"));
+  EXPECT_FALSE(world.HadEvent("DataLost"));
+  const int before = world.writes();
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.writes(), before);
+}
+
+TEST_F(Demote, ANodeWithoutKeysNeedsNoPermission) {
+  world.Process("n")->keys = 0;
+  world.ApplyYaml(kCc, "n", Joins("h"));
+  ASSERT_TRUE(world.Settle());
+  ExpectReplicaOf(world, "h", kCc, "n");
+}
+
+TEST_F(Demote, ANodeWithTheGroupsDataSetNeedsNoPermission) {
+  world.Process("n")->dataset = world.Column(kRg, "h", "dataset");
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kCc, "n", Joins("h"));
+  ASSERT_TRUE(world.Settle());
+  ExpectReplicaOf(world, "h", kCc, "n");
+}
+
+TEST_F(Demote, APermissionIsVoidForANewProcessAndForANewPromote) {
+  const std::string dataset = world.Process("n")->dataset;
+  world.KillProcess("n");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_NE(world.Process("n")->dataset, dataset);
+  world.Process("n")->keys = 1;
+  world.ApplyYaml(kCc, "n", Joins("h", dataset));
+  ASSERT_TRUE(world.Settle());
+  ExpectAlone(world, kCc, "n", 1);
+  EXPECT_EQ(world.Reason(kCc, "n", "Accepted"), "WouldDiscardData");
+
+  const std::string shared = world.Process("q")->dataset;
+  world.ApplyYaml(kRr, "q", R"({"promotedFrom": "h"})");
+  ASSERT_TRUE(world.Settle());
+  // Reverting the Promote is a Demote.
+  world.ApplyYaml(kRr, "q", Joins("h", shared));
+  ASSERT_TRUE(world.Settle());
+  ExpectAlone(world, kRr, "q", 7);
+  EXPECT_EQ(world.Reason(kRr, "q", "Accepted"), "WouldDiscardData");
+  world.ApplyYaml(kRr, "q", Joins("h", world.Process("q")->dataset));
+  ASSERT_TRUE(world.Settle());
+  ExpectReplicaOf(world, "h", kRr, "q");
+}
+
+TEST_F(Demote, KeysThatComeAfterTheDecisionAreNotDropped) {
+  world.Process("n")->keys = 0;
+  world.ApplyYaml(kCc, "n", Joins("h"));
+  for (int i = 0; i < 40 && world.Column(kCc, "n", "groupUid").empty(); ++i) world.OneStep();
+  ASSERT_EQ(world.Column(kCc, "n", "groupUid"), UidOf(world, kRg, "h"));
+  ASSERT_EQ(world.Process("n")->role, Role::kStandalone);
+  world.Process("n")->keys = 1;  // it serves until its order comes
+  ASSERT_TRUE(world.Settle());
+  ExpectAlone(world, kCc, "n", 1);
+  EXPECT_EQ(world.Reason(kCc, "n", "Accepted"), "WouldDiscardData");
+  EXPECT_EQ(world.Column(kRg, "h", "membersReady"), "2/2");
+}
+
+TEST_F(Demote, WaitsForAGroupThatDoesNotExistAndServesMeanwhile) {
+  const std::string dataset = world.Process("n")->dataset;
+  world.ApplyYaml(kCc, "n", Joins("later", dataset));
+  ASSERT_TRUE(world.Settle());
+  ExpectAlone(world, kCc, "n", 3);
+  EXPECT_EQ(world.Reason(kCc, "n", "Accepted"), "ReplicationGroupNotFoundFault");
+  EXPECT_EQ(world.Truth(kCc, "n", "Stalled"), "False") << "creating the group helps";
+  world.ApplyYaml(kCc, "x", Joins("later"));
+  world.ApplyYaml(kRg, "later", R"({"primaryClusterId": "x"})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "later", "membersReady"), "2/2");
+}
+
+TEST_F(Demote, WaitsForAGroupThatIsNotAvailable) {
+  world.SetUnschedulable("q", "no room");
+  world.Erase("Pod", "q-0");
+  world.Erase("Pod", "p-0");
+  world.SetUnschedulable("p", "no room");
+  world.Round();
+  world.Advance(Seconds(15));
+  world.Round();
+  ASSERT_EQ(world.Truth(kRg, "h", "Ready"), "False");
+  world.ApplyYaml(kCc, "n", Joins("h", world.Process("n")->dataset));
+  for (int i = 0; i < 10; ++i) world.Round();
+  ExpectAlone(world, kCc, "n", 3);
+  EXPECT_EQ(world.Reason(kCc, "n", "Accepted"), "InvalidReplicationGroupState");
+  EXPECT_EQ(world.Truth(kCc, "n", "Stalled"), "False");
+}
+
+TEST_F(Demote, ASeventhMemberIsToldSoServesOnAndComesInWhenThereIsRoom) {
+  for (const char* name : {"r1", "r2", "r3", "r4"}) world.ApplyYaml(kRr, name, Joins("h"));
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kCc, "n", Joins("h", world.Process("n")->dataset));
+  ASSERT_TRUE(world.Settle());
+  ExpectAlone(world, kCc, "n", 3);
+  EXPECT_EQ(world.Reason(kCc, "n", "Accepted"), "NodeQuotaForClusterExceeded");
+  EXPECT_EQ(world.Column(kRg, "h", "membersReady"), "6/6");
+  world.Delete(kRr, "r4");
+  ASSERT_TRUE(world.Settle());
+  ExpectReplicaOf(world, "h", kCc, "n");
+  EXPECT_EQ(world.Column(kRg, "h", "membersReady"), "6/6");
+}
+
+TEST_F(Demote, OfTwoForOneFreePlaceOneComesIn) {
+  for (const char* name : {"r1", "r2", "r3"}) world.ApplyYaml(kRr, name, Joins("h"));
+  world.ApplyYaml(kCc, "m", "{}");
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kCc, "n", Joins("h", world.Process("n")->dataset));
+  world.ApplyYaml(kCc, "m", Joins("h"));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "h", "membersReady"), "6/6");
+  const bool n_in = world.Column(kCc, "n", "role") == "replica";
+  EXPECT_EQ(world.Column(kCc, n_in ? "m" : "n", "role"), "standalone");
+  EXPECT_EQ(world.Reason(kCc, n_in ? "m" : "n", "Accepted"), "NodeQuotaForClusterExceeded");
+}
+
+// -- moves: g is a group of its own
+class Move : public Demote {
+ protected:
+  void SetUp() override { Make(&world); }
+  static void Make(World* world, int replicas = 1) {
+    Demote::Make(world);
+    world->ApplyYaml(kCc, "a", Joins("g"));
+    world->ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+    if (replicas > 0) world->ApplyYaml(kRr, "b", Joins("g"));
+    ASSERT_TRUE(world->Settle());
+    world->Process("a")->keys = 5;
+    ASSERT_TRUE(world->Settle());
+  }
+};
+
+TEST_F(Move, OfAReplicaNeedsTheOtherGroupItsConsentAndNothingOfItsOwnGroup) {
+  const std::string dataset = world.Process("b")->dataset;
+  world.ApplyYaml(kRr, "b", Joins("missing", dataset));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "ReplicationGroupNotFoundFault");
+  EXPECT_EQ(world.Process("b")->group, UidOf(world, kRg, "g")) << "it stays where it is";
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "2/2");
+  world.ApplyYaml(kRr, "b", Joins("h"));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "WouldDiscardData");
+  EXPECT_THAT(world.Message(kRr, "b", "Accepted"), HasSubstr("discardExistingData: " + dataset));
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "2/2");
+  world.ApplyYaml(kRr, "b", Joins("h", dataset));
+  ASSERT_TRUE(world.Settle());
+  ExpectReplicaOf(world, "h", kRr, "b");
+  EXPECT_EQ(world.Process("b")->keys, 7u);
+  EXPECT_EQ(world.Column(kRg, "h", "membersReady"), "3/3");
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "1/1");
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+  EXPECT_EQ(world.Process("a")->keys, 5u);
+}
+
+TEST_F(Move, OfAPrimaryThatOthersFollowIsRefused) {
+  world.ApplyYaml(kCc, "a", Joins("h", world.Process("a")->dataset));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kCc, "a", "Accepted"), "InvalidCacheClusterState");
+  EXPECT_THAT(world.Message(kCc, "a", "Accepted"), HasSubstr("which others follow"));
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+  EXPECT_EQ(world.Column(kCc, "a", "role"), "primary");
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "b"})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "b");
+  ExpectReplicaOf(world, "h", kCc, "a");
+}
+
+TEST_F(Move, OfTheOnlyMemberEmptiesItsGroupWhichSaysSoAndStartsAnewLater) {
+  World w;
+  Make(&w, 0);
+  const int64_t epoch = JsonInt((*w.Get(kRg, "g"))["status"], "epoch");
+  w.ApplyYaml(kCc, "a", Joins("h"));
+  ASSERT_TRUE(w.Settle());
+  EXPECT_EQ(w.Reason(kCc, "a", "Accepted"), "WouldDiscardData");
+  EXPECT_EQ(w.Column(kCc, "a", "role"), "primary");
+  EXPECT_EQ(w.Truth(kRg, "g", "Ready"), "True");
+  w.ApplyYaml(kCc, "a", Joins("h", w.Process("a")->dataset));
+  ASSERT_TRUE(w.Settle());
+  ExpectReplicaOf(w, "h", kCc, "a");
+  EXPECT_EQ(w.Process("a")->keys, 7u);
+  EXPECT_EQ(w.Reason(kRg, "g", "Ready"), "Emptied");
+  EXPECT_THAT(w.Message(kRg, "g", "Ready"), HasSubstr("replicationGroupId g"));
+  EXPECT_EQ(w.Column(kRg, "g", "membersReady"), "0/0");
+  EXPECT_EQ(w.Column(kRg, "g", "primary"), "");
+  EXPECT_EQ(w.Truth(kRg, "g", "FailoverReady"), "False");
+  EXPECT_EQ(w.EndpointOf("g"), "") << "its Service leads nobody to a node of h";
+  EXPECT_TRUE(w.HadEvent("Emptied"));
+  // A new node starts it again, above the old epoch.
+  w.ApplyYaml(kRr, "fresh", Joins("g"));
+  ASSERT_TRUE(w.Settle());
+  EXPECT_EQ(w.Column(kRg, "g", "primary"), "fresh");
+  EXPECT_EQ(w.EndpointOf("g"), "fresh-0");
+  EXPECT_EQ(w.Truth(kRg, "g", "Ready"), "True");
+  EXPECT_GT(JsonInt((*w.Get(kRg, "g"))["status"], "epoch"), epoch);
+  ExpectReplicaOf(w, "h", kCc, "a");
+}
+
+TEST_F(Move, TheServiceOfTheEmptiedGroupIsPointedAwayBeforeItsNodeLeaves) {
+  World w;
+  Make(&w, 0);
+  w.ApplyYaml(kCc, "a", Joins("h", w.Process("a")->dataset));
+  for (int i = 0; i < 60 && w.Column(kCc, "a", "role") != "replica"; ++i) {
+    w.OneStep();
+    const bool left = w.Column(kCc, "a", "groupUid") != UidOf(w, kRg, "g");
+    EXPECT_FALSE(left && !w.EndpointOf("g").empty());
+    EXPECT_TRUE(left || w.Process("a")->role == Role::kPrimary);
+  }
+  EXPECT_EQ(w.Process("a")->role, Role::kReplica);
+}
+
+// Crash after each single step of a Demote or a move; then the wish holds, is taken back, or somebody dies.
+enum class Case { kDemote, kMoveOfAReplica, kMoveOfTheOnlyOne };
+enum class Then { kGoesOn, kTakenBack, kPermissionTakenBack, kPrimaryDies, kNodeDies };
+
+class DemoteCrash : public Move, public ::testing::WithParamInterface<std::tuple<Case, Then>> {};
+
+TEST_P(DemoteCrash, EndsAtAMemberOrAnIndependentNodeAndDropsNothingWithoutLeave) {
+  const auto [what, then] = GetParam();
+  const char* kind = what == Case::kMoveOfAReplica ? kRr : kCc;
+  const std::string name = what == Case::kDemote ? "n" : what == Case::kMoveOfAReplica ? "b" : "a";
+  const std::string home = what == Case::kDemote ? "" : "g";
+  World base;
+  Make(&base, what == Case::kMoveOfTheOnlyOne ? 0 : 1);
+  bool crashed = true;
+  for (int steps = 0; crashed; ++steps) {
+    ASSERT_LT(steps, 120);
+    SCOPED_TRACE("crash after " + std::to_string(steps) + " steps");
+    World w = base;
+    const std::string dataset = w.Process(name)->dataset;
+    const uint64_t keys = w.Process(name)->keys;
+    w.ApplyYaml(kind, name, Joins("h", dataset));
+    w.CrashAfter(steps);
+    for (int i = 0; i < 30 && !w.crashed(); ++i) {
+      w.Round();
+      w.Advance(Milliseconds(100));
+    }
+    crashed = w.crashed();
+    const bool dropped = w.Process(name)->keys != keys || w.Process(name)->role == Role::kReplica;
+    if (then == Then::kTakenBack) w.ApplyYaml(kind, name, home.empty() ? R"({"promotedFrom": "h"})" : Joins(home));
+    if (then == Then::kPermissionTakenBack) w.ApplyYaml(kind, name, Joins("h"));
+    if (then == Then::kPrimaryDies) w.KillProcess("p");
+    if (then == Then::kNodeDies) w.KillProcess(name);
+    w.RestartOperator();
+    ASSERT_TRUE(w.Settle(500));
+    EXPECT_EQ(w.Truth(kRg, "h", "Ready"), "True");
+    const control::NodeState& node = *w.Process(name);
+    const std::string role = w.Column(kind, name, "role");
+    ASSERT_NE(node.role, Role::kUnassigned) << "an orphan";
+    EXPECT_NE(role, "");
+    // Status and process say the same.
+    EXPECT_EQ(role, control::RoleName(node.role));
+    EXPECT_EQ(w.Column(kind, name, "dataset"), node.dataset);
+    const std::string uid = w.Column(kind, name, "groupUid");
+    EXPECT_EQ(uid.empty() ? UidOf(w, kind, name) : uid, node.group);
+    // The others' data is where it was.
+    EXPECT_EQ(w.Process(w.Column(kRg, "h", "primary"))->keys, 7u);
+    EXPECT_TRUE(what != Case::kMoveOfAReplica || w.Process("a")->keys == 5u);
+    const bool in_h = node.group == UidOf(w, kRg, "h");
+    if (then == Then::kGoesOn || then == Then::kPrimaryDies) {
+      EXPECT_TRUE(in_h);
+      EXPECT_EQ(node.keys, 7u);
+    } else if (then == Then::kTakenBack || then == Then::kPermissionTakenBack) {
+      // What was not dropped by then is kept.
+      const bool promoted_again = dropped && what == Case::kDemote && node.keys == 7;
+      EXPECT_TRUE(in_h || node.keys == keys || promoted_again);
+      EXPECT_TRUE(!in_h || dropped);
+    } else if (what == Case::kMoveOfAReplica) {
+      EXPECT_TRUE(in_h || node.group == UidOf(w, kRg, "g"));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    After, DemoteCrash,
+    ::testing::Combine(::testing::Values(Case::kDemote, Case::kMoveOfAReplica, Case::kMoveOfTheOnlyOne),
+                       ::testing::Values(Then::kGoesOn, Then::kTakenBack, Then::kPermissionTakenBack,
+                                         Then::kPrimaryDies, Then::kNodeDies)));
+
+}  // namespace
+}  // namespace understudy::plan

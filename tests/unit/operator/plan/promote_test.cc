@@ -1,0 +1,344 @@
+// Promote: a member leaves its group with its data, whatever happens in between.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/operator/plan/world.h"
+
+namespace understudy::plan {
+namespace {
+
+using ::testing::HasSubstr;
+using control::Role;
+
+constexpr const char* kRg = "ReplicationGroup";
+constexpr const char* kCc = "CacheCluster";
+constexpr const char* kRr = "ReadReplica";
+constexpr const char* kMember = R"({"replicationGroupId": "g"})";
+constexpr const char* kPromoted = R"({"promotedFrom": "g"})";
+
+std::string UidOf(World& world, const char* kind, const std::string& name) {
+  return JsonString((*world.Get(kind, name))["metadata"], "uid");
+}
+
+size_t Voters(World& world) {
+  const Json& configurations = (*world.Get(kRg, "g"))["status"]["configurations"];
+  return configurations.back()["voters"].size();
+}
+
+// Group g: a is primary with five keys, b (and c) are its replicas.
+class Promote : public ::testing::Test {
+ protected:
+  void SetUp() override { Make(&world, 1); }
+  static void Make(World* world, int replicas, const char* spec = R"({"primaryClusterId": "a"})") {
+    world->ApplyYaml(kCc, "a", kMember);
+    world->ApplyYaml(kRg, "g", spec);
+    for (int i = 0; i < replicas; ++i) world->ApplyYaml(kRr, std::string(1, static_cast<char>('b' + i)), kMember);
+    ASSERT_TRUE(world->Settle());
+    world->Process("a")->keys = 5;
+    ASSERT_TRUE(world->Settle());
+    ASSERT_EQ(world->Process("b")->keys, 5u);
+  }
+  static void ExpectMember(World& w, const char* name) {
+    EXPECT_EQ(w.Process(name)->group, UidOf(w, kRg, "g"));
+    EXPECT_EQ(w.Process(name)->dataset, w.Column(kRg, "g", "dataset"));
+    EXPECT_EQ(w.Column(kRr, name, "groupUid"), UidOf(w, kRg, "g"));
+    EXPECT_EQ(w.Column(kRr, name, "phase"), "available");
+  }
+  static void ExpectIndependent(World& w, const char* name) {
+    const control::NodeState& process = *w.Process(name);
+    EXPECT_EQ(process.role, Role::kStandalone);
+    EXPECT_EQ(process.group, UidOf(w, kRr, name));
+    EXPECT_NE(process.dataset, w.Column(kRg, "g", "dataset"));
+    EXPECT_EQ(w.Column(kRr, name, "dataset"), process.dataset);
+    EXPECT_EQ(w.Column(kRr, name, "groupUid"), "");
+    EXPECT_EQ(w.Column(kRr, name, "role"), "standalone");
+    EXPECT_EQ(w.Column(kRr, name, "replicationGroupId"), "");
+    EXPECT_EQ(w.Column(kRr, name, "lag"), "");
+    EXPECT_EQ(w.Column(kRr, name, "phase"), "available");
+    EXPECT_EQ(w.Reason(kRr, name, "Accepted"), "Accepted");
+    for (const char* label : {api::kGroupLabel, api::kReaderLabel}) EXPECT_EQ(w.PodLabel(name, label), "") << label;
+    EXPECT_EQ(w.PodLabel(name, api::kRoleLabel), "standalone");
+  }
+  // One or the other, never neither, never both.
+  static bool IsIndependent(World& w, const char* name) {
+    const bool alone = w.Process(name)->role == Role::kStandalone;
+    alone ? ExpectIndependent(w, name) : ExpectMember(w, name);
+    return alone;
+  }
+
+  World world;
+};
+
+TEST_F(Promote, LeavesTheGroupWithItsDataAndTheGroupGoesOnUntouched) {
+  const control::NodeState a = *world.Process("a"), b = *world.Process("b");
+  const std::string pod = UidOf(world, "Pod", "b-0");
+  world.ApplyYaml(kRr, "b", kPromoted);
+  ASSERT_TRUE(world.Settle());
+  ExpectIndependent(world, "b");
+  EXPECT_EQ(world.Process("b")->keys, 5u);
+  EXPECT_EQ(world.Process("b")->incarnation, b.incarnation);
+  EXPECT_EQ(UidOf(world, "Pod", "b-0"), pod);
+  EXPECT_TRUE(world.HadEvent("PromoteStarted"));
+  EXPECT_TRUE(world.HadEvent("PromoteComplete"));
+  EXPECT_FALSE(world.HadEvent("DataLost"));
+  // The group: no failover, no restart; it says that nobody can take over now.
+  EXPECT_EQ(world.Process("a")->incarnation, a.incarnation);
+  EXPECT_EQ(world.Process("a")->epoch, a.epoch);
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "a");
+  EXPECT_EQ(world.Column(kRg, "g", "phase"), "available");
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "1/1");
+  EXPECT_EQ(world.Column(kRg, "g", "automaticFailover"), "enabling");
+  EXPECT_EQ(world.Truth(kRg, "g", "FailoverReady"), "False");
+  EXPECT_EQ(world.Truth(kRg, "g", "Degraded"), "False");
+  EXPECT_EQ(Voters(world), 0u);
+  EXPECT_EQ(world.PodLabel("a", api::kReaderLabel), "true");
+  // The same manifests again change nothing.
+  const int before = world.writes();
+  world.ApplyYaml(kRr, "b", kPromoted);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.writes(), before);
+}
+
+TEST_F(Promote, LeavesTheReaderEndpointThenTheVotersThenTheGroup) {
+  world.ApplyYaml(kRr, "b", kPromoted);
+  bool reader_gone = false, voters_gone = false;
+  for (int i = 0; i < 30 && world.Column(kRr, "b", "role") != "standalone"; ++i) {
+    world.OneStep();
+    const bool reader = world.PodLabel("b", api::kReaderLabel) == "true";
+    const size_t voters = Voters(world);
+    const bool left = world.Column(kRr, "b", "groupUid").empty();
+    EXPECT_FALSE(voters == 0 && reader) << "it votes until no client is sent to it";
+    EXPECT_FALSE(left && voters > 0) << "it leaves when nobody counts on it";
+    EXPECT_TRUE(left || world.Process("b")->role == Role::kReplica) << "persisted before it is ordered";
+    reader_gone = reader_gone || !reader;
+    voters_gone = voters_gone || voters == 0;
+  }
+  EXPECT_TRUE(reader_gone && voters_gone);
+  ASSERT_TRUE(world.Settle());
+  ExpectIndependent(world, "b");
+}
+
+TEST_F(Promote, OfThePrimaryIsRefusedUntilItSwitchesOver) {
+  world.ApplyYaml(kCc, "a", kPromoted);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kCc, "a", "Accepted"), "InvalidCacheClusterState");
+  EXPECT_EQ(world.Truth(kCc, "a", "Stalled"), "True");
+  EXPECT_THAT(world.Message(kCc, "a", "Accepted"), HasSubstr("set primaryClusterId of g to another member"));
+  EXPECT_EQ(world.Column(kCc, "a", "role"), "primary");
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "b"})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "b");
+  EXPECT_EQ(world.Column(kCc, "a", "role"), "standalone");
+  EXPECT_EQ(world.Process("a")->keys, 5u);
+  EXPECT_EQ(world.Truth(kCc, "a", "Accepted"), "True");
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "1/1");
+}
+
+TEST_F(Promote, WaitsUntilItIsInSyncAndTakingItBackMeanwhileCancelsIt) {
+  world.SetInSync("b", false);
+  world.Round();
+  world.ApplyYaml(kRr, "b", kPromoted);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "Promoting");
+  EXPECT_EQ(world.Truth(kRr, "b", "Accepted"), "True");
+  EXPECT_THAT(world.Message(kRr, "b", "Accepted"), HasSubstr("in sync"));
+  EXPECT_EQ(world.Process("b")->role, Role::kReplica);
+  EXPECT_EQ(Voters(world), 1u);
+  world.ApplyYaml(kRr, "b", kMember);
+  world.SetInSync("b", true);
+  ASSERT_TRUE(world.Settle());
+  ExpectMember(world, "b");
+  EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "Accepted");
+  EXPECT_FALSE(world.HadEvent("PromoteStarted"));
+  world.SetInSync("b", false);
+  world.ApplyYaml(kRr, "b", kPromoted);
+  ASSERT_TRUE(world.Settle());
+  world.SetInSync("b", true);
+  ASSERT_TRUE(world.Settle());
+  ExpectIndependent(world, "b");
+}
+
+TEST_F(Promote, MembershipThatIsOnlyLostIsNoPromote) {
+  world.ApplyYaml(kRr, "b", "{}");
+  ASSERT_TRUE(world.Settle());
+  ExpectMember(world, "b");
+  EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "MembershipLost");
+  world.ApplyYaml(kRr, "b", R"({"promotedFrom": "other"})");
+  ASSERT_TRUE(world.Settle());
+  ExpectMember(world, "b");
+  EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "MembershipLost");
+  // promotedFrom taken back while it waits: the same.
+  world.SetInSync("b", false);
+  world.ApplyYaml(kRr, "b", kPromoted);
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kRr, "b", "{}");
+  world.SetInSync("b", true);
+  ASSERT_TRUE(world.Settle());
+  ExpectMember(world, "b");
+  EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "MembershipLost");
+  EXPECT_THAT(world.Message(kRr, "b", "Accepted"), HasSubstr("promotedFrom to g"));
+}
+
+TEST_F(Promote, AVoterThatSynchronousReplicasNeedsWaitsForAnother) {
+  World w;
+  Make(&w, 1, R"({"primaryClusterId": "a", "synchronousReplicas": 1})");
+  w.ApplyYaml(kRr, "b", kPromoted);
+  ASSERT_TRUE(w.Settle());
+  ExpectMember(w, "b");
+  EXPECT_THAT(w.Message(kRr, "b", "Accepted"), HasSubstr("lower synchronousReplicas"));
+  EXPECT_EQ(w.PodLabel("b", api::kReaderLabel), "true") << "it serves as long as it stays";
+  w.ApplyYaml(kRr, "c", kMember);
+  ASSERT_TRUE(w.Settle());
+  ExpectIndependent(w, "b");
+  EXPECT_EQ(Voters(w), 1u);
+  EXPECT_EQ(w.Truth(kRg, "g", "Ready"), "True");
+}
+
+TEST_F(Promote, TwoAtOnceGetDataSetIdsOfTheirOwn) {
+  World w;
+  Make(&w, 2);
+  w.ApplyYaml(kRr, "b", kPromoted);
+  w.ApplyYaml(kRr, "c", kPromoted);
+  ASSERT_TRUE(w.Settle());
+  ExpectIndependent(w, "b");
+  ExpectIndependent(w, "c");
+  EXPECT_NE(w.Process("b")->dataset, w.Process("c")->dataset);
+}
+
+TEST_F(Promote, OnAnEmptyClusterTheManifestsGiveAnEmptyIndependentClusterAndTheEldestMemberIsPrimary) {
+  World w;
+  w.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+  w.ApplyYaml(kCc, "a", kPromoted);
+  w.ApplyYaml(kRr, "p", kPromoted);
+  ASSERT_TRUE(w.Settle());
+  EXPECT_EQ(w.Column(kCc, "a", "role"), "standalone");
+  EXPECT_EQ(w.Column(kRr, "p", "role"), "standalone");
+  EXPECT_EQ(w.Process("p")->keys, 0u);
+  EXPECT_EQ(w.Reason(kRg, "g", "Ready"), "CacheClusterNotFound");
+  EXPECT_THAT(w.Message(kRg, "g", "Ready"), HasSubstr("promoted out of the group"));
+  EXPECT_EQ(w.Truth(kRg, "g", "Accepted"), "True");
+  w.ApplyYaml(kRr, "b", kMember);
+  w.ApplyYaml(kRr, "c", kMember);
+  ASSERT_TRUE(w.Settle());
+  EXPECT_EQ(w.Column(kRg, "g", "primary"), "b");
+  EXPECT_EQ(w.Column(kRg, "g", "membersReady"), "2/2");
+  EXPECT_EQ(w.Truth(kRg, "g", "Degraded"), "False");
+  EXPECT_EQ(w.Column(kCc, "a", "role"), "standalone");
+  EXPECT_FALSE(w.HadEvent("PromoteComplete"));
+  w.KillProcess("p");  // it lives on by itself
+  ASSERT_TRUE(w.Settle());
+  EXPECT_EQ(w.Column(kRr, "p", "role"), "standalone");
+}
+
+TEST_F(Promote, OfWhatADeletedGroupLeftNeedsNobodyToBeInSyncWith) {
+  world.Delete(kRg, "g");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Process("b")->role, Role::kReplica);
+  EXPECT_THAT(world.Message(kRr, "b", "Ready"), HasSubstr("promotedFrom: g"));
+  const std::string dataset = world.Process("b")->dataset;
+  world.ApplyYaml(kRr, "b", kPromoted);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Process("b")->role, Role::kStandalone);
+  EXPECT_EQ(world.Process("b")->keys, 5u);
+  EXPECT_NE(world.Process("b")->dataset, dataset);
+  EXPECT_EQ(world.Column(kRr, "b", "phase"), "available");
+  EXPECT_FALSE(world.HadEvent("DataLost"));
+}
+
+TEST_F(Promote, AProcessThatEndsBeforeItStandsAloneGoesBackForTheDataAndIsPromotedThen) {
+  world.ApplyYaml(kRr, "b", kPromoted);
+  // Up to the write that makes it independent; then its process ends.
+  for (int i = 0; i < 40 && !world.Column(kRr, "b", "groupUid").empty(); ++i) world.OneStep();
+  ASSERT_EQ(world.Column(kRr, "b", "groupUid"), "");
+  ASSERT_EQ(world.Process("b")->role, Role::kReplica);
+  world.KillProcess("b");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_TRUE(world.HadEvent("PromoteStopped"));
+  ExpectIndependent(world, "b");
+  EXPECT_EQ(world.Process("b")->keys, 5u);
+  EXPECT_FALSE(world.HadEvent("DataLost"));
+}
+
+TEST_F(Promote, AReplicaThatLostItsDataSetBeforeItsOrderGoesBackAndNeverStartsEmpty) {
+  world.ApplyYaml(kRr, "b", kPromoted);
+  for (int i = 0; i < 40 && !world.Column(kRr, "b", "groupUid").empty(); ++i) world.OneStep();
+  world.Process("b")->complete = false;  // a full copy from the primary has begun
+  const Plan plan = world.LonePlan(kRr, "b");
+  ASSERT_EQ(plan.persist.size(), 1u);
+  EXPECT_EQ(JsonString(plan.persist[0].status, "groupUid"), UidOf(world, kRg, "g"));
+  EXPECT_TRUE(plan.orders.empty());
+}
+
+TEST_F(Promote, AFailoverInTheMiddleGoesFirstAndTheNewPrimaryIsNotPromotedAway) {
+  world.ApplyYaml(kRr, "b", kPromoted);
+  world.KillProcess("a");  // before anything was done about it
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "b");
+  EXPECT_EQ(world.Process("b")->keys, 5u);
+  EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "InvalidCacheClusterState");
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "2/2");
+}
+
+// Crash of the operator after each single step; then, with nobody's memory, one of several things happens.
+enum class Then { kGoesOn, kTakenBack, kPrimaryDies, kNodeDies };
+
+class PromoteCrash : public Promote, public ::testing::WithParamInterface<Then> {};
+
+TEST_P(PromoteCrash, EndsAtAMemberOrAnIndependentNode) {
+  World base;
+  Make(&base, 2);
+  bool crashed = true;
+  int independent = 0, members = 0;
+  for (int steps = 0; crashed; ++steps) {
+    ASSERT_LT(steps, 60);
+    SCOPED_TRACE("crash after " + std::to_string(steps) + " steps");
+    World w = base;
+    w.ApplyYaml(kRr, "b", kPromoted);
+    w.CrashAfter(steps);
+    for (int i = 0; i < 20 && !w.crashed(); ++i) w.Round();
+    crashed = w.crashed();
+    if (GetParam() == Then::kTakenBack) w.ApplyYaml(kRr, "b", kMember);
+    if (GetParam() == Then::kPrimaryDies) w.KillProcess("a");
+    if (GetParam() == Then::kNodeDies) w.KillProcess("b");
+    w.RestartOperator();
+    ASSERT_TRUE(w.Settle(400));
+    EXPECT_EQ(w.Truth(kRg, "g", "Ready"), "True");
+    const bool started = w.HadEvent("PromoteStarted");
+    if (GetParam() == Then::kTakenBack) {
+      // Refused to join again: it may have been written to.
+      if (w.Process("b")->role == Role::kStandalone) {
+        EXPECT_TRUE(started);
+        EXPECT_EQ(w.Reason(kRr, "b", "Accepted"), "WouldDiscardData");
+        EXPECT_EQ(w.Process("b")->group, UidOf(w, kRr, "b"));
+        EXPECT_EQ(w.Process("b")->keys, 5u);
+        ++independent;
+      } else {
+        ExpectMember(w, "b");
+        EXPECT_EQ(w.Column(kRg, "g", "membersReady"), "3/3");
+        ++members;
+      }
+      continue;
+    }
+    if (w.Column(kRg, "g", "primary") == "b") {
+      EXPECT_EQ(GetParam(), Then::kPrimaryDies);
+      EXPECT_EQ(w.Reason(kRr, "b", "Accepted"), "InvalidCacheClusterState");
+      ++members;
+      continue;
+    }
+    EXPECT_TRUE(IsIndependent(w, "b"));
+    ++independent;
+    // Its data is the group's, unless its life alone had begun when it ended.
+    const bool lost = GetParam() == Then::kNodeDies && w.HadEvent("DataLost");
+    EXPECT_EQ(w.Process("b")->keys, lost ? 0u : 5u);
+    EXPECT_EQ(w.Process(w.Column(kRg, "g", "primary"))->keys, 5u);
+  }
+  EXPECT_GT(independent, 0);
+  EXPECT_TRUE(members > 0 || GetParam() != Then::kTakenBack);
+}
+
+INSTANTIATE_TEST_SUITE_P(After, PromoteCrash,
+                         ::testing::Values(Then::kGoesOn, Then::kTakenBack, Then::kPrimaryDies, Then::kNodeDies));
+
+}  // namespace
+}  // namespace understudy::plan
