@@ -7,7 +7,7 @@ export CCACHE_NOHASHDIR := 1
 IMAGE ?= docker.io/understudy/understudy:0.1.0
 CLUSTER := deploy/local/cluster
 
-.PHONY: help build image cluster install demo test unit simulation tsan e2e failover-report format style golden-update clean
+.PHONY: help build image cluster install demo test unit simulation tsan e2e failover-report switchover-report format style golden-update clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ style: ## include order, file sizes, no clock in pure folders
 
 failover-report: ## measured failovers on the local Kubernetes, written to docs/failover-report.md (RUNS=20)
 	@tests/cluster/failover_report
+
+switchover-report: ## measured switchovers on the local Kubernetes, written to docs/switchover-report.md (RUNS=50)
+	@tests/cluster/switchover_report
 
 golden-update: ## rewrite the golden files; look at the diff
 	@cmake/install-deps test

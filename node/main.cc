@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <memory>
@@ -39,6 +40,28 @@ std::string_view LogLevel(const std::string& level) {
 int Fail(const understudy::Status& status) {
   std::fprintf(stderr, "understudy-node: %s\n", std::string(status.message()).c_str());
   return 1;
+}
+
+// SIGTERM of a node that the operator leads: a primary with voters asks for a switchover and goes on serving
+// until it is no longer primary (FAILOVER.md section 7); every other node ends at once. Returns when the
+// time is up, as it must without an operator, or at SIGINT. The kubelet may send SIGTERM more than once (its
+// own restart, a deletion with a shorter grace period): that changes nothing.
+void HandOver(understudy::control::ControlPlane& plane, const understudy::config::Config& config,
+              const understudy::Clock& clock, const sigset_t& signals) {
+  using namespace understudy;
+  const Duration bound = Seconds(config.shutdown_timeout_s.load());
+  const MonoTime until = clock.Mono() + bound;
+  LOG_INFO("SIGTERM: ends as soon as no other node has to become primary first, at most {} s from now",
+           bound.ms() / 1000);
+  plane.Terminate([] {
+    LOG_INFO("SIGTERM: nothing is left to hand over");
+    _exit(0);
+  });
+  for (Duration left = bound; left > Duration{}; left = until - clock.Mono()) {
+    const timespec wait{left.ns / 1'000'000'000, left.ns % 1'000'000'000};
+    if (sigtimedwait(&signals, nullptr, &wait) == SIGINT) break;
+  }
+  LOG_WARN("SIGTERM: ends although no other node has become primary");
 }
 
 }  // namespace
@@ -102,7 +125,11 @@ int main(int argc, char** argv) {
 
   int signal_number = 0;
   sigwait(&signals, &signal_number);
-  LOG_INFO("signal {}: ending at once", signal_number);
+  if (plane && signal_number == SIGTERM) {
+    HandOver(*plane, config, clock, signals);
+  } else {
+    LOG_INFO("signal {}: ending at once", signal_number);
+  }
   // No destructors: every socket, listeners included, is closed by the end of the process and not before.
   _exit(0);
 }

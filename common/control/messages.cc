@@ -236,7 +236,7 @@ bool ValidEnum(uint64_t value, LinkState) {
   return value <= static_cast<uint64_t>(LinkState::kUp);
 }
 bool ValidEnum(uint64_t value, OrderKind) {
-  return value >= 1 && value <= static_cast<uint64_t>(OrderKind::kResume);
+  return value >= 1 && value <= UINT8_MAX;  // unknown ones too: they are answered, not cut off
 }
 
 template <typename T>
@@ -368,6 +368,8 @@ std::string_view OrderKindName(OrderKind kind) {
       return "pause";
     case OrderKind::kResume:
       return "resume";
+    case OrderKind::kPoll:
+      return "poll";
   }
   return "unknown";
 }

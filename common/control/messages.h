@@ -141,8 +141,11 @@ enum class OrderKind : uint8_t {
   kOffset = 3,
   kDemote = 4,
   kPause = 5,
-  kResume = 6
+  kResume = 6,
+  kPoll = 7  // changes nothing; the acknowledgement brings the state
 };
+// A kind that this program does not know arrives as it is and is refused by the role machine, so that a
+// newer operator keeps its channel to an older node.
 std::string_view OrderKindName(OrderKind kind);
 
 struct Order {

@@ -55,6 +55,12 @@ class Config {
   std::atomic<int64_t> max_clients{10000};
   std::atomic<int64_t> timeout_s{0};
   std::atomic<int64_t> tcp_keepalive_s{300};
+  // How long SIGTERM waits for the primary role to move away. In a healthy group it takes well below a second;
+  // 25 s cover the worst of it: the leading operator was on the same host (10 s), a first switchover that ran
+  // over its budget (2 s), the wait before the second (5 s), that one (3.5 s) and a takeover out of it (2 s).
+  // The kubelet kills 30 s after SIGTERM (operator/manifests/stateful_set.cc), 5 s later, which is the end of
+  // a process with 100 GB.
+  std::atomic<int64_t> shutdown_timeout_s{25};
   std::atomic<int64_t> max_memory_bytes{0};
   std::atomic<int64_t> max_bulk_bytes{512LL << 20};
   std::atomic<int64_t> query_buffer_bytes{1LL << 30};

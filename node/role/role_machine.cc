@@ -197,8 +197,11 @@ Outcome RoleMachine::OnOrder(const Order& order, MonoTime now) {
       return OnPause(order, now);
     case OrderKind::kResume:
       return OnResume(order);
+    case OrderKind::kPoll:
+      return {};  // at once, also while a transition runs
   }
-  return Refuse("the order is of an unknown kind");
+  return Refuse("the order is of kind " + std::to_string(static_cast<int>(order.kind)) +
+                ", which this version does not know");
 }
 
 control::OrderAck RoleMachine::Ack(const Order& order, const Outcome& outcome, MonoTime now) const {
@@ -269,9 +272,6 @@ Outcome RoleMachine::OnReplicaOrder(const Order& order, bool other_group, MonoTi
   if (ordered_.PrimaryInOffice() && !other_group && ordered_.role_epoch == order.epoch)
     return Refuse("this node is the primary of epoch " + std::to_string(order.epoch) +
                   "; only a higher epoch makes it a replica");
-  if (other_group && (ordered_.role == Role::kPrimary || ordered_.role == Role::kReplica))
-    return Refuse("a " + std::string(RoleName(ordered_.role)) +
-                  " of another group becomes standalone before it follows anybody");
   const bool stood_alone = ordered_.role == Role::kStandalone;
   if (stood_alone) {
     if (!other_group)
@@ -280,11 +280,12 @@ Outcome RoleMachine::OnReplicaOrder(const Order& order, bool other_group, MonoTi
       return Refuse(
           "this standalone node holds a data set of its own, and the order does not allow to drop "
           "it");
-    // Keys may have come since the order was decided on: the permission is for one data set.
-    if (facts_.complete && facts_.keys > 0 && order.drop_dataset != facts_.dataset)
-      return Refuse("this standalone node holds data set " + facts_.dataset +
-                    "; the order allows to drop " + Quoted(order.drop_dataset));
   }
+  // Keys may have come since the order was decided on: the permission is for one data set.
+  const bool drops = stood_alone || (other_group && order.drop_data);
+  if (drops && facts_.complete && facts_.keys > 0 && order.drop_dataset != facts_.dataset)
+    return Refuse("this " + std::string(RoleName(ordered_.role)) + " node holds data set " +
+                  facts_.dataset + "; the order allows to drop " + Quoted(order.drop_dataset));
 
   std::vector<Action> actions;
   const bool same_master =
@@ -337,9 +338,6 @@ Outcome RoleMachine::OnPrimaryOrder(const Order& order, bool other_group, MonoTi
     return Begin({ActUnder{configuration}}, false, true);
   }
 
-  if (other_group && (ordered_.role == Role::kPrimary || ordered_.role == Role::kReplica))
-    return Refuse("a " + std::string(RoleName(ordered_.role)) +
-                  " of another group becomes standalone before another group claims it");
   if (!other_group && ordered_.role == Role::kStandalone)
     return Refuse("a standalone node becomes the primary of a group, not of its own object");
   std::string reason;

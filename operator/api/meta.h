@@ -33,6 +33,7 @@ inline constexpr const char* kOwnerUidAnnotation = "cache.understudy.dev/owner-u
 inline constexpr const char* kOwnerAnnotation = "cache.understudy.dev/owner";  // "ReplicationGroup/name"
 inline constexpr const char* kHashAnnotation = "cache.understudy.dev/applied-hash";
 inline constexpr const char* kTemplateHashAnnotation = "cache.understudy.dev/template-hash";
+inline constexpr const char* kSwitchoverToAnnotation = "cache.understudy.dev/switchover-to";
 inline constexpr const char* kConfirmDeadAnnotation = "cache.understudy.dev/confirm-dead";
 
 struct ObjectMeta {

@@ -14,10 +14,18 @@ bool IsMember(const Turn& turn, const PodView& pod) {
   return pod.exists && turn.Wanted(pod.member);
 }
 
+// The Node of a Pod that was never heard is out of service or deleted: an administrator's word that whatever
+// ran there has ended (FAILOVER.md section 4), though no incarnation is known that it could be said of.
+bool NodeOutOfService(const Turn& turn, const PodView& pod) {
+  const std::vector<std::string>& lost = turn.view.nodes_out_of_service;
+  return !pod.node_name.empty() && std::find(lost.begin(), lost.end(), pod.node_name) != lost.end();
+}
+
 // A process that may have data runs there and has not said what it has.
 bool Unheard(const Turn& turn, const PodView& pod) {
   if (!pod.running) return false;  // what ran before has taken its memory with it
-  return !pod.heard || !turn.Reachable(pod);
+  if (!pod.heard) return !NodeOutOfService(turn, pod);
+  return !turn.Reachable(pod) && !turn.Dead(pod.heard->state.incarnation);
 }
 
 bool HoldsAdoptable(const Turn& turn, const PodView& pod) {
@@ -105,6 +113,10 @@ void FirstStart(Turn& turn) {
     if (!IsMember(turn, pod)) continue;
     if (Unheard(turn, pod)) {
       why = "waiting to hear from " + pod.member + ", which may have data";
+      if (pod.node_lost) {
+        why += "; its Node " + pod.node_name + " is not ready: if it will not come back, delete the Node, or taint "
+               "it node.kubernetes.io/out-of-service";
+      }
       return;
     }
     if (!pod.heard || turn.Dead(pod.heard->state.incarnation) || !HoldsAdoptable(turn, pod))
@@ -122,8 +134,10 @@ void FirstStart(Turn& turn) {
   if (!holders.empty()) {
     auto key = [&](const PodView* p) {
       const NodeState& n = p->heard->state;
+      // Whoever takes writes until it has its order has more than was heard; its followers have not.
+      const bool writes = n.role == Role::kStandalone || (n.role == Role::kPrimary && n.in_office);
       return std::tuple(turn.EpochOf(n) == 0 ? 0 : n.last_record_epoch, n.last_record_epoch,
-                        n.offset, p->member == turn.spec.first_primary);
+                        writes, n.offset, p->member == turn.spec.first_primary);
     };
     chosen =
         *std::max_element(holders.begin(), holders.end(), [&](const PodView* a, const PodView* b) {
@@ -147,7 +161,14 @@ void FirstStart(Turn& turn) {
     return;
   }
   GroupState next = Begin(turn, *chosen);
-  next.epoch = turn.state.epoch + 1;  // above that of a primary which left
+  // Above that of a primary which left with its data, and above every epoch in the histories that are there, empty
+  // ones too: elections compare the epochs of last records, and a node that has not joined yet must not win by an
+  // older group's.
+  next.epoch = turn.state.epoch + 1;
+  for (const PodView& pod : turn.view.pods) {
+    if (IsMember(turn, pod) && pod.heard && pod.heard->state.complete)
+      next.epoch = std::max(next.epoch, pod.heard->state.last_record_epoch + 1);
+  }
   control::Configuration first;
   first.number = 1;
   first.epoch = next.epoch;
@@ -157,9 +178,10 @@ void FirstStart(Turn& turn) {
   next.configurations = {first};
   if (chosen->member != turn.spec.first_primary) {
     turn.Note(false, "PrimaryKept",
-              chosen->member +
-                  " is primary, because it holds the group's newest data; primaryClusterId " +
-                  turn.spec.primary_cluster_id + " counts as handled");
+              chosen->member + " is primary, because it holds the newest of the data that was found" +
+                  (turn.spec.primary_cluster_id.empty()
+                       ? std::string()
+                       : "; primaryClusterId " + turn.spec.primary_cluster_id + " counts as handled"));
   }
   turn.Note(false, "GroupStarted", "Replication group started with primary " + chosen->member);
   turn.out.persist = std::move(next);

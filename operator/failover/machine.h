@@ -42,8 +42,9 @@
 // persisted step.
 //
 // Acts of promote, in order: role order to the winner and, in the same Decision, the others' orders
-// to follow it; as soon as the winner reports itself primary, `endpoint`; when
-// View.endpoint_pod_uid shows it, write 3. Labels and the reader Service follow after that.
+// to follow it; as soon as the winner reports itself primary, `endpoint` (in a switchover already with
+// the role order); when View.endpoint_pod_uid shows it and the winner is primary, write 3. Labels and
+// the reader Service follow after that.
 #pragma once
 
 #include <optional>
@@ -139,6 +140,7 @@ inline constexpr Duration kCopySilence = Seconds(6);     // restore: one of the 
 inline constexpr Duration kCopyLimit = Seconds(600);     // restore: a copy that does not end
 inline constexpr Duration kVoterSilence = Seconds(10);   // 5: a silent voter leaves
 inline constexpr Duration kMoveRetry = Seconds(5);       // after an aborted switchover away
+inline constexpr Duration kBlockedMoveRetry = Milliseconds(500);  // one that finds no target yet
 inline constexpr Duration kRecent = Milliseconds(2500);  // connected and heard so lately: reachable
 inline constexpr Duration kLostPodGrace =
     Seconds(10);  // after a deletion that the kubelet did not end

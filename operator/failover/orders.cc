@@ -185,9 +185,9 @@ void Poll(Turn& turn, const control::NodeRef& node, uint64_t epoch) {
   const PodView* pod = turn.PodHearing(node.incarnation);
   if (pod == nullptr) return;
   Order order;
-  order.kind = OrderKind::kResume;
+  order.kind = OrderKind::kPoll;
   order.epoch = epoch;
-  Send(turn, *pod, std::move(order), 1, kPoll);
+  Send(turn, *pod, std::move(order), 0, kPoll);
 }
 
 }  // namespace understudy::failover

@@ -34,7 +34,7 @@ void OrderDemote(Turn& turn, const control::NodeRef& old, uint64_t epoch);
 void AskOffset(Turn& turn, const PodView& pod, uint64_t epoch);
 void OrderPause(Turn& turn, const control::NodeRef& primary, uint64_t epoch);
 void OrderResume(Turn& turn, const control::NodeRef& primary, uint64_t epoch);
-// Asks for fresh words: a `resume` that a node which holds no writes refuses, with its state.
+// Asks for fresh words, at most every kPoll.
 void Poll(Turn& turn, const control::NodeRef& node, uint64_t epoch);
 
 }  // namespace understudy::failover

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
-#include <tuple>
+#include <utility>
 
 #include "operator/failover/orders.h"
 #include "operator/failover/takeover.h"
@@ -21,13 +21,6 @@ constexpr uint64_t kSmallLag_bytes = 1 << 20;
 std::string Key(const Failover& fo) {
   return std::string(StepName(fo.step)) + ":" + std::to_string(fo.epoch) + ":" +
          fo.winner.incarnation;
-}
-
-bool SameRequest(const MoveRequest& r, const std::string& failed) {
-  return failed == std::to_string(static_cast<int>(r.source)) + r.id + r.reason;
-}
-std::string NameOf(const MoveRequest& r) {
-  return std::to_string(static_cast<int>(r.source)) + r.id + r.reason;
 }
 
 bool Handled(const Turn& turn, const MoveRequest& r) {
@@ -85,20 +78,22 @@ std::optional<MoveRequest> OwnWish(const Turn& turn, const NodeState& primary) {
   return r;
 }
 
-std::optional<MoveRequest> DueMove(Turn& turn, const NodeState& primary) {
+// Everything that is asked for and not handled, the most pressing first.
+std::vector<MoveRequest> DueMoves(Turn& turn, const NodeState& primary) {
   std::vector<MoveRequest> moves;
   if (std::optional<MoveRequest> own = OwnWish(turn, primary)) moves.push_back(*own);
   moves.insert(moves.end(), turn.spec.moves.begin(), turn.spec.moves.end());
-  for (const MoveRequest& r : moves) {
-    if (Handled(turn, r)) continue;
-    if (SameRequest(r, turn.memory.move_failed) &&
-        turn.now - turn.memory.move_failed_at < kMoveRetry) {
-      turn.WakeAt(turn.memory.move_failed_at + kMoveRetry);
-      continue;
+  const MonoTime again = turn.memory.move_failed_at + kMoveRetry;
+  const bool failed = turn.memory.move_failed_at != MonoTime{} && turn.now < again;
+  std::erase_if(moves, [&](const MoveRequest& r) {
+    // One that was aborted is tried again after a while, under whatever name it is asked for then.
+    if (r.source == MoveRequest::Source::kAway && failed) {
+      turn.WakeAt(again);
+      return true;
     }
-    return r;
-  }
-  return std::nullopt;
+    return Handled(turn, r);
+  });
+  return moves;
 }
 
 // Why this voter can't become primary now; empty: it can.
@@ -156,59 +151,26 @@ void Abort(Turn& turn, const std::string& why) {
   if (primary && primary->unfit) turn.memory.unfit_tried = fo.old.incarnation;
   turn.memory.move_blocked =
       "the switchover from " + fo.old.name + " to " + fo.winner.name + " was aborted: " + why;
-  if (primary) {
-    if (std::optional<MoveRequest> own = OwnWish(turn, *primary)) {
-      turn.memory.move_failed = NameOf(*own);
-      turn.memory.move_failed_at = turn.now;
-    }
-  }
-  for (const MoveRequest& r : turn.spec.moves) {
-    if (r.source != MoveRequest::Source::kAway || r.reason != fo.message) continue;
-    turn.memory.move_failed = NameOf(r);
-    turn.memory.move_failed_at = turn.now;
-  }
+  turn.memory.move_blocked_epoch = turn.state.epoch;
+  turn.memory.move_failed_at = turn.now;
   turn.Note(true, "SwitchoverAborted", turn.memory.move_blocked);
   turn.out.persist = std::move(next);
 }
 
-bool CaughtUp(const Turn& turn, const NodeRef& target, const NodeState& primary) {
-  const NodeState* words = turn.Words(target.incarnation);
-  return words && turn.HoldsData(*words) && words->role == control::Role::kReplica &&
-         words->primary == primary.incarnation && words->offset >= primary.offset;
-}
-
-}  // namespace
-
-bool StartMove(Turn& turn) {
-  const NodeState* primary = turn.Words(turn.state.primary.incarnation);
-  const std::optional<MoveRequest> request = DueMove(turn, *primary);
-  if (!request) {
-    turn.out.findings.switchover_blocked = turn.memory.move_blocked;
-    return false;
-  }
+// Persists the move; nothing has been done yet.
+void Begin(Turn& turn, const MoveRequest& request, const NodeRef& target) {
   GroupState next = turn.state;
-  MarkHandled(*request, &next);
-  if (request->target == turn.state.primary.name) {
-    if (request->source == MoveRequest::Source::kAway) return false;
-    turn.out.persist = std::move(next);  // it is where it is asked to be
-    return true;
-  }
-  std::string why;
-  const std::optional<NodeRef> target = ChooseTarget(turn, *primary, *request, &why);
-  if (!target) {
-    turn.out.findings.switchover_blocked = why;
-    return false;
-  }
+  MarkHandled(request, &next);
   Failover fo;
   fo.kind = Kind::kSwitchover;
   fo.step = Step::kPause;
   fo.epoch = turn.state.epoch;
-  fo.reason = request->source == MoveRequest::Source::kTest ? "TestFailover" : "Switchover";
-  fo.message = request->reason;
+  fo.reason = request.source == MoveRequest::Source::kTest ? "TestFailover" : "Switchover";
+  fo.message = request.reason;
   fo.old = turn.state.primary;
-  fo.winner = *target;
+  fo.winner = target;
   fo.times.confirmed = turn.wall;
-  if (request->source == MoveRequest::Source::kTest) {
+  if (request.source == MoveRequest::Source::kTest) {
     // A test fails the primary: no pause, its writers see what a failover costs; nothing is lost.
     fo.step = Step::kDemote;
     fo.epoch = next.epoch = turn.state.epoch + 1;
@@ -220,7 +182,45 @@ bool StartMove(Turn& turn) {
   turn.Note(
       false, fo.step == Step::kDemote ? "TestFailoverStarted" : "SwitchoverStarted",
       "Moving the primary role from " + fo.old.name + " to " + fo.winner.name + ": " + fo.message);
-  return true;
+}
+
+bool CaughtUp(const Turn& turn, const NodeRef& target, const NodeState& primary) {
+  const NodeState* words = turn.Words(target.incarnation);
+  return words && turn.HoldsData(*words) && words->role == control::Role::kReplica &&
+         words->primary == primary.incarnation && words->offset >= primary.offset;
+}
+
+}  // namespace
+
+bool StartMove(Turn& turn) {
+  Memory& memory = turn.memory;
+  const NodeState* primary = turn.Words(turn.state.primary.incarnation);
+  // An aborted move is told until the role moves, or is asked to move, again.
+  if (memory.move_blocked_epoch != turn.state.epoch) memory.move_blocked.clear();
+  std::string& blocked = turn.out.findings.switchover_blocked;
+  blocked = memory.move_blocked;
+  bool first = true;
+  for (const MoveRequest& request : DueMoves(turn, *primary)) {
+    const bool away = request.source == MoveRequest::Source::kAway;
+    if (request.target == turn.state.primary.name) {
+      if (away) continue;
+      memory.move_blocked.clear();
+      GroupState next = turn.state;
+      MarkHandled(request, &next);
+      turn.out.persist = std::move(next);  // it is where it is asked to be
+      return true;
+    }
+    std::string why;
+    if (const std::optional<NodeRef> target = ChooseTarget(turn, *primary, request, &why)) {
+      Begin(turn, request, *target);
+      return true;
+    }
+    // The last node asks for nothing: there is nobody to move to, nor anything that could be waited for.
+    if (away && turn.Newest().voters.empty()) continue;
+    if (std::exchange(first, false)) blocked = request.reason + ": " + why;
+    turn.WakeAt(turn.now + kBlockedMoveRetry);  // a lag that shrinks is no news of its own
+  }
+  return false;
 }
 
 void StepPause(Turn& turn) {

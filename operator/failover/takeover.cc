@@ -443,6 +443,12 @@ void StepPromote(Turn& turn) {
   }
   turn.WakeAt(heard + kPromoteSilence);
   turn.WakeAt(memory.step_since + kPromoteLimit);
+  // In a switchover the winner is about to take office: it answers, holds the demoted primary's last offset, and
+  // by the persisted election is primary of its epoch already. What kube-proxy needs for the new endpoint
+  // (12-25 ms, section 8) then runs beside the promotion; who may acknowledge is decided by orders and leases.
+  if (fo.kind == Kind::kSwitchover && fo.old_offset_final && turn.Reachable(winner.incarnation)) {
+    turn.out.endpoint = winner;
+  }
   OrderPrimary(turn, winner, configuration, {!fo.empty_start, fo.offset});
   OrderFollowers(turn, configuration, hold_back);
   const NodeState* old = turn.Words(fo.old.incarnation);

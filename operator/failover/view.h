@@ -156,9 +156,9 @@ struct Memory {
   WallTime promoted;
   MonoTime promoted_at;
   control::Incarnation unfit_tried;  // a switchover away from this unfit primary failed
-  std::string move_blocked;          // why the last or waiting switchover did not happen
-  std::string move_failed;  // request that failed, so that it waits before it is tried again
-  MonoTime move_failed_at;
+  std::string move_blocked;          // why the last switchover was aborted, ...
+  uint64_t move_blocked_epoch = 0;   // ... in this epoch
+  MonoTime move_failed_at;           // when: what takes the primary away waits before it is tried again
   std::vector<Sent> sent;
 };
 

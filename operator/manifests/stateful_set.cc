@@ -159,6 +159,8 @@ Json NodeTemplate(const NodeInput& input) {
         {"fsGroupChangePolicy", "OnRootMismatch"},
         {"seccompProfile", {{"type", "RuntimeDefault"}}}}},
       {"tolerations", Tolerations(settings)},
+      // Longer than the node's shutdown-timeout (node/config/config.h), so that the kubelet's SIGKILL never
+      // comes while the primary role moves away.
       {"terminationGracePeriodSeconds", 30},
       {"enableServiceLinks", false},
       {"automountServiceAccountToken", false}};

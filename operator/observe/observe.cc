@@ -229,10 +229,20 @@ plan::OrphanView Observer::Orphans(std::map<std::string, MonoTime> announced) co
   for (const auto* store : {&world_.cache_clusters, &world_.read_replicas}) {
     for (const auto& node : store->cache.All()) {
       view.living.insert(node->meta.uid);
+      view.inhabited.insert(node->meta.ns);
       add_child(node->meta, api::kApiVersion.data(), api::NodeKindName(node->kind).data());
     }
   }
-  for (const auto& one : world_.stateful_sets.cache.All()) add_child(one->meta, "apps/v1", "StatefulSet");
+  for (const auto& one : world_.stateful_sets.cache.All()) {
+    add_child(one->meta, "apps/v1", "StatefulSet");
+    if (!one->meta.OwnerUid().empty()) view.inhabited.insert(one->meta.ns);
+  }
+  for (const auto& pod : world_.pods.cache.All()) view.inhabited.insert(pod->meta.ns);
+  for (const auto& map : world_.config_maps.cache.All()) {
+    const api::ObjectMeta& meta = map->meta;
+    if (meta.Label("app.kubernetes.io/managed-by") != "understudy" || meta.deleted) continue;
+    view.key_maps.push_back({"v1", "ConfigMap", meta.ns, meta.name, meta.uid, ""});
+  }
   for (const auto& one : world_.services.cache.All()) add_child(one->meta, "v1", "Service");
   for (const auto& one : world_.budgets.cache.All()) add_child(one->meta, "policy/v1", "PodDisruptionBudget");
   return view;

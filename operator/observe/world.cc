@@ -238,8 +238,12 @@ void World::OnPod(const watch::Change<api::Pod>& change) {
       node_table_.SetTarget({pod.meta.uid, pod.ip, watch::ObjectKey(pod.meta.ns, member)});
     }
   } else {
-    std::lock_guard lock(mutex_);
-    vanished_[pod.meta.uid] = pod;
+    {
+      std::lock_guard lock(mutex_);
+      vanished_[pod.meta.uid] = pod;
+    }
+    // It may have been the last one of its namespace that needed the key.
+    if (NodesOf(pod.meta.ns).empty()) enqueue_(kOrphansKey, watch::Priority::kNormal);
   }
   const bool urgent = !change.initial && (!change.after || change.after->terminated || change.after->meta.deleted);
   EnqueueNode(pod.meta.ns, member, urgent ? watch::Priority::kFailover : PriorityOf(change.initial));

@@ -134,12 +134,20 @@ void EnsureLabels(const GroupTurn& turn, Plan* plan) {
   }
 }
 
-// Whether another member that stays may hold data, or may come to speak: then a member that leaves hands
-// over first.
+// Whether a member that stays has the group's data or is about to get it: of the group, or without any role
+// yet. One that stands alone with its own data does not join by itself.
+bool MayInherit(const GroupTurn& turn, const control::NodeState& words) {
+  return words.group.empty() || words.group == turn.group.meta.uid;
+}
+
+// Whether there is such a member, or one that may come to speak: then a member that leaves hands over first.
 bool OthersAlive(const GroupTurn& turn, const MemberNow& leaving, Plan* plan) {
   for (const MemberNow& other : turn.members) {
     if (other.name() == leaving.name() || !other.member->wanted) continue;
-    if (other.words != nullptr) return true;
+    if (other.words != nullptr) {
+      if (MayInherit(turn, *other.words)) return true;
+      continue;
+    }
     const MonoTime patience = turn.view.failover.me.acquired_at + kHearingTime;
     if (other.member->view->pod && other.member->view->pod->running && turn.now < patience) {
       plan->wake_at = std::min(plan->wake_at, patience);

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "operator/manifests/manifests.h"
+#include "operator/plan/moves.h"
 #include "operator/plan/state_codec.h"
 #include "operator/plan/status.h"
 
@@ -44,7 +45,10 @@ Verdict NotStarted(const GroupTurn& turn, const failover::Findings& findings) {
     return {Truth::kFalse, primary->member->reason, first + ": " + primary->member->message};
   }
   if (primary->fault) return {Truth::kFalse, primary->fault->reason, first + ": " + primary->fault->message};
-  return {Truth::kFalse, reason::kCreating, "waiting for " + first + " to start"};
+  // What the first start waits for: also other nodes, as long as they may have data.
+  return {Truth::kFalse, reason::kCreating,
+          findings.failover_ready_message.empty() ? "waiting for " + first + " to start"
+                                                  : findings.failover_ready_message};
 }
 
 Verdict ReadyOf(const GroupTurn& turn, const failover::Findings& findings, const failover::GroupState& state) {
@@ -141,27 +145,15 @@ Verdict ZoneSpreadOf(const GroupTurn& turn) {
           std::to_string(wanted) + " nodes in " + std::to_string(used) + " zones"};
 }
 
-// Why a switchover that spec.primaryClusterId asks for has not happened; "" when none is asked for.
-std::string SwitchoverBlocked(const GroupTurn& turn, const failover::Findings& findings) {
-  const std::string& named = turn.group.spec.primary_cluster_id;
-  if (named.empty() || named == turn.state.handled_primary_cluster_id || !failover::Started(turn.state)) return "";
-  const MemberNow* primary = turn.Find(turn.state.primary.name);
-  if (turn.membership.Find(named) == nullptr) {
-    return "primaryClusterId asks for a switchover to " + named + ", which is no member of the group";
-  }
-  if (primary != nullptr && !primary->member->declared && named != primary->name()) {
-    return "primaryClusterId asks for a switchover to " + named + "; it waits until " + primary->name() +
-           ", which is a member only by the earlier value, declares replicationGroupId " + turn.group.meta.name;
-  }
-  return findings.switchover_blocked;
-}
-
 Verdict DegradedOf(const GroupTurn& turn, const failover::Findings& findings) {
   if (!turn.foreign_endpoints.empty()) {
     return {Truth::kTrue, reason::kForeignEndpoints, turn.foreign_endpoints};
   }
-  if (std::string blocked = SwitchoverBlocked(turn, findings); !blocked.empty()) {
-    return {Truth::kTrue, reason::kSwitchoverBlocked, std::move(blocked)};
+  if (std::string refused = RefusedMove(turn); !refused.empty()) {
+    return {Truth::kTrue, reason::kSwitchoverBlocked, std::move(refused)};
+  }
+  if (!findings.switchover_blocked.empty()) {
+    return {Truth::kTrue, reason::kSwitchoverBlocked, findings.switchover_blocked};
   }
   std::string text;
   for (const MemberNow& member : turn.members) {
@@ -308,9 +300,10 @@ void AddGroupEvents(const GroupTurn& turn, const api::ReplicationGroupStatus& ne
     const api::Condition* condition = next.conditions.Find(type);
     plan->events.push_back({ref, true, condition->reason, "Reconcile", condition->message});
   }
-  if (turned(api::kDegraded, Truth::kTrue) && next.conditions.Reason(api::kDegraded) == reason::kForeignEndpoints) {
+  for (std::string_view told : {reason::kForeignEndpoints, reason::kSwitchoverBlocked}) {
+    if (!turned(api::kDegraded, Truth::kTrue) || next.conditions.Reason(api::kDegraded) != told) continue;
     plan->events.push_back(
-        {ref, true, std::string(reason::kForeignEndpoints), "Reconcile", turn.foreign_endpoints});
+        {ref, true, std::string(told), "Reconcile", next.conditions.Find(api::kDegraded)->message});
   }
 }
 

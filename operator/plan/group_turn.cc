@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "operator/manifests/manifests.h"
+#include "operator/plan/moves.h"
 #include "operator/plan/promote_demote.h"
 
 namespace understudy::plan {
@@ -151,48 +152,6 @@ void FillOne(const NodeState* primary, GroupTurn* turn, MemberNow* now, Plan* pl
   FillReader(*turn, now, plan);
 }
 
-std::string AwayReason(const MemberNow& primary) {
-  if (!primary.member->wanted) return primary.name() + " is being deleted";
-  const auto& pod = primary.member->view->pod;
-  if (pod && pod->meta.uid == (primary.process == nullptr ? "" : primary.process->pod_uid)) {
-    if (pod->disruption_target) return "the Pod of " + primary.name() + " is being evicted";
-    if (pod->meta.deleted) return "the Pod of " + primary.name() + " is being deleted";
-  }
-  return "";
-}
-
-// A deleted group hands over to a member that stays: the best one that a user made and that is in sync.
-std::string StayingTarget(const GroupTurn& turn) {
-  for (const MemberNow& now : turn.members) {
-    if (now.member->wanted && !now.member->operator_made && now.in_sync) return now.name();
-  }
-  return "";
-}
-
-void FillMoves(const GroupTurn& turn, failover::Spec* spec) {
-  using Source = failover::MoveRequest::Source;
-  if (!failover::Started(turn.state)) return;
-  const MemberNow* primary = turn.Find(turn.state.primary.name);
-  if (primary != nullptr) {
-    if (std::string reason = AwayReason(*primary); !reason.empty()) {
-      spec->moves.push_back({Source::kAway, "", "", std::move(reason)});
-    } else if (turn.group.meta.deleted && primary->member->operator_made &&
-               turn.group.spec.deletion_policy == api::DeletionPolicy::kRetainClusters) {
-      if (std::string target = StayingTarget(turn); !target.empty()) {
-        spec->moves.push_back({Source::kAway, "", std::move(target),
-                               "the group is being deleted and " + primary->name() + " goes with it"});
-      }
-    }
-  }
-  const std::string& named = turn.group.spec.primary_cluster_id;
-  if (named.empty() || named == turn.state.handled_primary_cluster_id || turn.group.meta.deleted) return;
-  const Member* target = turn.membership.Find(named);
-  if (target == nullptr || !target->wanted) return;
-  // Away from a claimed primary the edit would end the claim: it waits until the membership is declared.
-  if (primary != nullptr && !primary->member->declared && named != primary->name()) return;
-  spec->moves.push_back({Source::kEdit, named, named, "primaryClusterId was set to " + named});
-}
-
 }  // namespace
 
 const MemberNow* GroupTurn::Find(const std::string& name) const {
@@ -245,7 +204,7 @@ failover::View FailoverViewOf(const GroupTurn& turn) {
   view.spec.created = turn.group.meta.created;
   view.spec.primary_cluster_id = spec.primary_cluster_id;
   view.spec.first_primary = turn.membership.first_primary;
-  FillMoves(turn, &view.spec);
+  view.spec.moves = MovesOf(turn);
 
   view.members.clear();
   for (const MemberNow& now : turn.members) {

@@ -31,6 +31,9 @@ OrphanPlan PlanOrphans(const OrphanView& view, MonoTime now) {
                                  "it will be deleted in 15 minutes"});
     }
   }
+  for (const api::ObjectRef& map : view.key_maps) {
+    if (!view.inhabited.contains(map.ns)) plan.deletes.push_back({map});
+  }
   return plan;
 }
 

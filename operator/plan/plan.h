@@ -98,7 +98,8 @@ struct Plan {
 Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall);
 Plan PlanLone(const LoneView& view, MonoTime now, WallTime wall);
 
-// Children of objects that are gone: whatever has our owner-uid annotation with a UID that no object has.
+// Children of objects that are gone: whatever has our owner-uid annotation with a UID that no object has. And
+// what belongs to no single object: the ConfigMap with the operator's key in a namespace without nodes.
 struct OrphanView {
   std::set<std::string> living;         // UIDs of all CacheClusters, ReadReplicas and ReplicationGroups
   bool complete = false;                // all three kinds are listed and their watches are current
@@ -109,6 +110,8 @@ struct OrphanView {
   };
   std::vector<Child> children;
   std::map<std::string, MonoTime> announced;  // owner UIDs -> when the event was planned; kept by the caller
+  std::vector<api::ObjectRef> key_maps;       // ConfigMaps `understudy-operator` that are ours
+  std::set<std::string> inhabited;            // namespaces with a node, or with a StatefulSet or Pod of one
 };
 inline constexpr Duration kOrphanWait = Seconds(15 * 60);
 // Deletes at once after a deletion that was seen, else kOrphanWait after an event that announces it; nothing

@@ -343,6 +343,9 @@ void OperatorProcess::Apply(failover::Decision decision) {
       case control::OrderKind::kResume:
         kind = "resume";
         break;
+      case control::OrderKind::kPoll:
+        kind = "poll";
+        break;
     }
     world_.Send(*this, *node, kind,
                 [node, this, order = out.order] { node->OnOrder(this, order); });

@@ -105,15 +105,52 @@ TEST_F(Leaving, DemoteEndsTheOfficeSoThatNoReplyOfItIsFlushedLater) {
   EXPECT_TRUE(std::holds_alternative<BecomeReplica>(done.back()));
 }
 
-TEST_F(Leaving, AMemberOfAGroupIsNotPassedToAnotherDirectly) {
-  LoadedReplica(2, 1, 100);
-  for (control::Order order : {Replica(1, 1), Primary(1, 1)}) {
+TEST_F(Leaving, AMemberOfAGroupThatIsGoneIsAdoptedWithItsData) {
+  for (const Role role : {Role::kReplica, Role::kPrimary}) {
+    SetUp();
+    LoadedReplica(2, 1, 100);
+    control::Order order = role == Role::kReplica ? Replica(3, 1, "q") : Primary(3, 1);
     order.group = "H";
+    EXPECT_FALSE(Do(order).accepted) << "it names nothing that may be left";
     order.leaves_group = "G";
+    order.leaves_epoch = 1;
+    EXPECT_FALSE(Do(order).accepted) << "it is of epoch 2";
     order.leaves_epoch = 2;
-    EXPECT_FALSE(Do(order).accepted);
+    const OrderAck ack = Do(order);
+    EXPECT_TRUE(ack.accepted) << ack.reason;
+    EXPECT_EQ(ack.state.group, "H");
+    EXPECT_EQ(ack.state.role, role);
+    EXPECT_EQ(ack.state.last_granted_ms_ago, -1) << "grants of the old group mean nothing to the new one";
   }
-  EXPECT_EQ(State().group, "G");
+  EXPECT_FALSE(std::get<BecomePrimary>(done.back()).start_empty);
+}
+
+TEST_F(Leaving, APrimaryOfAGroupThatIsGoneStopsBeforeItFollowsAnother) {
+  Do(First(2));
+  control::Order order = Replica(3, 1, "q");
+  order.group = "H";
+  order.leaves_group = "G";
+  order.leaves_epoch = 2;
+  ASSERT_TRUE(Do(order).accepted);
+  EXPECT_EQ(Count<Demote>(), 1u);
+  EXPECT_EQ(Mode(), GateState::Mode::kReplica);
+}
+
+TEST_F(Leaving, APrimaryOfAGroupThatIsGoneDropsTheDataSetThatTheOrderNamesAndNoOther) {
+  Do(First(2));
+  facts.dataset = "data-s";
+  facts.keys = 1;
+  control::Order order = Replica(3, 1, "q");
+  order.group = "H";
+  order.leaves_group = "G";
+  order.leaves_epoch = 2;
+  order.drop_data = true;
+  OrderAck ack = Do(order);
+  EXPECT_FALSE(ack.accepted);
+  EXPECT_EQ(ack.reason, "this primary node holds data set data-s; the order allows to drop (none)");
+  EXPECT_EQ(Mode(), GateState::Mode::kPrimary);
+  order.drop_dataset = "data-s";
+  EXPECT_TRUE(Do(order).accepted);
 }
 
 }  // namespace

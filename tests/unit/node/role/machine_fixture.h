@@ -19,6 +19,11 @@ inline control::NodeRef Node(const std::string& name) {
 
 class MachineFixture : public testing::Test {
  protected:
+  void SetUp() override {
+    machine = RoleMachine("uid-me", "inc-me");
+    facts = {};
+    done.clear();
+  }
   static control::Order Base(control::OrderKind kind, uint64_t epoch) {
     control::Order order;
     order.id = 1;

@@ -460,64 +460,6 @@ TEST_F(RoleMachineTest, ASecondChangeSetsTheMarkAnew) {
   EXPECT_EQ(State().configuration_acked, 3u);
 }
 
-// ---- switchover (section 7)
-
-TEST_F(RoleMachineTest, APauseHoldsWritesAndEndsByItself) {
-  Do(First());
-  control::Order pause = Base(OrderKind::kPause, 1);
-  pause.budget_ms = 2000;
-  EXPECT_TRUE(Do(pause).state.paused);
-  RoleGate gate;
-  gate.Publish(machine.Gate());
-  EXPECT_EQ(gate.Check(true, now), Admission::kPaused);
-  EXPECT_EQ(gate.Check(false, now), Admission::kServe);
-  EXPECT_EQ(machine.NextDeadline(), now + Seconds(2));
-  now = now + Milliseconds(1000);
-  pause.id = 2;
-  Do(pause);  // does not lengthen it
-  EXPECT_TRUE(machine.Tick(now).empty());
-  now = now + Milliseconds(1000);
-  EXPECT_EQ(gate.Check(true, now), Admission::kServe);  // even if nobody ticks
-  EXPECT_EQ(machine.Tick(now), std::vector<Action>{ResumeWrites{}});
-  EXPECT_FALSE(State().paused);
-}
-
-TEST_F(RoleMachineTest, ALateDuplicateOfAPauseDoesNotPauseAgain) {
-  Do(First());
-  Do(Base(OrderKind::kPause, 1));
-  now = now + Seconds(3);
-  machine.Tick(now);
-  EXPECT_FALSE(Do(Base(OrderKind::kPause, 1)).state.paused);
-}
-
-TEST_F(RoleMachineTest, ResumeEndsAPauseAndOthersRefuseIt) {
-  EXPECT_FALSE(Do(Base(OrderKind::kPause, 1)).accepted);
-  Do(First());
-  Do(Base(OrderKind::kPause, 1));
-  EXPECT_FALSE(Do(Base(OrderKind::kResume, 1)).state.paused);
-  EXPECT_EQ(Count<ResumeWrites>(), 1u);
-  EXPECT_FALSE(Do(Base(OrderKind::kPause, 2)).accepted);  // of an epoch that it holds no office in
-}
-
-TEST_F(RoleMachineTest, ADemotionEndsAPause) {
-  Do(First());
-  Do(Base(OrderKind::kPause, 1));
-  EXPECT_FALSE(Do(Base(OrderKind::kDemote, 2)).state.paused);
-  EXPECT_FALSE(machine.NextDeadline().has_value());
-}
-
-TEST_F(RoleMachineTest, APrimaryWithVotersWaitsForTheSwitchoverBeforeItExits) {
-  EXPECT_TRUE(machine.MayExit());
-  Do(First());
-  EXPECT_TRUE(machine.MayExit());  // nobody could take over
-  Do(Primary(1, 2, {"a"}));
-  EXPECT_FALSE(machine.MayExit());
-  Do(Base(OrderKind::kDemote, 2));
-  EXPECT_FALSE(machine.MayExit());  // it still feeds the target
-  Do(Replica(2, 3));
-  EXPECT_TRUE(machine.MayExit());
-}
-
 // ---- what is told
 
 TEST_F(RoleMachineTest, NewRolesOpenOnlyWhenTheyAreCarriedOut) {

@@ -163,6 +163,108 @@ TEST(Adoption, OfOneDataSetTheNewestIsPrimary) {
   EXPECT_EQ(f.g.state.primary.name, "c");
 }
 
+TEST(Adoption, WaitsForEveryMemberWhosePodRunsAndSaysWhatMayHelp) {
+  Fresh f;
+  f.Standalone("b", "old", 9);
+  f.g.Silence("c");
+  f.g.Pod("c").channel.up = false;
+  Decision d = f.g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_EQ(d.findings.failover_ready_message, "waiting to hear from c, which may have data");
+  f.g.Pod("c").node_lost = true;
+  EXPECT_NE(f.g.Decide().findings.failover_ready_message.find("its Node host-c is not ready"), std::string::npos);
+}
+
+TEST(Adoption, DoesNotWaitForTheDead) {
+  // The kubelet's word of a process that was heard.
+  Fresh f;
+  f.Standalone("b", "old", 9);
+  f.Standalone("c", "old", 99);
+  f.g.Pod("c").terminated.push_back("c1");
+  f.g.Pod("c").channel.up = false;
+  f.g.Silence("c");
+  (void)f.g.Persist();
+  EXPECT_EQ(f.g.state.primary.name, "b");
+  // An administrator's word of a Node whose process was never heard.
+  Fresh g;
+  g.Standalone("b", "old", 9);
+  g.g.Pod("c").heard.reset();
+  g.g.Pod("c").channel = {};
+  EXPECT_FALSE(g.g.Decide().persist);
+  g.g.view.nodes_out_of_service = {"host-c"};
+  (void)g.g.Persist();
+  EXPECT_EQ(g.g.state.primary.name, "b");
+}
+
+TEST(Adoption, OfEqualsTheOneThatTakesWritesIsPrimary) {
+  Fresh f;
+  for (const char* n : {"a", "b", "c"}) f.Standalone(n, "one", 9);
+  for (const char* n : {"a", "c"}) {
+    // What the deleted group left beside its heir.
+    f.g.Node(n).role = Role::kReplica;
+    f.g.Node(n).group = f.g.MemberOf(n).may_leave_group = "old group";
+    f.g.Node(n).in_office = false;
+  }
+  (void)f.g.Persist();
+  EXPECT_EQ(f.g.state.primary.name, "b");
+  // Also when more was heard of another: its own word is only older.
+  Fresh g;
+  for (const char* n : {"a", "b", "c"}) g.Standalone(n, "one", 9);
+  g.g.Node("a").role = Role::kReplica;
+  g.g.Node("a").offset = 80;
+  g.g.Node("c").offset = 70;
+  (void)g.g.Persist();
+  EXPECT_EQ(g.g.state.primary.name, "b");
+}
+
+TEST(Adoption, TheFirstEpochIsAboveThoseOfTheAdoptedHistories) {
+  Fresh f;
+  f.Standalone("b", "one", 9);
+  f.g.Node("b").last_record_epoch = 7;
+  (void)f.g.Persist();
+  EXPECT_EQ(f.g.state.epoch, 8u);
+  ASSERT_EQ(f.g.state.configurations.size(), 1u);
+  EXPECT_EQ(f.g.state.configurations[0].epoch, 8u);
+  const std::vector<control::Order> orders = Group::To(f.g.Decide(), "pod-b");
+  ASSERT_EQ(orders.size(), 1u);
+  EXPECT_EQ(orders[0].epoch, 8u);
+}
+
+TEST(Adoption, TheFirstEpochIsAboveThoseOfEmptyHistoriesToo) {
+  Fresh f;
+  f.Standalone("c", "one", 0);
+  f.g.Node("c").last_record_epoch = 4;
+  (void)f.g.Persist();
+  EXPECT_EQ(f.g.state.primary.name, "a");
+  EXPECT_EQ(f.g.state.epoch, 5u);
+}
+
+TEST(Adoption, WhatADeletedGroupLeftFollowsWithItsData) {
+  Fresh f;
+  f.Standalone("b", "one", 9);
+  f.Standalone("c", "one", 9);
+  f.g.Node("c").role = Role::kReplica;
+  f.g.Node("c").group = f.g.MemberOf("c").may_leave_group = "old group";
+  (void)f.g.Persist();
+  f.g.Settle("b", f.g.state.epoch);
+  f.g.Node("b").dataset = "one";
+  f.g.Node("b").acks.clear();
+  const std::vector<control::Order> orders = Group::To(f.g.Decide(), "pod-c");
+  ASSERT_EQ(orders.size(), 1u);
+  EXPECT_EQ(orders[0].leaves_group, "old group");
+  EXPECT_FALSE(orders[0].drop_data);
+}
+
+TEST(Adoption, WithoutPrimaryClusterIdTheEventNamesNone) {
+  Fresh f;
+  f.g.view.spec.primary_cluster_id.clear();
+  f.Standalone("b", "old", 9);
+  const Decision d = f.g.Persist();
+  EXPECT_EQ(f.g.state.handled_primary_cluster_id, "");
+  ASSERT_FALSE(d.events.empty());
+  EXPECT_EQ(d.events[0].message, "b is primary, because it holds the newest of the data that was found");
+}
+
 TEST(LostStatus, IsATakeoverAboveWhatTheNodesKnow) {
   Fresh f;
   f.Ours("a", Role::kReplica, 6, 70);

@@ -92,6 +92,32 @@ TEST(Switchover, DemotionIsPersistedWhenTheTargetHasWhatIsHeld) {
   EXPECT_TRUE(Group::Orders(p.g.Decide(), "a", OrderKind::kDemote));
 }
 
+TEST(Switchover, TheTargetIsPolledUntilItHasWhatIsHeld) {
+  Paused p;
+  EXPECT_FALSE(Group::Orders(p.g.Decide(), "b", OrderKind::kPoll));  // nothing is held yet
+  p.g.Node("a").offset = 110;
+  p.Hold();
+  const Decision d = p.g.Decide();
+  EXPECT_TRUE(Group::Orders(d, "b", OrderKind::kPoll));
+  EXPECT_FALSE(Group::Orders(d, "b", OrderKind::kResume));
+  EXPECT_LE(d.wake_at, p.g.now + kPoll);
+  p.g.Pass(1);
+  EXPECT_FALSE(Group::Orders(p.g.Decide(), "b", OrderKind::kPoll));  // on its way
+  p.g.Pass(kPoll.ms());
+  EXPECT_TRUE(Group::Orders(p.g.Decide(), "b", OrderKind::kPoll));
+  // After the demotion too, under its epoch.
+  p.g.Node("b").offset = 110;
+  (void)p.g.Persist();
+  p.g.Node("a").epoch = 2;
+  p.g.Node("a").in_office = p.g.Node("a").lease_held = false;
+  p.g.Node("a").offset = 115;
+  p.g.Pass(1);
+  const std::vector<control::Order> orders = Group::To(p.g.Decide(), "pod-b");
+  ASSERT_EQ(orders.size(), 1u);
+  EXPECT_EQ(orders[0].kind, OrderKind::kPoll);
+  EXPECT_EQ(orders[0].epoch, 2u);
+}
+
 TEST(Switchover, NothingIsDemotedBeforeItsWritesAreHeld) {
   Paused p;
   EXPECT_FALSE(p.g.Decide().persist);
@@ -111,6 +137,35 @@ TEST(Switchover, PromotionWaitsForTheFinalOffsetOfTheDemotion) {
   EXPECT_EQ(p.g.state.failover->step, Step::kPromote);
   EXPECT_EQ(p.g.state.failover->offset, 105u);
   EXPECT_EQ(p.g.state.failover->epoch, 2u);
+}
+
+TEST(Switchover, TheEndpointMovesWithTheRoleOrderAndIsRecordedWhenTheTargetIsInOffice) {
+  Paused p;
+  p.Demote();
+  EXPECT_FALSE(p.g.Decide().endpoint) << "the old primary has not given its role up";
+  p.g.Node("a").epoch = 2;
+  p.g.Node("a").in_office = p.g.Node("a").lease_held = false;
+  (void)p.g.Persist();
+  const Decision d = p.g.Decide();
+  EXPECT_TRUE(Group::Orders(d, "b", OrderKind::kRole));
+  ASSERT_TRUE(d.endpoint);
+  EXPECT_EQ(d.endpoint->incarnation, "b1");
+  p.g.view.endpoint_pod_uid = "pod-b";
+  EXPECT_FALSE(p.g.Decide().persist) << "it has not said that it is primary";
+  p.g.TakeOffice("b");
+  (void)p.g.Persist();
+  EXPECT_FALSE(p.g.state.failover);
+  EXPECT_EQ(p.g.state.primary.name, "b");
+}
+
+TEST(Switchover, TheEndpointDoesNotMoveToATargetThatDoesNotAnswer) {
+  Paused p;
+  p.Demote();
+  p.g.Node("a").epoch = 2;
+  p.g.Node("a").in_office = p.g.Node("a").lease_held = false;
+  (void)p.g.Persist();
+  p.g.Pod("b").channel.up = false;
+  EXPECT_FALSE(p.g.Decide().endpoint);
 }
 
 TEST(Switchover, TheOldPrimaryIsAVoterOfItsSuccessor) {

@@ -130,6 +130,35 @@ TEST(Lone, DeletedItLeavesNothingBehind) {
   EXPECT_FALSE(world.Exists("Pod", "a-0"));
 }
 
+TEST(Lone, TheKeyStaysInANamespaceUntilItsLastNodeIsGone) {
+  World world;
+  world.ApplyYaml("CacheCluster", "one", "{}");
+  world.ApplyYaml("CacheCluster", "two", "{}");
+  ASSERT_TRUE(world.Settle());
+  world.Delete("CacheCluster", "one");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_TRUE(world.Exists("ConfigMap", "understudy-operator"));
+  world.Delete("CacheCluster", "two");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_FALSE(world.Exists("ConfigMap", "understudy-operator"));
+  world.ApplyYaml("CacheCluster", "three", "{}");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_TRUE(world.Exists("ConfigMap", "understudy-operator"));
+}
+
+TEST(Orphans, TheKeyOfANamespaceWithNodesOrWithoutFullListsIsLeftAlone) {
+  OrphanView view;
+  view.key_maps = {{"v1", "ConfigMap", "empty", "understudy-operator", "u1", ""},
+                   {"v1", "ConfigMap", "used", "understudy-operator", "u2", ""}};
+  view.inhabited = {"used"};
+  EXPECT_TRUE(PlanOrphans(view, MonoTime{1}).deletes.empty());
+  view.complete = true;
+  const OrphanPlan plan = PlanOrphans(view, MonoTime{1});
+  ASSERT_EQ(plan.deletes.size(), 1u);
+  EXPECT_EQ(plan.deletes[0].ref.ns, "empty");
+  EXPECT_EQ(plan.deletes[0].ref.uid, "u1");
+}
+
 TEST(Lone, AForeignConfigMapIsNotMergedInto) {
   World world;
   world.Put("ConfigMap", "understudy-operator", {{"data", {{"mine", "x"}}}});

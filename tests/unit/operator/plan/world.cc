@@ -44,6 +44,15 @@ Json* World::Get(const char* kind, const std::string& name) {
 
 void World::Touch(Json* document) { (*document)["metadata"]["resourceVersion"] = std::to_string(++next_); }
 
+void World::Annotate(const char* kind, const std::string& name, const char* key, const std::string& value) {
+  Json* document = Get(kind, name);
+  ASSERT_NE(document, nullptr);
+  if (!(*document)["metadata"].contains("annotations")) (*document)["metadata"]["annotations"] = Json::object();
+  (*document)["metadata"]["annotations"].erase(key);
+  if (!value.empty()) (*document)["metadata"]["annotations"][key] = value;
+  Touch(document);
+}
+
 void World::Put(const char* kind, const std::string& name, Json document) {
   document["kind"] = kind;
   Json& metadata = document["metadata"];
@@ -237,10 +246,16 @@ void World::Obey(const failover::OutgoingOrder& out) {
     if (changes_group) {
       ASSERT_EQ(order.leaves_group, state.group) << name << " was told to leave a group that it is not in";
       ASSERT_EQ(order.leaves_epoch, state.epoch);
+      for (const auto& [key, document] : objects_) {
+        const bool exists = key.starts_with("ReplicationGroup/") && document["metadata"]["uid"] == state.group;
+        ASSERT_TRUE(!exists || order.role == control::Role::kStandalone)
+            << name << " was told to pass to another group directly, and " << key << " exists";
+      }
       state.epoch = 0;
     }
     const control::Role was = state.role;
     ASSERT_GE(order.epoch, state.epoch) << name << " got an order of an old epoch";
+    if (order.kind == control::OrderKind::kPoll) return;
     state.group = order.group;
     state.epoch = order.epoch;
     switch (order.kind) {
@@ -264,7 +279,8 @@ void World::Obey(const failover::OutgoingOrder& out) {
         state.configuration_acked = order.configuration.number;
         state.synchronous_replicas = order.configuration.synchronous_replicas;
         state.lease_ms = order.configuration.lease_ms;
-        state.last_record_epoch = order.epoch;
+        // Standing alone opens no epoch: the history goes on.
+        if (order.role == control::Role::kPrimary) state.last_record_epoch = order.epoch;
         state.lease_held = true;
         state.lease_left_ms = 1000;
         if (state.offset == 0) state.offset = 14;
@@ -277,6 +293,7 @@ void World::Obey(const failover::OutgoingOrder& out) {
       case control::OrderKind::kOffset: break;
       case control::OrderKind::kPause: state.paused = true; break;
       case control::OrderKind::kResume: state.paused = false; break;
+      case control::OrderKind::kPoll: return;
     }
     state.nonce = order.nonce;
     if (order.nonce != 0) process.answer = failover::Heard{state, now_};
@@ -587,6 +604,11 @@ int World::Round() {
   for (const auto& [key, document] : objects_) {
     const api::ObjectMeta meta = api::ParseMeta(document);
     orphans.living.insert(meta.uid);
+    for (const char* kind : {"CacheCluster/", "ReadReplica/", "StatefulSet/", "Pod/"}) {
+      if (key.starts_with(kind)) orphans.inhabited.insert(meta.ns);
+    }
+    const bool ours = meta.Label("app.kubernetes.io/managed-by") == "understudy";
+    if (key.starts_with("ConfigMap/") && ours) orphans.key_maps.push_back({"", "ConfigMap", meta.ns, meta.name, meta.uid, ""});
     if (meta.OwnerUid().empty() || key.starts_with("EndpointSlice/")) continue;
     orphans.children.push_back({{"", JsonString(document, "kind"), meta.ns, meta.name, meta.uid, ""},
                                 {"", "", meta.ns, "", meta.OwnerUid(), ""}});

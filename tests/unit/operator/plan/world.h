@@ -28,6 +28,8 @@ class World {
   void Erase(const char* kind, const std::string& name);
   Json* Get(const char* kind, const std::string& name);  // nullptr if it does not exist
   bool Exists(const char* kind, const std::string& name) { return Get(kind, name) != nullptr; }
+  // Sets or (empty value) removes an annotation.
+  void Annotate(const char* kind, const std::string& name, const char* key, const std::string& value);
   void Touch(Json* document);  // somebody changed it: a new resourceVersion
   void Put(const char* kind, const std::string& name, Json document);
 
@@ -67,6 +69,7 @@ class World {
   std::string EndpointOf(const std::string& group);  // Pod that the primary slice names
   bool HadEvent(const std::string& reason) const { return events_.contains(reason); }
   int writes() const { return writes_; }
+  WallTime wall() const { return wall_; }
 
   Settings settings;
   bool namespace_terminating = false;

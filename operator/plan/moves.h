@@ -1,0 +1,30 @@
+// Who asks for the primary role to move: the input of FAILOVER.md section 7.
+//
+// An edit of spec.primaryClusterId and a value of the annotation switchover-to are each acted on once; what
+// takes the primary away (eviction, the end of a deleted group's own nodes) is asked for as long as it is so.
+// What the primary itself shows (SIGTERM, deletion of its Pod or object, unfit) the failover machine sees by
+// itself. Pure. Source: API.md "ReplicationGroup.spec", "CacheCluster.spec", "Deletion".
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "common/result.h"
+#include "operator/plan/group_turn.h"
+
+namespace understudy::plan {
+
+// "<node>@<RFC 3339>".
+struct SwitchoverTo {
+  std::string node;
+  WallTime at;
+};
+// kInvalid: one sentence that says what is allowed.
+Result<SwitchoverTo> ParseSwitchoverTo(std::string_view text);
+
+// Those that are due, the most pressing first.
+std::vector<failover::MoveRequest> MovesOf(const GroupTurn& turn);
+// Why a switchover that a person asked for can't even be tried; "" if none is asked for, or it is tried.
+std::string RefusedMove(const GroupTurn& turn);
+
+}  // namespace understudy::plan
