@@ -131,6 +131,7 @@ Result<StatefulSet> ParseStatefulSet(const Json& document) {
   const Json& pod_template = JsonAt(spec, "template");
   StatefulSet set;
   set.meta = *std::move(meta);
+  set.observed_generation = JsonInt(JsonAt(document, "status"), "observedGeneration");
   set.replicas = JsonInt(spec, "replicas", 1);
   set.image = JsonString(Named(Items(JsonAt(pod_template, "spec"), "containers"), kCacheContainer), "image");
   set.template_hash = ParseMeta(pod_template).Annotation(kTemplateHashAnnotation);

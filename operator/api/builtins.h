@@ -64,6 +64,7 @@ Result<Node> ParseNode(const Json& document);
 
 struct StatefulSet {
   ObjectMeta meta;
+  int64_t observed_generation = 0;  // that its controller has seen
   int64_t replicas = 1;
   std::string image;          // of the cache container in the template
   std::string template_hash;  // annotation of the template

@@ -41,6 +41,9 @@ CacheNodeStatus ParseStatus(const Json& json) {
   status.endpoint = JsonString(json, "endpoint");
   status.lag = JsonString(json, "lag");
   status.effective_image = JsonString(json, "effectiveImage");
+  status.effective_maintenance_window = JsonString(json, "effectivePreferredMaintenanceWindow");
+  status.pending = JsonString(json, "pending");
+  status.pending_modified_values = ParsePendingModifications(JsonAt(json, "pendingModifiedValues"));
   status.conditions = ParseConditions(JsonAt(json, "conditions"));
   return status;
 }
@@ -115,6 +118,8 @@ Result<CacheNode> ParseCacheNode(NodeKind kind, const Json& document) {
   node.spec.promoted_from = JsonString(spec, "promotedFrom");
   node.spec.discard_existing_data = JsonString(spec, "discardExistingData");
   node.spec.availability_zone = JsonString(spec, "availabilityZone");
+  node.spec.apply_immediately = OptionalBool(spec, "applyImmediately");
+  node.spec.preferred_maintenance_window = JsonString(spec, "preferredMaintenanceWindow");
   node.spec.node = ParseNodeSettings(JsonAt(spec, "node"));
   node.status = ParseStatus(JsonAt(document, "status"));
   return node;
@@ -133,6 +138,11 @@ Json CacheNodeStatusJson(const CacheNodeStatus& status) {
   Put(&json, "endpoint", status.endpoint);
   Put(&json, "lag", status.lag);
   Put(&json, "effectiveImage", status.effective_image);
+  Put(&json, "effectivePreferredMaintenanceWindow", status.effective_maintenance_window);
+  Put(&json, "pending", status.pending);
+  if (!status.pending_modified_values.empty()) {
+    json["pendingModifiedValues"] = PendingModificationsJson(status.pending_modified_values);
+  }
   json["conditions"] = ConditionsJson(status.conditions);
   return json;
 }

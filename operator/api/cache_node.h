@@ -15,6 +15,7 @@
 #include "common/json.h"
 #include "operator/api/conditions.h"
 #include "operator/api/meta.h"
+#include "operator/api/pending.h"
 
 namespace understudy::api {
 
@@ -47,6 +48,8 @@ struct CacheNodeSpec {
   std::string promoted_from;         // Promote: the group that it left, or is to leave, with its data
   std::string discard_existing_data;  // Demote: the data set that may be dropped
   std::string availability_zone;     // "" = absent
+  std::optional<bool> apply_immediately;     // the group's when absent
+  std::string preferred_maintenance_window;  // "" = absent: the group's
   NodeSettings node;
 };
 
@@ -67,7 +70,10 @@ struct CacheNodeStatus {
   std::string availability_zone;
   std::string endpoint;              // "name.namespace.svc:6379"
   std::string lag;                   // "0B" or a power of ten; "" for anything but a replica
-  std::string effective_image;       // pinned when the node is made and spec names none
+  std::string effective_image;       // of the Pod that runs, else of the one that will be made
+  std::string effective_maintenance_window;
+  std::string pending;               // the column: pending_modified_values in few words
+  PendingModifications pending_modified_values;
   Conditions conditions;
   bool operator==(const CacheNodeStatus&) const = default;
 };

@@ -50,14 +50,16 @@ class Conditions {
 Conditions ParseConditions(const Json& array);
 Json ConditionsJson(const Conditions& conditions);
 
-// Types. Group: kAccepted, kReady, kFailoverReady, kZoneSpreadSatisfied; kDegraded, kStalled and
-// kWaitingForProofOfDeath are true when abnormal. Node: kAccepted, kReady, kInSync, kStalled.
+// Types. Group: kAccepted, kReady, kFailoverReady, kZoneSpreadSatisfied; kDegraded, kStalled,
+// kPendingModifications and kWaitingForProofOfDeath are true when abnormal. Node: kAccepted, kReady, kInSync,
+// kPendingModifications, kStalled.
 inline constexpr std::string_view kAccepted = "Accepted";
 inline constexpr std::string_view kReady = "Ready";
 inline constexpr std::string_view kFailoverReady = "FailoverReady";
 inline constexpr std::string_view kZoneSpreadSatisfied = "ZoneSpreadSatisfied";
 inline constexpr std::string_view kDegraded = "Degraded";
 inline constexpr std::string_view kStalled = "Stalled";
+inline constexpr std::string_view kPendingModifications = "PendingModifications";
 inline constexpr std::string_view kWaitingForProofOfDeath = "WaitingForProofOfDeath";
 inline constexpr std::string_view kInSync = "InSync";
 
@@ -110,6 +112,11 @@ inline constexpr std::string_view kCopying = "Copying";
 inline constexpr std::string_view kLagging = "Lagging";
 inline constexpr std::string_view kProofOfDeathMissing = "ProofOfDeathMissing";
 inline constexpr std::string_view kNotWaiting = "NotWaiting";
+// Of PendingModifications, and of each line of status.pendingModifiedValues.
+inline constexpr std::string_view kWaitingForMaintenanceWindow = "WaitingForMaintenanceWindow";
+inline constexpr std::string_view kWaitingForMembers = "WaitingForMembers";
+inline constexpr std::string_view kApplyingModifications = "ApplyingModifications";
+inline constexpr std::string_view kNothingPending = "NothingPending";
 }  // namespace reason
 
 }  // namespace understudy::api

@@ -160,6 +160,12 @@ Result<int64_t> ParseQuantityMillis(std::string_view text) {
   return static_cast<int64_t>(std::llroundl(value));
 }
 
+std::optional<bool> OptionalBool(const Json& object, const char* key) {
+  const Json& value = JsonAt(object, key);
+  if (!value.is_boolean()) return std::nullopt;
+  return value.get<bool>();
+}
+
 std::string IntOrString(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_number_integer()) return std::to_string(value.get<int64_t>());

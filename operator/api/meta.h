@@ -34,6 +34,10 @@ inline constexpr const char* kOwnerAnnotation = "cache.understudy.dev/owner";  /
 inline constexpr const char* kHashAnnotation = "cache.understudy.dev/applied-hash";
 inline constexpr const char* kTemplateHashAnnotation = "cache.understudy.dev/template-hash";
 inline constexpr const char* kSwitchoverToAnnotation = "cache.understudy.dev/switchover-to";
+// What the template was made from, in words: says what differs when the hashes do.
+inline constexpr const char* kTemplateValuesAnnotation = "cache.understudy.dev/template-values";
+// The hash that the template would have without its group's settings: who leaves a group is not outdated by it.
+inline constexpr const char* kTemplateAloneAnnotation = "cache.understudy.dev/template-alone-hash";
 inline constexpr const char* kConfirmDeadAnnotation = "cache.understudy.dev/confirm-dead";
 
 struct ObjectMeta {
@@ -79,6 +83,9 @@ std::string FormatDuration(Duration d);  // the shortest of "500ms", "1.5s", "10
 
 // A Kubernetes quantity ("512Mi", "1.5", "500m", "2e9") in thousandths of its unit; kInvalid otherwise.
 Result<int64_t> ParseQuantityMillis(std::string_view text);
+
+// A boolean that may be absent.
+std::optional<bool> OptionalBool(const Json& object, const char* key);
 
 // Text of a JSON int-or-string.
 std::string IntOrString(const Json& value);

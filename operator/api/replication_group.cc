@@ -40,6 +40,8 @@ ReplicationGroupSpec ParseSpec(const Json& json) {
   spec.detection_timeout = OptionalDuration(failover, "detectionTimeout");
   spec.lease_duration = OptionalDuration(failover, "leaseDuration");
   spec.max_per_hour = OptionalInt(failover, "maxPerHour");
+  spec.apply_immediately = OptionalBool(json, "applyImmediately");
+  spec.preferred_maintenance_window = JsonString(json, "preferredMaintenanceWindow");
   spec.node = ParseNodeSettings(JsonAt(json, "node"));
   if (JsonString(json, "deletionPolicy") == "Delete") spec.deletion_policy = DeletionPolicy::kDelete;
   return spec;
@@ -91,6 +93,9 @@ ReplicationGroupStatus ParseStatus(const Json& json) {
   status.effective_detection_timeout = JsonString(failover, "detectionTimeout");
   status.effective_lease_duration = JsonString(failover, "leaseDuration");
   status.effective_max_per_hour = static_cast<int>(JsonInt(failover, "maxPerHour"));
+  status.effective_maintenance_window = JsonString(json, "effectivePreferredMaintenanceWindow");
+  status.pending = JsonString(json, "pending");
+  status.pending_modified_values = ParsePendingModifications(JsonAt(json, "pendingModifiedValues"));
   const Json& heir = JsonAt(json, "heir");
   if (heir.is_object()) status.heir = Heir{JsonString(heir, "name"), JsonString(heir, "incarnation")};
   status.conditions = ParseConditions(JsonAt(json, "conditions"));
@@ -140,6 +145,11 @@ Json ReplicationGroupStatusJson(const ReplicationGroupStatus& status) {
     json["effectiveFailover"] = {{"detectionTimeout", status.effective_detection_timeout},
                                  {"leaseDuration", status.effective_lease_duration},
                                  {"maxPerHour", status.effective_max_per_hour}};
+  }
+  Put(&json, "effectivePreferredMaintenanceWindow", status.effective_maintenance_window);
+  Put(&json, "pending", status.pending);
+  if (!status.pending_modified_values.empty()) {
+    json["pendingModifiedValues"] = PendingModificationsJson(status.pending_modified_values);
   }
   if (status.heir) json["heir"] = {{"name", status.heir->name}, {"incarnation", status.heir->incarnation}};
   return json;

@@ -42,6 +42,8 @@ struct ReplicationGroupSpec {
   std::optional<Duration> detection_timeout;
   std::optional<Duration> lease_duration;
   std::optional<int> max_per_hour;
+  std::optional<bool> apply_immediately;
+  std::string preferred_maintenance_window;  // "" = absent: derived from the UID
   NodeSettings node;
   DeletionPolicy deletion_policy = DeletionPolicy::kRetainClusters;
 
@@ -88,6 +90,10 @@ struct ReplicationGroupStatus {
   std::string effective_detection_timeout;
   std::string effective_lease_duration;
   int effective_max_per_hour = 0;
+  std::string effective_maintenance_window;
+  // The group's own, and what waits at its members: one line for each field.
+  std::string pending;
+  PendingModifications pending_modified_values;
   std::optional<Heir> heir;
   Conditions conditions;
   bool operator==(const ReplicationGroupStatus&) const = default;

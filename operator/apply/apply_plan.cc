@@ -103,7 +103,7 @@ Status PlanApplier::Act(const plan::Action& action) {
   };
   const auto remove = [&](const api::ObjectRef& ref, int64_t grace_seconds) -> Status {
     const kube::DeleteOptions options = {
-        .uid = ref.uid, .resource_version = "", .propagation = "Background", .grace_seconds = grace_seconds};
+        .uid = ref.uid, .resource_version = ref.resource_version, .propagation = "Background", .grace_seconds = grace_seconds};
     return UnlessGone(client_.Delete(ResourceOf(ref.kind), ref.ns, ref.name, options, Limit()).status());
   };
   return std::visit(

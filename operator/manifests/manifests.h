@@ -37,10 +37,28 @@ struct NodeInput {
   const api::CacheNode* node = nullptr;
   api::NodeSettings settings;     // merged (api::MergeSettings)
   std::string image;              // in force: spec's, else the pinned one
+  std::string image_alone;        // that it would have without its group's settings
   std::string group;              // "" while it stands alone
   bool pool = false;              // of the group's replica pool
   api::MultiAz multi_az = api::MultiAz::kDisabled;
 };
+
+// What a Pod template was made from, as texts that compare and that people can read; long ones are cut and end
+// in a hash. Kept in annotation api::kTemplateValuesAnnotation of the template, outside its hash: the hash says
+// whether a Pod is outdated, the values say in what. Read from the annotation and not from the Pod's spec,
+// since admission plugins may have changed that.
+struct TemplateValues {
+  std::string image;
+  std::string resources;   // "limits cpu=2 memory=1Gi; requests memory=1Gi"; "" = none
+  std::string parameters;  // "hz=20 maxmemory-policy=allkeys-lru"; "" = none
+  std::string rest;        // a hash of everything else
+  bool operator==(const TemplateValues&) const = default;
+};
+// nullopt: not such an annotation.
+std::optional<TemplateValues> ParseTemplateValues(const std::string& annotation);
+// Of a built StatefulSet.
+TemplateValues ValuesOf(const Json& stateful_set);
+std::string TemplateHashOf(const Json& stateful_set);
 
 // kInvalid: a resource quantity that the node's own settings need (memory or CPU limit) can't be read.
 Result<Json> BuildStatefulSet(const NodeInput& input);

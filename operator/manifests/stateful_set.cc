@@ -45,13 +45,13 @@ Json Arguments(const api::NodeSettings& settings) {
   return args;
 }
 
-Json Container(const NodeInput& input) {
-  Json container = {
+// Without the values of the user, see SetValues.
+Json Container() {
+  return {
       {"name", api::kCacheContainer},
-      {"image", input.image},
       {"imagePullPolicy", "IfNotPresent"},
       {"command", {"understudy-node"}},
-      {"args", Arguments(input.settings)},
+      {"args", Arguments({})},
       {"ports", Json::array({{{"name", "redis"}, {"containerPort", kDataPort}, {"protocol", "TCP"}},
                              {{"name", "admin"}, {"containerPort", kAdminPort}, {"protocol", "TCP"}}})},
       {"env", Json::array({FieldEnv("POD_UID", "metadata.uid"), FieldEnv("POD_IP", "status.podIP"),
@@ -70,8 +70,12 @@ Json Container(const NodeInput& input) {
                                     {{"name", "operator-key"},
                                      {"mountPath", "/etc/understudy"},
                                      {"readOnly", true}}})}};
-  if (!input.settings.resources.is_null()) container["resources"] = input.settings.resources;
-  return container;
+}
+
+void SetValues(const NodeInput& input, Json* container) {
+  (*container)["image"] = input.image;
+  (*container)["args"] = Arguments(input.settings);
+  if (!input.settings.resources.is_null()) (*container)["resources"] = input.settings.resources;
 }
 
 // The user's tolerations and, unless the user speaks of these keys, 30 s on a lost Node: the group has
@@ -136,8 +140,16 @@ Json ZoneSpread(const std::string& group, api::MultiAz multi_az) {
   return Json::array({std::move(constraint)});
 }
 
-// The template of the node by itself; what depends on its group only matters to the scheduler and comes
-// after the hash, so that joining a group makes no template outdated.
+// Bounds what an annotation and a status hold; different texts stay different.
+std::string Shortened(std::string text) {
+  constexpr size_t kLongest = 200;
+  if (text.size() <= kLongest) return text;
+  size_t end = kLongest;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // not inside a character
+  return text.substr(0, end) + "... " + HashOf(Json(text));
+}
+
+// The template of the node by itself, without image, resources and parameters.
 Json NodeTemplate(const NodeInput& input) {
   const api::NodeSettings& settings = input.settings;
   Json labels = Json::object();
@@ -148,7 +160,7 @@ Json NodeTemplate(const NodeInput& input) {
   for (const auto& [key, value] : settings.pod_annotations) annotations[key] = value;
 
   Json spec = {
-      {"containers", Json::array({Container(input)})},
+      {"containers", Json::array({Container()})},
       {"volumes", Json::array({{{"name", "data"}, {"emptyDir", Json::object()}},
                                {{"name", "operator-key"}, {"configMap", {{"name", kConfigMapName}}}}})},
       {"securityContext",
@@ -176,13 +188,75 @@ Json NodeTemplate(const NodeInput& input) {
           {"spec", std::move(spec)}};
 }
 
+// All but `rest`.
+TemplateValues ValuesFor(const NodeInput& input) {
+  TemplateValues values;
+  values.image = input.image;
+  for (const char* which : {"limits", "requests"}) {
+    const Json& list = JsonAt(input.settings.resources, which);
+    if (!list.is_object() || list.empty()) continue;
+    values.resources += (values.resources.empty() ? "" : "; ") + std::string(which);
+    for (const auto& [name, value] : list.items()) values.resources += " " + name + "=" + api::IntOrString(value);
+  }
+  for (const auto& [name, value] : input.settings.parameters) {
+    values.parameters += (values.parameters.empty() ? "" : " ") + name + "=" + value;
+  }
+  values.resources = Shortened(std::move(values.resources));
+  values.parameters = Shortened(std::move(values.parameters));
+  return values;
+}
+
+// Of the template that the node has without its group's settings.
+std::string AloneHash(const NodeInput& input) {
+  NodeInput alone = input;
+  alone.settings = input.node->spec.node;
+  alone.image = input.image_alone;
+  if (!api::ValidateSettings(alone.settings).ok()) return "";
+  Json pod_template = NodeTemplate(alone);
+  SetValues(alone, &pod_template["spec"]["containers"][0]);
+  return HashOf(pod_template);
+}
+
+const Json& TemplateAnnotations(const Json& stateful_set) {
+  return JsonAt(JsonAt(JsonAt(JsonAt(stateful_set, "spec"), "template"), "metadata"), "annotations");
+}
+
 }  // namespace
+
+std::optional<TemplateValues> ParseTemplateValues(const std::string& annotation) {
+  const auto json = ParseJson(annotation);
+  if (!json.ok() || !json->is_object()) return std::nullopt;
+  return TemplateValues{JsonString(*json, "image"), JsonString(*json, "resources"), JsonString(*json, "parameters"),
+                        JsonString(*json, "rest")};
+}
+
+TemplateValues ValuesOf(const Json& stateful_set) {
+  const std::string text = JsonString(TemplateAnnotations(stateful_set), api::kTemplateValuesAnnotation);
+  return ParseTemplateValues(text).value_or(TemplateValues{});
+}
+
+std::string TemplateHashOf(const Json& stateful_set) {
+  return JsonString(TemplateAnnotations(stateful_set), api::kTemplateHashAnnotation);
+}
 
 Result<Json> BuildStatefulSet(const NodeInput& input) {
   const api::CacheNode& node = *input.node;
   RETURN_IF_ERROR(api::ValidateSettings(input.settings));
   Json pod_template = NodeTemplate(input);
-  pod_template["metadata"]["annotations"][api::kTemplateHashAnnotation] = HashOf(pod_template);
+  TemplateValues values = ValuesFor(input);
+  values.rest = HashOf(pod_template);
+  SetValues(input, &pod_template["spec"]["containers"][0]);
+  // What depends on the group only matters to the scheduler and comes after the hash, so that joining a group
+  // makes no template outdated.
+  const std::string hash = HashOf(pod_template);
+  Json& annotations = pod_template["metadata"]["annotations"];
+  annotations[api::kTemplateHashAnnotation] = hash;
+  annotations[api::kTemplateAloneAnnotation] = AloneHash(input);
+  annotations[api::kTemplateValuesAnnotation] = Json{{"image", values.image},
+                                                     {"resources", values.resources},
+                                                     {"parameters", values.parameters},
+                                                     {"rest", values.rest}}
+                                                    .dump();
 
   Json labels = CommonLabels(node.meta.name, "cache-node");
   labels[api::kClusterLabel] = node.meta.name;

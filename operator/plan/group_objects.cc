@@ -107,15 +107,14 @@ void EnsureMembers(GroupTurn* turn, Plan* plan) {
   }
   for (Member& member : members) {
     if (!runs(member)) continue;
-    NodeObjects objects;
-    objects.view = member.view;
-    objects.settings = member.settings;
-    objects.zone = ZoneOf(*member.view, turn->view.hosts);
-    objects.group = turn->group.meta.name;
-    objects.pool = member.pool;
-    objects.multi_az = turn->group.spec.multi_az;
-    const Status made = !keys.ok() ? keys : EnsureNode(objects, turn->view.settings, &plan->actions);
-    if (made.ok()) continue;
+    const MemberNow& now = *turn->Find(member.name());
+    const Status& made = keys.ok() ? now.unbuildable : keys;
+    if (made.ok()) {
+      EnsureNode(*member.view, now.zone, now.pod_template->stateful_set, &plan->actions);
+      const bool due = turn->rollout->replace.contains(member.name()) && now.pod_template->ready;
+      if (due && Announced(member.view->node.status, now.deferral)) ReplacePod(*member.view, &plan->actions);
+      continue;
+    }
     member.accepted = member.can_run = false;
     member.reason = made.code() == Code::kConflict ? api::reason::kNameConflict
                                                    : api::reason::kInvalidParameterCombination;

@@ -6,6 +6,7 @@
 #include "operator/plan/group_steps.h"
 #include "operator/plan/group_turn.h"
 #include "operator/plan/objects.h"
+#include "operator/plan/pending_status.h"
 #include "operator/plan/promote_demote.h"
 #include "operator/plan/state_codec.h"
 #include "operator/plan/status.h"
@@ -73,30 +74,40 @@ void WriteStatuses(const GroupTurn& turn, const failover::Findings& findings,
     const api::ReplicationGroupStatus status = GroupStatus(turn, findings, turn.state);
     if (auto write = WriteOf(turn, status, turn.state)) {
       AddGroupEvents(turn, status, plan);
+      AddPendingEvents(turn.group.Ref(), turn.group.status.pending_modified_values, turn.deferral, plan);
       plan->statuses.push_back(std::move(*write));
     }
   }
-  const auto add = [&](const api::CacheNode& node, const api::CacheNodeStatus& status) {
+  const auto add = [&](const api::CacheNode& node, const api::CacheNodeStatus& status, const Deferral& deferral) {
     if (moved.contains(node.meta.uid)) return;
     if (auto write = WriteOf(node, status)) {
       AddNodeEvents(node, status, plan);
+      AddPendingEvents(node.Ref(), node.status.pending_modified_values, deferral, plan);
       plan->statuses.push_back(std::move(*write));
     }
   };
-  for (const MemberNow& now : turn.members) add(now.member->view->node, MemberStatusOf(turn, now));
-  for (const Member& member : turn.membership.refused) add(member.view->node, RefusedStatus(turn, member));
+  for (const MemberNow& now : turn.members) {
+    add(now.member->view->node, MemberStatusOf(turn, now), now.deferral);
+    WakeFor(now.deferral, turn.now, turn.wall, plan);
+  }
+  WakeFor(turn.deferral, turn.now, turn.wall, plan);
+  for (const Member& member : turn.membership.refused) add(member.view->node, RefusedStatus(turn, member), {});
 }
 
 }  // namespace
 
 Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
-  GroupTurn turn{view, view.group.object, view.group.state, now, wall, PlanMembership(view), {}, "", "", true};
+  GroupTurn turn{view, view.group.object, view.group.state, now, wall, PlanMembership(view)};
   if (view.namespace_terminating) return LetGo(turn);
 
   Plan plan;
   plan.memory = view.memory;
   FillEndpoints(&turn);
   FillMembers(&turn, &plan);
+
+  // Before the machine, which may have to move the primary for it; a group in trouble has other worries.
+  const bool calm = !turn.group.meta.deleted && !turn.state.failover && turn.PrimaryWords() != nullptr;
+  if (calm) FillRollout(&turn);
 
   failover::Decision decision;
   decision.memory = view.memory.failover;
@@ -122,9 +133,11 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
   }
   AddEvents(turn, decision, &plan);
   CarryDecision(turn, std::move(decision), &plan);
+  TellWhyNotHandedOver(findings.switchover_blocked, &turn);
   JudgeSettled(findings, &turn, &plan);
   if (!turn.settled) return plan;
 
+  if (!turn.rollout && !turn.group.meta.deleted) FillRollout(&turn);
   std::set<std::string> moved;
   if (turn.group.meta.deleted) {
     moved = PlanGroupDeletion(turn, findings, &plan);

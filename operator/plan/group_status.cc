@@ -4,6 +4,7 @@
 
 #include "operator/manifests/manifests.h"
 #include "operator/plan/moves.h"
+#include "operator/plan/pending_status.h"
 #include "operator/plan/state_codec.h"
 #include "operator/plan/status.h"
 
@@ -145,6 +146,11 @@ Verdict ZoneSpreadOf(const GroupTurn& turn) {
           std::to_string(wanted) + " nodes in " + std::to_string(used) + " zones"};
 }
 
+// One that was aborted, when another is asked for and waits for the maintenance window.
+bool IsHistory(const GroupTurn& turn, const std::string& blocked) {
+  return !turn.edit_due && !EditedPrimary(turn).empty() && blocked == turn.view.memory.failover.move_blocked;
+}
+
 Verdict DegradedOf(const GroupTurn& turn, const failover::Findings& findings) {
   if (!turn.foreign_endpoints.empty()) {
     return {Truth::kTrue, reason::kForeignEndpoints, turn.foreign_endpoints};
@@ -152,8 +158,9 @@ Verdict DegradedOf(const GroupTurn& turn, const failover::Findings& findings) {
   if (std::string refused = RefusedMove(turn); !refused.empty()) {
     return {Truth::kTrue, reason::kSwitchoverBlocked, std::move(refused)};
   }
-  if (!findings.switchover_blocked.empty()) {
-    return {Truth::kTrue, reason::kSwitchoverBlocked, findings.switchover_blocked};
+  if (const std::string& blocked = findings.switchover_blocked; !blocked.empty() && !IsHistory(turn, blocked) &&
+                                                               !BlocksHandOver(turn, blocked)) {
+    return {Truth::kTrue, reason::kSwitchoverBlocked, blocked};
   }
   std::string text;
   for (const MemberNow& member : turn.members) {
@@ -253,6 +260,7 @@ api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::F
   } else {
     set(api::kWaitingForProofOfDeath, {Truth::kFalse, reason::kNotWaiting, "no proof of death is needed"});
   }
+  SetPending(turn, &status);
   status.phase = PhaseOf(turn, state, ready);
   return status;
 }

@@ -169,9 +169,11 @@ const NodeState* GroupTurn::PrimaryWords() const {
 
 void FillMembers(GroupTurn* turn, Plan* plan) {
   turn->members.clear();
+  turn->deferral = DeferralOf(turn->group, turn->wall);
   for (const Member& member : turn->membership.members) {
     MemberNow now;
     now.member = &member;
+    now.deferral = DeferralOf(member.view->node, &turn->group, turn->wall);
     now.process = ProcessOf(turn->view, *member.view);
     now.words = WordsOf(now.process);
     turn->members.push_back(std::move(now));

@@ -10,9 +10,12 @@
 
 #include "operator/api/conditions.h"
 #include "operator/failover/machine.h"
+#include "operator/plan/deferral.h"
 #include "operator/plan/membership.h"
 #include "operator/plan/observation.h"
 #include "operator/plan/plan.h"
+#include "operator/plan/pod_template.h"
+#include "operator/plan/rollout.h"
 
 namespace understudy::plan {
 
@@ -36,6 +39,9 @@ struct MemberNow {
   api::Truth sync = api::Truth::kFalse;
   std::string_view sync_reason;
   std::string sync_message;
+  Deferral deferral;  // asked by FillMembers (Promote, Demote) and FillRollout
+  std::optional<PodTemplate> pod_template;  // of those that may run
+  Status unbuildable;                       // or why it has none
 
   const std::string& name() const { return member->name(); }
 };
@@ -51,6 +57,10 @@ struct GroupTurn {
   std::string endpoint_pod_uid;    // whom our primary EndpointSlice names
   std::string foreign_endpoints;   // what else stands behind the primary Service; "" = nothing
   bool settled = true;
+  // Asked by FillRollout.
+  Deferral deferral;
+  bool edit_due = false;           // the switchover that primaryClusterId asks for
+  std::optional<Rollout> rollout;  // unset: not asked for yet
 
   const MemberNow* Find(const std::string& name) const;
   const control::NodeState* PrimaryWords() const;

@@ -15,6 +15,8 @@
 #include "operator/plan/membership.h"
 #include "operator/plan/objects.h"
 #include "operator/plan/observation.h"
+#include "operator/plan/pending_status.h"
+#include "operator/plan/pod_template.h"
 #include "operator/plan/promote_demote.h"
 #include "operator/plan/status.h"
 
@@ -38,6 +40,8 @@ struct Lone {
   bool can_run = true;
   std::string_view accepted_reason = reason::kAccepted;
   std::string accepted_message;
+  Deferral deferral;
+  std::optional<PodTemplate> pod_template;
   // Why it waits, or what it is.
   std::string_view why = reason::kCreating;
   std::string message;
@@ -71,10 +75,12 @@ void JudgeDemote(Lone* lone) {
     return;
   }
   const Permission permission = BeginDemote(node, lone->words, *lone->view.named_group);
+  const bool due = AskForDemote(node, lone->view.named_group->object, permission, lone->wall, &lone->deferral);
   lone->accepted = !permission.refused;
   lone->waits = permission.waits;
   lone->accepted_reason = permission.reason;
   lone->accepted_message = permission.message;
+  if (permission.given && !due) lone->accepted_message += InWindow(lone->deferral, kDemoteField);
 }
 
 void Classify(Lone* lone) {
@@ -109,8 +115,21 @@ void Classify(Lone* lone) {
   }
 }
 
+// What began in its group, or is no longer asked for.
+void AskForVerbs(Lone* lone) {
+  DeferrableStep promote{kPromoteField, "", "", {}};
+  const auto* said = api::FindPending(lone->node.status.pending_modified_values, kPromoteField);
+  if (IsLeaving(*lone) && said != nullptr) {
+    promote.from = said->from;
+    promote.begun = true;
+  }
+  lone->deferral.Due(promote);
+  if (lone->deferral.InForce(kDemoteField) == nullptr) lone->deferral.Due({kDemoteField, "", "", {}});
+}
+
 void Judge(Lone* lone) {
   Classify(lone);
+  AskForVerbs(lone);
   if (const std::string conflict = NodeNameConflict(lone->view.node, lone->view.claims); !conflict.empty()) {
     Refuse(lone, reason::kNameConflict, conflict);
     lone->can_run = false;
@@ -262,14 +281,36 @@ bool GroupDecides(const Lone& lone) {
   return !HasRole(lone) && lone.words != nullptr && lone.words->incarnation != lone.node.status.incarnation;
 }
 
+// Nobody else has its data: replacing its Pod costs it, and waits until it is due.
+void ReplaceOutdated(Lone* lone, Plan* plan) {
+  const auto* process = lone->view.process ? &*lone->view.process : nullptr;
+  DeferrableStep step;
+  step.needed = kRestartNeeds;
+  step.cost = lone->node.meta.name + " has no replica, so its data is lost when its Pod is replaced";
+  // The end of its process needs no proof: the next one starts under a new epoch, empty.
+  step.harmless = lone->pod_template->outdated && NothingRuns(lone->view.node, process, {});
+  if (!AskForReplacement(*lone->pod_template, step, &lone->deferral)) return;
+  if (lone->pod_template->ready && Announced(lone->node.status, lone->deferral)) {
+    ReplacePod(lone->view.node, &plan->actions);
+  }
+}
+
 void EnsureObjects(Lone* lone, Plan* plan) {
   NodeObjects objects;
   objects.view = &lone->view.node;
-  objects.zone = ZoneOf(lone->view.node, lone->view.hosts);
   objects.settings = lone->node.spec.node;
-  const Status keys = EnsureKeys(lone->node.meta.ns, lone->view.settings, lone->view.config_map, &plan->actions);
-  const Status made = !keys.ok() ? keys : EnsureNode(objects, lone->view.settings, &plan->actions);
-  if (made.ok()) return;
+  Status made = EnsureKeys(lone->node.meta.ns, lone->view.settings, lone->view.config_map, &plan->actions);
+  if (made.ok()) {
+    auto built = BuildNode(objects, lone->view.settings);
+    if (built.ok()) {
+      lone->pod_template = PodTemplateOf(lone->view.node, *std::move(built), true);
+      EnsureNode(lone->view.node, ZoneOf(lone->view.node, lone->view.hosts), lone->pod_template->stateful_set,
+                 &plan->actions);
+      ReplaceOutdated(lone, plan);
+      return;
+    }
+    made = built.status();
+  }
   lone->can_run = false;
   Refuse(lone,
          made.code() == Code::kConflict ? reason::kNameConflict : reason::kInvalidParameterCombination,
@@ -324,9 +365,7 @@ api::CacheNodeStatus StatusOf(const Lone& lone) {
   const bool made = lone.can_run || lone.view.node.pod;
   status.endpoint = made ? manifests::ServiceEndpoint(lone.node.meta.name, lone.node.meta.ns) : "";
   status.lag.clear();
-  if (lone.situation == Situation::kStandsAlone) {
-    status.effective_image = ImageOf(lone.view.node, lone.node.spec.node, lone.view.settings);
-  }
+  if (lone.pod_template) status.effective_image = lone.pod_template->in_force.image;
   if (lone.node.meta.deleted) {
     status.phase = "deleting";
   } else if (has_role) {
@@ -337,6 +376,7 @@ api::CacheNodeStatus StatusOf(const Lone& lone) {
     status.phase = IsLeaving(lone) ? "modifying" : "creating";
   }
   SetConditions(lone, fault, &status);
+  SetPending(lone.deferral, lone.node.meta.generation, lone.wall, &status);
   return status;
 }
 
@@ -373,6 +413,7 @@ Plan PlanLone(const LoneView& view, MonoTime now, WallTime wall) {
     return plan;
   }
   Lone lone{view, node, now, wall, WordsOf(view.process ? &*view.process : nullptr)};
+  lone.deferral = DeferralOf(node, nullptr, wall);
   Judge(&lone);
   if (!lone.can_run) plan.wake_at = std::min(plan.wake_at, now + kConflictPeriod);
   if (lone.words != nullptr && !GroupDecides(lone)) {
@@ -394,6 +435,7 @@ Plan PlanLone(const LoneView& view, MonoTime now, WallTime wall) {
   if (lone.situation == Situation::kStandsAlone && lone.can_run) EnsureObjects(&lone, &plan);
   EnsureLabels(lone, &plan);
   if (moved) return plan;
+  WakeFor(lone.deferral, now, wall, &plan);
   const api::CacheNodeStatus status = StatusOf(lone);
   if (auto write = WriteOf(node, status)) {
     AddNodeEvents(node, status, &plan);
@@ -402,6 +444,7 @@ Plan PlanLone(const LoneView& view, MonoTime now, WallTime wall) {
                              "Cache cluster " + node.meta.name + " is independent of replication group " +
                                  node.spec.promoted_from});
     }
+    AddPendingEvents(node.Ref(), node.status.pending_modified_values, lone.deferral, &plan);
     plan.statuses.push_back(std::move(*write));
   }
   return plan;

@@ -104,10 +104,18 @@ std::vector<MoveRequest> MovesOf(const GroupTurn& turn) {
     moves.push_back({Source::kAnnotation, value, asked->target,
                      "annotation switchover-to asks for " + asked->target});
   }
-  if (const auto asked = AskedByEdit(turn); asked && asked->refused.empty()) {
-    moves.push_back({Source::kEdit, asked->target, asked->target, "primaryClusterId was set to " + asked->target});
+  if (const std::string named = EditedPrimary(turn); turn.edit_due && !named.empty()) {
+    moves.push_back({Source::kEdit, named, named, "primaryClusterId was set to " + named});
+  }
+  if (turn.rollout && turn.rollout->hand_over) {
+    moves.push_back({Source::kAway, "", turn.rollout->heir, HandOverReason(turn.state.primary.name)});
   }
   return moves;
+}
+
+std::string EditedPrimary(const GroupTurn& turn) {
+  const auto asked = AskedByEdit(turn);
+  return asked && asked->refused.empty() ? asked->target : "";
 }
 
 std::string RefusedMove(const GroupTurn& turn) {

@@ -1,5 +1,6 @@
 #include "operator/manifests/manifests.h"
 #include "operator/plan/objects.h"
+#include "operator/plan/pending_status.h"
 #include "operator/plan/status.h"
 
 namespace understudy::plan {
@@ -56,7 +57,7 @@ api::CacheNodeStatus MemberStatusOf(const GroupTurn& turn, const MemberNow& now)
   status.availability_zone = now.zone;
   status.endpoint = manifests::ServiceEndpoint(view.node.meta.name, view.node.meta.ns);
   status.lag = now.lag;
-  status.effective_image = ImageOf(view, now.member->settings, turn.view.settings);
+  if (now.pod_template) status.effective_image = now.pod_template->in_force.image;
 
   SetAccepted(now.member->accepted, now.member->reason, now.member->message, generation, turn.wall,
               &status.conditions, now.member->waits);
@@ -76,6 +77,7 @@ api::CacheNodeStatus MemberStatusOf(const GroupTurn& turn, const MemberNow& now)
     status.conditions.Set(api::kReady, Truth::kFalse, now.sync_reason, now.sync_message, generation, turn.wall);
   }
   status.conditions.Set(api::kInSync, now.sync, now.sync_reason, now.sync_message, generation, turn.wall);
+  SetPending(now.deferral, generation, turn.wall, &status);
   return status;
 }
 

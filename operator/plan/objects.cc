@@ -48,14 +48,8 @@ void Remove(const api::ObjectMeta* live, std::string_view api_version, std::stri
       DeleteObject{{std::string(api_version), std::string(kind), live->ns, live->name, live->uid, ""}});
 }
 
-std::string ImageOf(const NodeView& view, const api::NodeSettings& merged, const Settings& settings) {
-  if (merged.image) return *merged.image;
-  if (!view.node.status.effective_image.empty()) return view.node.status.effective_image;
-  if (view.stateful_set && view.stateful_set->meta.OwnerUid() == view.node.meta.uid &&
-      !view.stateful_set->image.empty()) {
-    return view.stateful_set->image;
-  }
-  return settings.default_node_image;
+std::string WantedImage(const api::NodeSettings& merged, const Settings& settings) {
+  return merged.image.value_or(settings.default_node_image);
 }
 
 Status EnsureKeys(const std::string& ns, const Settings& settings, const std::optional<api::ConfigMap>& live,
@@ -90,12 +84,11 @@ void EnsureSlice(const api::Service& service, const api::EndpointSlice* live, co
 namespace {
 
 // Follows the present Pod; between two Pods it stays as it is.
-void EnsureNodeSlice(const NodeObjects& objects, std::vector<Action>* actions) {
-  const NodeView& view = *objects.view;
+void EnsureNodeSlice(const NodeView& view, const std::string& zone, std::vector<Action>* actions) {
   const std::string& uid = view.node.meta.uid;
   if (!view.service || view.service->meta.OwnerUid() != uid || view.service->meta.deleted) return;
   if (!view.pod || view.pod->ip.empty() || view.pod->meta.deleted) return;
-  const manifests::SliceTarget target = {view.pod->ip, view.pod->node_name, objects.zone, view.pod->meta.name,
+  const manifests::SliceTarget target = {view.pod->ip, view.pod->node_name, zone, view.pod->meta.name,
                                          view.pod->meta.uid};
   EnsureSlice(*view.service, view.slice ? &*view.slice : nullptr, target,
               manifests::BuildNodeSlice(view.node, view.service->meta.uid, AddressTypeOf(*view.service), target), uid,
@@ -104,29 +97,29 @@ void EnsureNodeSlice(const NodeObjects& objects, std::vector<Action>* actions) {
 
 }  // namespace
 
-Status EnsureNode(const NodeObjects& objects, const Settings& settings, std::vector<Action>* actions) {
-  const NodeView& view = *objects.view;
-  const std::string& uid = view.node.meta.uid;
+Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings) {
   manifests::NodeInput input;
-  input.node = &view.node;
+  input.node = &objects.view->node;
   input.settings = objects.settings;
-  input.image = ImageOf(view, objects.settings, settings);
+  input.image = WantedImage(objects.settings, settings);
+  input.image_alone = WantedImage(objects.view->node.spec.node, settings);
   input.group = objects.group;
   input.pool = objects.pool;
   input.multi_az = objects.multi_az;
-  auto set = manifests::BuildStatefulSet(input);
-  if (!set.ok()) return set.status();
+  return manifests::BuildStatefulSet(input);
+}
 
+void EnsureNode(const NodeView& view, const std::string& zone, Json stateful_set, std::vector<Action>* actions) {
+  const std::string& uid = view.node.meta.uid;
   Json headless = manifests::BuildHeadlessService(view.node);
   const bool headless_drifted = Drifted(view.headless, headless);
   Ensure(MetaOf(view.headless), headless_drifted, std::move(headless), uid, actions);
   Json service = manifests::BuildNodeService(view.node);
   const bool service_drifted = Drifted(view.service, service);
   Ensure(MetaOf(view.service), service_drifted, std::move(service), uid, actions);
-  const bool set_drifted = Drifted(view.stateful_set, *set);
-  Ensure(MetaOf(view.stateful_set), set_drifted, *std::move(set), uid, actions);
-  EnsureNodeSlice(objects, actions);
-  return {};
+  const bool set_drifted = Drifted(view.stateful_set, stateful_set);
+  Ensure(MetaOf(view.stateful_set), set_drifted, std::move(stateful_set), uid, actions);
+  EnsureNodeSlice(view, zone, actions);
 }
 
 bool RemoveNode(const NodeView& view, std::vector<Action>* actions) {

@@ -30,27 +30,30 @@ void Remove(const api::ObjectMeta* live, std::string_view api_version, std::stri
 Status EnsureKeys(const std::string& ns, const Settings& settings, const std::optional<api::ConfigMap>& live,
                   std::vector<Action>* actions);
 
-// What one node consists of while it is wanted. kInvalid: the settings can't be built (see ValidateSettings).
+// What one node is made from while it is wanted. kInvalid: the settings can't be built (see ValidateSettings).
 struct NodeObjects {
   const NodeView* view = nullptr;
-  std::string zone;   // of the Node that the Pod is on
   api::NodeSettings settings;
   std::string group;  // "" while it stands alone
   bool pool = false;
   api::MultiAz multi_az = api::MultiAz::kDisabled;
 };
+// The StatefulSet as it should be.
+Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings);
+// The node's children, with that StatefulSet. zone: of the Node that its Pod is on.
+void EnsureNode(const NodeView& view, const std::string& zone, Json stateful_set, std::vector<Action>* actions);
 // The EndpointSlice `live` (null: none) of a Service of ours that has no selector.
 void EnsureSlice(const api::Service& service, const api::EndpointSlice* live, const manifests::SliceTarget& target,
                  Json desired, const std::string& owner_uid, std::vector<Action>* actions);
 // The address type of that slice.
 std::string AddressTypeOf(const api::Service& service);
 
-Status EnsureNode(const NodeObjects& objects, const Settings& settings, std::vector<Action>* actions);
 // Deletes the node's children. True: none is left.
 bool RemoveNode(const NodeView& view, std::vector<Action>* actions);
 
-// The image in force: the spec's, else the one pinned when the node was made, else the operator's default.
-std::string ImageOf(const NodeView& view, const api::NodeSettings& merged, const Settings& settings);
+// The image that a new Pod gets: the spec's, else the operator's default. The one in force is the Pod's: a new
+// default is a pending modification like any other.
+std::string WantedImage(const api::NodeSettings& merged, const Settings& settings);
 
 // Labels that the live Pod must have or not have (nullopt); plans one patch with the differences.
 void EnsurePodLabels(const NodeView& view, const std::map<std::string, std::optional<std::string>>& wanted,

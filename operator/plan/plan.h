@@ -43,7 +43,8 @@ struct CreateObject {
 struct ApplyObject {
   Json object;
 };
-// DELETE with the UID as a precondition (background propagation).
+// DELETE with the UID as a precondition, and the resourceVersion if ref has one (background propagation). 404
+// and 409 are fine: it is gone, or not what was decided on, and is looked at again.
 struct DeleteObject {
   api::ObjectRef ref;
 };

@@ -5,6 +5,8 @@
 
 #include "operator/plan/objects.h"
 #include "operator/plan/observation.h"
+#include "operator/plan/pending_status.h"
+#include "operator/plan/rollout.h"
 #include "operator/plan/state_codec.h"
 #include "operator/plan/status.h"
 
@@ -14,6 +16,10 @@ namespace {
 using control::NodeState;
 using control::Role;
 namespace reason = api::reason;
+
+// The longest that they take where nothing is wrong: acknowledged voters and two status writes; a full copy.
+constexpr Duration kPromoteNeeds = Seconds(60);
+constexpr Duration kDemoteNeeds = kRestartNeeds;
 
 Permission Given(std::string_view why, std::string message) { return {true, false, false, why, std::move(message)}; }
 Permission Waits(std::string_view why, std::string message) { return {false, true, false, why, std::move(message)}; }
@@ -176,6 +182,11 @@ bool PersistJoiner(const GroupTurn& turn, Plan* plan) {
     }
     const Permission permission = BeginDemote(node, words, turn.view.group);
     if (!permission.given) continue;
+    Deferral deferral;
+    if (!AskForDemote(node, turn.group, permission, turn.wall, &deferral)) {
+      WakeFor(deferral, turn.now, turn.wall, plan);
+      continue;
+    }
     api::CacheNodeStatus status = node.status;
     status.group_uid = turn.group.meta.uid;
     status.replication_group_id = turn.group.meta.name;
@@ -192,7 +203,76 @@ bool PersistJoiner(const GroupTurn& turn, Plan* plan) {
   return false;
 }
 
+// The status says that it is being applied.
+bool IsAnnounced(const api::CacheNode& node, const DeferrableStep& step) {
+  const api::PendingModification* said = api::FindPending(node.status.pending_modified_values, step.field);
+  return said != nullptr && said->from == step.from && said->to == step.to &&
+         said->reason == reason::kApplyingModifications;
+}
+
+// Pending modifications come into force before it leaves, while losing its Pod loses nothing.
+bool PodIsOutdated(const GroupTurn& turn, MemberNow* now) {
+  FillTemplate(turn, now);
+  return now->pod_template && now->pod_template->outdated;
+}
+
+void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
+  const std::string& group = turn->group.meta.name;
+  const api::CacheNode& node = member->view->node;
+  const bool asks = member->wanted && member->can_run && (member->promotes || !member->moves_to.empty());
+  Permission permission;
+  if (asks) permission = member->promotes ? BeginPromote(*turn, *now) : BeginMove(*turn, *now);
+
+  DeferrableStep promote{kPromoteField, group, group, kPromoteNeeds};
+  DeferrableStep demote{kDemoteField, group, group, kDemoteNeeds};
+  DeferrableStep& step = member->promotes ? promote : demote;
+  if (asks && !permission.refused) step.to = member->promotes ? "" : member->moves_to;
+  step.begun = permission.given && step.from != step.to && IsAnnounced(node, step);
+  const auto* joins = api::FindPending(node.status.pending_modified_values, kDemoteField);
+  if (!asks && joins != nullptr && joins->to == group && StandsAlone(node)) {
+    demote.from = joins->from;  // accepted by this group, and not carried out yet
+    demote.begun = true;
+  }
+  const bool promote_due = now->deferral.Due(promote), demote_due = now->deferral.Due(demote);
+  if (!asks) return;
+
+  const bool due = member->promotes ? promote_due : demote_due;
+  if (due && permission.given && member->promotes && !step.begun && PodIsOutdated(*turn, now)) {
+    permission = Waits(reason::kPromoting, "waits until its Pod has been replaced, which costs nothing while " + group +
+                                               " has its data");
+  }
+  if (due && !permission.given) now->deferral.Hold(step.field, reason::kWaitingForMembers, permission.message);
+  if (!due && permission.given) permission.message += InWindow(now->deferral, step.field);
+  now->parts = permission.given && step.begun;
+  member->accepted = !permission.refused;
+  member->waits = permission.waits;
+  member->reason = permission.reason;
+  member->message = std::move(permission.message);
+}
+
 }  // namespace
+
+bool AskForDemote(const api::CacheNode& node, const api::ReplicationGroup& group, const Permission& permission,
+                  WallTime wall, Deferral* deferral) {
+  DeferrableStep step{kDemoteField, "", "", kDemoteNeeds};
+  if (!permission.refused) {
+    step.to = group.meta.name;
+    step.begun = node.status.moving_to == group.meta.uid;
+    const auto* said = api::FindPending(node.status.pending_modified_values, kDemoteField);
+    if (step.begun && said != nullptr && said->to == step.to) step.from = said->from;
+  }
+  Deferral asked = DeferralOf(node, &group, wall);
+  const bool due = asked.Due(step);
+  if (due && !permission.given) asked.Hold(kDemoteField, reason::kWaitingForMembers, permission.message);
+  deferral->Include(asked);
+  return due;
+}
+
+std::string InWindow(const Deferral& deferral, std::string_view field) {
+  const Deferral::Entry* entry = deferral.Find(field);
+  if (entry == nullptr || entry->value.not_before.unix_ms == 0) return "";
+  return " in the maintenance window, " + WeekTimeText(entry->value.not_before);
+}
 
 std::string DiscardableDataset(const api::CacheNode& node, const GroupObject& group) {
   if (node.spec.replication_group_id != group.object.meta.name) return "";
@@ -276,15 +356,7 @@ Permission BeginMove(const GroupTurn& turn, const MemberNow& now) {
 void JudgeDepartures(GroupTurn* turn) {
   if (turn->group.meta.deleted) return;
   for (size_t i = 0; i < turn->members.size(); ++i) {
-    Member& member = turn->membership.members[i];
-    MemberNow& now = turn->members[i];
-    if (!member.wanted || !member.can_run || (!member.promotes && member.moves_to.empty())) continue;
-    Permission permission = member.promotes ? BeginPromote(*turn, now) : BeginMove(*turn, now);
-    now.parts = permission.given;
-    member.accepted = !permission.refused;
-    member.waits = permission.waits;
-    member.reason = permission.reason;
-    member.message = std::move(permission.message);
+    JudgeDeparture(turn, &turn->membership.members[i], &turn->members[i]);
   }
 }
 

@@ -13,18 +13,27 @@
 //           id. The primary may move only if it is the group's last node: the group's state is emptied first,
 //           so that nothing points at it any more.
 // Where the process and the status differ, because an order was on its way when something changed, the process
-// is right: its object's status follows it. Pure.
+// is right: its object's status follows it.
+//
+// Each begins in the maintenance window (deferral.h) and, once begun, goes on outside it. Of a member which leaves
+// the beginning is that its status says ApplyingModifications for it. Pure.
 #pragma once
 
 #include <string>
 #include <string_view>
 
+#include "operator/plan/deferral.h"
 #include "operator/plan/group_turn.h"
 #include "operator/plan/plan.h"
 
 namespace understudy::plan {
 
-// Whether a verb begins now. If not: condition Accepted of the node says why.
+// As status.pendingModifiedValues names them.
+inline constexpr const char* kPromoteField = "Promote";
+inline constexpr const char* kDemoteField = "Demote";
+
+// Whether a verb may begin, as far as roles, data and other objects go. If not: condition Accepted of the node says
+// why. What is refused is not pending.
 struct Permission {
   bool given = false;
   bool waits = false;  // no edit is needed: time, or another object's change, helps
@@ -33,18 +42,26 @@ struct Permission {
   std::string message;
 };
 
-// Every Promote begins here: from `given` on the member leaves, step by step, as long as it stays given.
+// Every Promote is judged here: from `given` on the member leaves, step by step, as long as it stays given.
 Permission BeginPromote(const GroupTurn& turn, const MemberNow& now);
-// Every Demote begins here, that of an independent node and that of a member which moves. group: the one that the
+// Every Demote is judged here, that of an independent node and that of a member which moves. group: the one that the
 // node names. words: of the node's process, nullptr if it is silent.
 Permission BeginDemote(const api::CacheNode& node, const control::NodeState* words, const GroupObject& group);
 // The member asks to move: what its own group says, then BeginDemote.
 Permission BeginMove(const GroupTurn& turn, const MemberNow& now);
 
+// Asks the window for the Demote of an independent node, for which BeginDemote gave `permission`; by the wishes of
+// the node, else of the group that it is to join. Recorded in `deferral`. True: it may begin now.
+bool AskForDemote(const api::CacheNode& node, const api::ReplicationGroup& group, const Permission& permission,
+                  WallTime wall, Deferral* deferral);
+// Of a verb that may begin and waits for its window: said after what is to happen.
+std::string InWindow(const Deferral& deferral, std::string_view field);
+
 // The data set of an independent node that may be dropped in this group; "" = none.
 std::string DiscardableDataset(const api::CacheNode& node, const GroupObject& group);
 
-// Condition Accepted of members that ask to leave, and MemberNow::parts. After their facts are known.
+// Condition Accepted of members that ask to leave, and MemberNow::parts; asks the window for all members. After
+// their facts are known.
 void JudgeDepartures(GroupTurn* turn);
 // Leaves the voters: it has left the reader endpoint.
 bool LeavesVoters(const MemberNow& now);

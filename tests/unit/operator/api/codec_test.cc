@@ -74,6 +74,9 @@ TEST(ReplicationGroupCodec, StatusReadsBackAsItWasWritten) {
   status.effective_detection_timeout = "1s";
   status.effective_lease_duration = "1.5s";
   status.effective_max_per_hour = 6;
+  status.effective_maintenance_window = "sun:05:00-sun:06:00";
+  status.pending = "image until Sun 05:00Z";
+  status.pending_modified_values = {{"image", "a", "b", WallTime{1'700'000'000'000}, "WaitingForMaintenanceWindow"}};
   status.heir = Heir{"a", "0123"};
   status.conditions.Set(kReady, Truth::kTrue, reason::kAvailable, "m", 4, WallTime{1'700'000'000'000});
   const Json document = {{"metadata", {{"name", "g"}}}, {"status", ReplicationGroupStatusJson(status)}};
@@ -97,6 +100,9 @@ TEST(CacheNodeCodec, StatusReadsBackAsItWasWritten) {
   status.endpoint = "n.ns.svc:6379";
   status.lag = "10kB";
   status.effective_image = "image:1";
+  status.effective_maintenance_window = "sun:05:00-sun:06:00";
+  status.pending = "image now";
+  status.pending_modified_values = {{"image", "a", "b", {}, "ApplyingModifications"}};
   status.conditions.Set(kInSync, Truth::kFalse, reason::kLagging, "", 2, WallTime{1'700'000'001'000});
   const Json document = {{"metadata", {{"name", "n"}}}, {"status", CacheNodeStatusJson(status)}};
   const auto back = ParseCacheNode(NodeKind::kReadReplica, document);

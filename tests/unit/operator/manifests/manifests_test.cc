@@ -33,7 +33,7 @@ Json StatefulSet(const api::CacheNode& node, const std::string& group, api::Mult
   NodeInput input;
   input.node = &node;
   input.settings = node.spec.node;
-  input.image = "understudy:1";
+  input.image = input.image_alone = "understudy:1";
   input.group = group;
   input.multi_az = multi_az;
   auto set = BuildStatefulSet(input);
@@ -96,6 +96,56 @@ TEST(Manifests, JoiningAGroupMakesNoTemplateOutdated) {
             TemplateHash(StatefulSet(node, "examplereplication", api::MultiAz::kRequired)));
   EXPECT_NE(AppliedHash(StatefulSet(node, "", api::MultiAz::kDisabled)),
             AppliedHash(StatefulSet(node, "examplereplication", api::MultiAz::kRequired)));
+}
+
+TEST(Manifests, ATemplateKnowsTheOneOfTheNodeWithoutItsGroupsSettings) {
+  const api::CacheNode node = Node(R"({"node": {"parameters": {"hz": 20}}})");
+  NodeInput input;
+  input.node = &node;
+  input.settings = node.spec.node;
+  input.image = input.image_alone = "understudy:1";
+  const auto alone = BuildStatefulSet(input);
+  input.group = "examplereplication";
+  input.image = "understudy:2";
+  input.settings.parameters["maxclients"] = "100";
+  const auto member = BuildStatefulSet(input);
+  ASSERT_TRUE(alone.ok() && member.ok());
+  const Json& annotations = member->at("spec").at("template").at("metadata").at("annotations");
+  EXPECT_NE(TemplateHash(*member), TemplateHash(*alone));
+  EXPECT_EQ(annotations.at(api::kTemplateAloneAnnotation), TemplateHash(*alone));
+}
+
+TEST(Manifests, ATemplateSaysWhatItWasMadeFrom) {
+  const api::CacheNode node = Node(R"({"node": {"parameters": {"hz": 20, "timeout": "5"},
+    "resources": {"limits": {"memory": "1Gi", "cpu": 2}, "requests": {"cpu": 1}}}})");
+  const TemplateValues values = ValuesOf(StatefulSet(node, "", api::MultiAz::kDisabled));
+  EXPECT_EQ(values.image, "understudy:1");
+  EXPECT_EQ(values.parameters, "hz=20 timeout=5");
+  EXPECT_EQ(values.resources, "limits cpu=2 memory=1Gi; requests cpu=1");
+  const auto of = [](const char* spec) { return ValuesOf(StatefulSet(Node(spec), "", api::MultiAz::kDisabled)); };
+  EXPECT_EQ(of("{}").rest, values.rest) << "neither image nor resources nor parameters are in the rest";
+  EXPECT_NE(of(R"({"node": {"podLabels": {"a": "b"}}})").rest, values.rest);
+  EXPECT_EQ(of(R"({"replicationGroupId": "g"})").rest, of("{}").rest);
+  EXPECT_FALSE(ParseTemplateValues("").has_value());
+  EXPECT_FALSE(ParseTemplateValues("[1]").has_value());
+}
+
+TEST(Manifests, LongValuesAreCutButStayDifferentAndWhole) {
+  const auto of = [](const std::string& value) {
+    const Json spec = {{"node", {{"parameters", {{"long", value}}}}}};
+    return ValuesOf(StatefulSet(Node(spec.dump()), "", api::MultiAz::kDisabled)).parameters;
+  };
+  const std::string begin(500, 'x');
+  EXPECT_LT(of(begin).size(), 230u);
+  EXPECT_NE(of(begin + "a"), of(begin + "b"));
+  EXPECT_EQ(of(begin), of(begin));
+  // Never inside a character: the text goes into JSON.
+  for (int shift = 0; shift < 4; ++shift) {
+    std::string wide(static_cast<size_t>(shift), 'x');
+    for (int i = 0; i < 100; ++i) wide += "\xE2\x82\xAC";
+    EXPECT_FALSE(of(wide).empty()) << shift;
+    EXPECT_TRUE(ParseJson(Json(of(wide)).dump()).ok()) << shift;
+  }
 }
 
 TEST(Manifests, MaxmemoryIsThreeQuartersOfTheLimitUnlessTheUserNamesIt) {

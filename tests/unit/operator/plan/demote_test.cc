@@ -30,7 +30,7 @@ class Demote : public ::testing::Test {
   void SetUp() override { Make(&world); }
   static void Make(World* world) {
     world->ApplyYaml(kCc, "p", Joins("h"));
-    world->ApplyYaml(kRg, "h", R"({"primaryClusterId": "p"})");
+    world->ApplyYaml(kRg, "h", R"({"primaryClusterId": "p", "applyImmediately": true})");
     world->ApplyYaml(kRr, "q", Joins("h"));
     world->ApplyYaml(kCc, "n", "{}");
     ASSERT_TRUE(world->Settle());
@@ -159,7 +159,7 @@ TEST_F(Demote, WaitsForAGroupThatDoesNotExistAndServesMeanwhile) {
   EXPECT_EQ(world.Reason(kCc, "n", "Accepted"), "ReplicationGroupNotFoundFault");
   EXPECT_EQ(world.Truth(kCc, "n", "Stalled"), "False") << "creating the group helps";
   world.ApplyYaml(kCc, "x", Joins("later"));
-  world.ApplyYaml(kRg, "later", R"({"primaryClusterId": "x"})");
+  world.ApplyYaml(kRg, "later", R"({"primaryClusterId": "x", "applyImmediately": true})");
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(world.Column(kRg, "later", "membersReady"), "2/2");
 }
@@ -214,7 +214,7 @@ class Move : public Demote {
   static void Make(World* world, int replicas = 1) {
     Demote::Make(world);
     world->ApplyYaml(kCc, "a", Joins("g"));
-    world->ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+    world->ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "applyImmediately": true})");
     if (replicas > 0) world->ApplyYaml(kRr, "b", Joins("g"));
     ASSERT_TRUE(world->Settle());
     world->Process("a")->keys = 5;
@@ -251,7 +251,7 @@ TEST_F(Move, OfAPrimaryThatOthersFollowIsRefused) {
   EXPECT_THAT(world.Message(kCc, "a", "Accepted"), HasSubstr("which others follow"));
   EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
   EXPECT_EQ(world.Column(kCc, "a", "role"), "primary");
-  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "b"})");
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "b", "applyImmediately": true})");
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(world.Column(kRg, "g", "primary"), "b");
   ExpectReplicaOf(world, "h", kCc, "a");

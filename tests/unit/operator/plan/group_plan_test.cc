@@ -225,7 +225,7 @@ TEST(Group, AnEditOfPrimaryClusterIdIsASwitchoverOnceForADeclaredPrimary) {
   World world;
   ApplyExample(&world);
   ASSERT_TRUE(world.Settle());
-  const char* other = R"({"primaryClusterId": "exampleredis-read-1"})";
+  const char* other = R"({"primaryClusterId": "exampleredis-read-1", "applyImmediately": true})";
   world.ApplyYaml(kRg, "examplereplication", other);
   ASSERT_TRUE(world.Settle());
   // exampleredis is only claimed: the edit waits until its membership is declared.
@@ -394,20 +394,6 @@ TEST(Group, AMissingChildIsMadeAgain) {
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(world.EndpointOf("examplereplication"), "exampleredis-0");
   ExpectExample(&world);
-}
-
-TEST(Group, TheImageIsPinnedWhenTheNodeIsMade) {
-  World world;
-  ApplyExample(&world);
-  ASSERT_TRUE(world.Settle());
-  EXPECT_EQ(world.Column(kCc, "exampleredis", "effectiveImage"), "understudy:1");
-  const int before = world.writes();
-  world.settings.default_node_image = "understudy:2";
-  ASSERT_TRUE(world.Settle());
-  EXPECT_EQ(world.writes(), before);
-  world.ApplyYaml(kRr, "new", R"({"replicationGroupId": "examplereplication"})");
-  ASSERT_TRUE(world.Settle());
-  EXPECT_EQ(world.Column(kRr, "new", "effectiveImage"), "understudy:2");
 }
 
 TEST(Group, AReplicaThatFallsBehindLeavesTheReaderAfterItsTimeAndShowsAPowerOfTen) {

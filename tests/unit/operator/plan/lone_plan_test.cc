@@ -306,6 +306,9 @@ TEST(GoldenStatus, OfAGroupAndOfANodeWithEveryMemberSet) {
   status.effective_detection_timeout = "1s";
   status.effective_lease_duration = "1.5s";
   status.effective_max_per_hour = 6;
+  status.effective_maintenance_window = "sun:05:00-sun:06:00";
+  status.pending = "image until Sun 05:00Z";
+  status.pending_modified_values = {{"image", "i:1", "i:2", WallTime{1'700'000'000'000}, "WaitingForMaintenanceWindow"}};
   status.heir = api::Heir{"a", "inc"};
   status.conditions.Set(api::kReady, api::Truth::kTrue, api::reason::kAvailable, "m", 1, WallTime{1'700'000'000'000});
   golden::ExpectGolden("status/replication_group.json", GroupStatusJson(status, state).dump(1) + "\n");
@@ -321,6 +324,9 @@ TEST(GoldenStatus, OfAGroupAndOfANodeWithEveryMemberSet) {
   node.endpoint = "a.ns.svc:6379";
   node.lag = "0B";
   node.effective_image = "i:1";
+  node.effective_maintenance_window = status.effective_maintenance_window;
+  node.pending = status.pending;
+  node.pending_modified_values = status.pending_modified_values;
   golden::ExpectGolden("status/cache_node.json", api::CacheNodeStatusJson(node).dump(1) + "\n");
 }
 

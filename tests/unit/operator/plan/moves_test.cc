@@ -131,7 +131,7 @@ TEST_F(Moves, ALaggingTargetIsWaitedForAndTheConditionSaysSo) {
 TEST_F(Moves, ABlockedRequestDoesNotHoldUpAnother) {
   world.SetInSync("b", false);
   AskFor("b");
-  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "c"})");
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "c", "applyImmediately": true})");
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(Primary(), "c");
 }
@@ -239,7 +239,7 @@ TEST_F(Moves, AnEmptyHeirIsAMemberOfTheGroupThatComesBack) {
   world.Delete(kRg, "g");
   ASSERT_TRUE(world.Settle());
   ASSERT_EQ(world.Column(kRr, "c", "role"), "standalone");
-  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "applyImmediately": true})");
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(Primary(), "a");
   EXPECT_EQ(world.Column(kRr, "c", "role"), "replica");

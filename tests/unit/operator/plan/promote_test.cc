@@ -29,7 +29,7 @@ size_t Voters(World& world) {
 class Promote : public ::testing::Test {
  protected:
   void SetUp() override { Make(&world, 1); }
-  static void Make(World* world, int replicas, const char* spec = R"({"primaryClusterId": "a"})") {
+  static void Make(World* world, int replicas, const char* spec = R"({"primaryClusterId": "a", "applyImmediately": true})") {
     world->ApplyYaml(kCc, "a", kMember);
     world->ApplyYaml(kRg, "g", spec);
     for (int i = 0; i < replicas; ++i) world->ApplyYaml(kRr, std::string(1, static_cast<char>('b' + i)), kMember);
@@ -126,7 +126,7 @@ TEST_F(Promote, OfThePrimaryIsRefusedUntilItSwitchesOver) {
   EXPECT_THAT(world.Message(kCc, "a", "Accepted"), HasSubstr("set primaryClusterId of g to another member"));
   EXPECT_EQ(world.Column(kCc, "a", "role"), "primary");
   EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
-  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "b"})");
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "b", "applyImmediately": true})");
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(world.Column(kRg, "g", "primary"), "b");
   EXPECT_EQ(world.Column(kCc, "a", "role"), "standalone");
@@ -182,7 +182,7 @@ TEST_F(Promote, MembershipThatIsOnlyLostIsNoPromote) {
 
 TEST_F(Promote, AVoterThatSynchronousReplicasNeedsWaitsForAnother) {
   World w;
-  Make(&w, 1, R"({"primaryClusterId": "a", "synchronousReplicas": 1})");
+  Make(&w, 1, R"({"primaryClusterId": "a", "synchronousReplicas": 1, "applyImmediately": true})");
   w.ApplyYaml(kRr, "b", kPromoted);
   ASSERT_TRUE(w.Settle());
   ExpectMember(w, "b");
@@ -208,7 +208,7 @@ TEST_F(Promote, TwoAtOnceGetDataSetIdsOfTheirOwn) {
 
 TEST_F(Promote, OnAnEmptyClusterTheManifestsGiveAnEmptyIndependentClusterAndTheEldestMemberIsPrimary) {
   World w;
-  w.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+  w.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "applyImmediately": true})");
   w.ApplyYaml(kCc, "a", kPromoted);
   w.ApplyYaml(kRr, "p", kPromoted);
   ASSERT_TRUE(w.Settle());

@@ -135,6 +135,14 @@ void World::SetUnschedulable(const std::string& node, const std::string& words) 
   }
 }
 
+void World::SetBroken(const std::string& node, const std::string& reason) {
+  if (reason.empty()) {
+    broken_.erase(node);
+  } else {
+    broken_[node] = reason;
+  }
+}
+
 void World::KillProcess(const std::string& node) {
   Process_& process = processes_.at(node);
   Json* pod = Get("Pod", node + "-0");
@@ -155,10 +163,13 @@ void World::RunKubelet() {
     if (key.starts_with("StatefulSet/")) sets.push_back(key.substr(12));
   }
   for (const std::string& name : sets) {
+    Json* set = Get("StatefulSet", name);
+    (*set)["status"]["observedGeneration"] = (*set)["metadata"]["generation"];
     if (Exists("Pod", name + "-0")) {
       Json* pod = Get("Pod", name + "-0");
       // A Pod that found a Node after all starts.
-      if (JsonString((*pod)["status"], "phase") != "Pending" || unschedulable_.contains(name)) continue;
+      const bool stuck = unschedulable_.contains(name) || (*pod)["status"].contains("containerStatuses");
+      if (JsonString((*pod)["status"], "phase") != "Pending" || stuck) continue;
       objects_.erase(Key("Pod", name + "-0"));
     }
     const Json& pod_template = (*Get("StatefulSet", name))["spec"]["template"];
@@ -184,6 +195,13 @@ void World::RunKubelet() {
                                [&](const auto& a, const auto& b) { return load[a] < load[b]; });
     }
     pod["spec"]["nodeName"] = host;
+    if (const auto it = broken_.find(name); it != broken_.end()) {
+      pod["status"] = {{"phase", "Pending"},
+                       {"containerStatuses",
+                        Json::array({{{"name", "cache"}, {"state", {{"waiting", {{"reason", it->second}}}}}}})}};
+      Put("Pod", name + "-0", std::move(pod));
+      continue;
+    }
     const std::string ip = "10.0.0." + std::to_string(++next_ % 250);
     pod["status"] = {{"phase", "Running"},
                      {"podIP", ip},
@@ -223,6 +241,10 @@ void World::UpdateAcks() {
     ack.incarnation = replica.state.incarnation;
     ack.offset = replica.state.offset;
     ack.in_sync = !behind;
+    if (far_behind_) {
+      primary->offset = std::max<uint64_t>(primary->offset, 100 << 20);
+      ack.offset = 1;
+    }
     primary->acks.push_back(ack);
   }
 }
@@ -291,7 +313,7 @@ void World::Obey(const failover::OutgoingOrder& out) {
         state.lease_held = false;
         break;
       case control::OrderKind::kOffset: break;
-      case control::OrderKind::kPause: state.paused = true; break;
+      case control::OrderKind::kPause: state.paused = !deaf_; break;
       case control::OrderKind::kResume: state.paused = false; break;
       case control::OrderKind::kPoll: return;
     }
@@ -347,11 +369,15 @@ bool World::Act(const Action& action) {
               if (apply.object.contains(part)) (*document)[part] = apply.object[part];
             }
             if (kind == "Service") (*document)["spec"]["ipFamilies"] = {"IPv4"};
+            (*document)["metadata"]["generation"] = JsonInt((*document)["metadata"], "generation") + 1;
             Touch(document);
             return true;
           },
           [&](const DeleteObject& del) {
-            if (same(del.ref) == nullptr) return true;
+            const Json* there = same(del.ref);
+            if (there == nullptr) return true;
+            const std::string version = JsonString(there->at("metadata"), "resourceVersion");
+            if (!del.ref.resource_version.empty() && del.ref.resource_version != version) return true;
             Delete(del.ref.kind.c_str(), del.ref.name);
             return true;
           },
@@ -430,7 +456,7 @@ bool World::Carry(const std::string& key, const Plan& plan) {
   }
   if (crashed_) return false;
   EXPECT_TRUE(done) << "a plan made from what is there conflicted: " << key;
-  for (const Event& event : plan.events) events_.insert(event.reason);
+  events_.insert(events_.end(), plan.events.begin(), plan.events.end());
   UpdateAcks();
   return !plan.persist.empty();
 }
@@ -637,42 +663,6 @@ bool World::Settle(int rounds) {
     Advance(Milliseconds(100));
   }
   return false;
-}
-
-std::string World::Column(const char* kind, const std::string& name, const char* path) {
-  Json* document = Get(kind, name);
-  return document == nullptr ? "<gone>" : JsonString((*document)["status"], path);
-}
-
-namespace {
-const Json& ConditionOf(const Json& document, const char* condition) {
-  static const Json kNull;
-  for (const Json& item : JsonAt(JsonAt(document, "status"), "conditions")) {
-    if (JsonString(item, "type") == condition) return item;
-  }
-  return kNull;
-}
-}  // namespace
-
-std::string World::Reason(const char* kind, const std::string& name, const char* condition) {
-  return Exists(kind, name) ? JsonString(ConditionOf(*Get(kind, name), condition), "reason") : "<gone>";
-}
-std::string World::Truth(const char* kind, const std::string& name, const char* condition) {
-  return Exists(kind, name) ? JsonString(ConditionOf(*Get(kind, name), condition), "status") : "<gone>";
-}
-std::string World::Message(const char* kind, const std::string& name, const char* condition) {
-  return Exists(kind, name) ? JsonString(ConditionOf(*Get(kind, name), condition), "message") : "<gone>";
-}
-
-std::string World::PodLabel(const std::string& node, const char* label) {
-  Json* pod = Get("Pod", node + "-0");
-  return pod == nullptr ? "<gone>" : JsonString((*pod)["metadata"]["labels"], label);
-}
-
-std::string World::EndpointOf(const std::string& group) {
-  Json* slice = Get("EndpointSlice", manifests::PrimarySliceName(group));
-  if (slice == nullptr || (*slice)["endpoints"].empty()) return "";
-  return JsonString((*slice)["endpoints"][0]["targetRef"], "name");
 }
 
 }  // namespace understudy::plan

@@ -36,12 +36,19 @@ class World {
   // -- what nodes do
   void KillProcess(const std::string& node);       // a new, empty process in the same Pod
   void SetUnschedulable(const std::string& node, const std::string& words);
+  // New Pods of this node do not start, for what the kubelet calls `reason`; "" = they do again.
+  void SetBroken(const std::string& node, const std::string& reason);
   control::NodeState* Process(const std::string& node);  // nullptr if it has none
   void SetChannel(const std::string& node, bool up);
   void SetInSync(const std::string& node, bool in_sync) {
     out_of_sync_[node] = !in_sync;
     UpdateAcks();
   }
+  void SetFarBehind(bool far) {  // what the primary says of its replicas' offsets
+    far_behind_ = far;
+    UpdateAcks();
+  }
+  void SetDeaf(bool deaf) { deaf_ = deaf; }  // orders to pause are lost
 
   // -- the operator: one plan for every key, carried out; then once more, until nothing is left to do or
   // `rounds` are over. Between rounds 100 ms pass. True: it came to rest.
@@ -56,6 +63,10 @@ class World {
   void OneStep();
   // Another process takes over: it remembers nothing that was not written.
   void RestartOperator();
+  void AdvanceTo(WallTime wall) { Advance(Milliseconds(wall.unix_ms - wall_.unix_ms)); }
+  WallTime wall() const { return wall_; }
+  MonoTime now() const { return now_; }
+  void ForgetMemories() { memories_.clear(); }  // another operator process goes on
   // A plan for one key without carrying it out.
   Plan GroupPlan(const std::string& name);
   Plan LonePlan(const char* kind, const std::string& name);
@@ -67,9 +78,10 @@ class World {
   std::string Message(const char* kind, const std::string& name, const char* condition);
   std::string PodLabel(const std::string& node, const char* label);
   std::string EndpointOf(const std::string& group);  // Pod that the primary slice names
-  bool HadEvent(const std::string& reason) const { return events_.contains(reason); }
+  bool HadEvent(const std::string& reason) const { return Told(reason) > 0; }
+  int Told(const std::string& reason, const std::string& about = "") const;  // how often; about: an object's name
+  std::string NoteOf(const std::string& reason) const;                       // of the last one
   int writes() const { return writes_; }
-  WallTime wall() const { return wall_; }
 
   Settings settings;
   bool namespace_terminating = false;
@@ -105,12 +117,15 @@ class World {
   std::map<std::string, Json> objects_;            // "Kind/name"
   std::map<std::string, Process_> processes_;      // by node name
   std::map<std::string, std::string> unschedulable_;
+  std::map<std::string, std::string> broken_;
   std::map<std::string, bool> out_of_sync_;
+  bool far_behind_ = false;
+  bool deaf_ = false;
   std::map<std::string, Memory> memories_;
   std::map<std::string, failover::PodView> vanished_;  // by Pod UID
   std::set<std::string> deletions_seen_;
   std::map<std::string, MonoTime> announced_;
-  std::set<std::string> events_;
+  std::vector<Event> events_;
   MonoTime now_{1'000'000'000'000};
   WallTime wall_{1'760'000'000'000};
   int steps_left_ = -1;  // -1: does not crash

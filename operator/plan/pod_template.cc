@@ -1,0 +1,81 @@
+#include "operator/plan/pod_template.h"
+
+#include <algorithm>
+
+#include "operator/plan/observation.h"
+
+namespace understudy::plan {
+
+PodTemplate PodTemplateOf(const NodeView& view, Json stateful_set, bool alone) {
+  PodTemplate result;
+  result.wanted = result.in_force = manifests::ValuesOf(stateful_set);
+  const std::string hash = manifests::TemplateHashOf(stateful_set);
+  result.stateful_set = std::move(stateful_set);
+  const auto& set = view.stateful_set;
+  result.ready = set && set->meta.OwnerUid() == view.node.meta.uid && !set->meta.deleted &&
+                 set->template_hash == hash && set->observed_generation >= set->meta.generation;
+  // Somebody took the annotation off: nothing is known, so nothing is replaced.
+  if (!view.pod || view.pod->template_hash.empty() || view.pod->template_hash == hash) return result;
+  result.outdated = !alone || view.pod->meta.Annotation(api::kTemplateAloneAnnotation) != hash;
+  const auto values = manifests::ParseTemplateValues(view.pod->meta.Annotation(api::kTemplateValuesAnnotation));
+  if (values) {
+    result.in_force = *values;
+  } else {
+    result.in_force.image = view.pod->image;
+  }
+  if (!result.outdated) {
+    result.wanted = result.in_force;
+  } else if (result.in_force == result.wanted) {
+    // Another operator builds other templates from the same values.
+    result.in_force.rest = view.pod->template_hash;
+    result.wanted.rest = hash;
+  }
+  return result;
+}
+
+bool NothingRuns(const NodeView& view, const failover::PodView* process,
+                 const std::vector<control::Incarnation>& named) {
+  if (!view.pod || view.pod->running || process == nullptr || WordsOf(process) != nullptr) return false;
+  const auto fault = FaultOf(view, process);
+  if (!fault || (fault->reason != api::reason::kUnschedulable && fault->reason != api::reason::kContainerFailing)) {
+    return false;
+  }
+  return std::all_of(named.begin(), named.end(), [&](const control::Incarnation& one) {
+    return std::find(process->terminated.begin(), process->terminated.end(), one) != process->terminated.end();
+  });
+}
+
+bool AskForReplacement(const PodTemplate& pod_template, const DeferrableStep& step, Deferral* deferral) {
+  bool due = false;
+  const auto ask = [&](const char* field, const std::string& from, const std::string& to) {
+    DeferrableStep one = step;
+    one.field = field;
+    one.from = from;
+    one.to = to;
+    due = deferral->Due(one) || due;
+  };
+  const manifests::TemplateValues& from = pod_template.in_force;
+  const manifests::TemplateValues& to = pod_template.wanted;
+  ask("image", from.image, to.image);
+  ask("parameters", from.parameters, to.parameters);
+  ask("resources", from.resources, to.resources);
+  ask("podTemplate", from.rest, to.rest);
+  return due;
+}
+
+bool Announced(const api::CacheNodeStatus& status, const Deferral& deferral) {
+  const api::PendingModifications& said = status.pending_modified_values;
+  const auto& entries = deferral.entries();
+  return std::all_of(entries.begin(), entries.end(), [&](const Deferral::Entry& entry) {
+    return entry.value.reason != api::reason::kApplyingModifications ||
+           std::find(said.begin(), said.end(), entry.value) != said.end();
+  });
+}
+
+void ReplacePod(const NodeView& view, std::vector<Action>* actions) {
+  const api::ObjectMeta& meta = view.pod->meta;
+  if (meta.deleted) return;
+  actions->push_back(DeleteObject{{"v1", "Pod", meta.ns, meta.name, meta.uid, meta.resource_version}});
+}
+
+}  // namespace understudy::plan

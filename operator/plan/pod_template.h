@@ -1,0 +1,50 @@
+// A node's Pod against the one that would be made now: what differs, whether anything runs in it, and the
+// question whether it may be replaced.
+//
+// StatefulSets are OnDelete and always have the wanted template, so a Pod takes it whenever it is made anew,
+// for whatever reason; a Pod of another template is a pending modification. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "common/json.h"
+#include "operator/failover/view.h"
+#include "operator/manifests/manifests.h"
+#include "operator/plan/deferral.h"
+#include "operator/plan/plan.h"
+
+namespace understudy::plan {
+
+struct PodTemplate {
+  Json stateful_set;                   // as it should be
+  manifests::TemplateValues wanted;
+  manifests::TemplateValues in_force;  // of the Pod; what is wanted while there is none
+  bool outdated = false;               // the Pod was made from another template
+  // A new Pod would have the wanted template: the StatefulSet has it and its controller has seen it.
+  bool ready = false;
+};
+// alone: the node stands alone. What its former group's settings gave to its Pod is no reason to replace it, which
+// would cost its data: it is outdated when its own settings have changed since.
+PodTemplate PodTemplateOf(const NodeView& view, Json stateful_set, bool alone = false);
+
+// The Pod is broken and its process has ended or never was: to make it anew disturbs nobody. `named`: processes
+// that the group counts on; their end must stay proven when the Pod is gone (FAILOVER.md section 4).
+bool NothingRuns(const NodeView& view, const failover::PodView* process,
+                 const std::vector<control::Incarnation>& named);
+
+// Asks for the replacement of the Pod, once for each field that differs: fields and values as users see them.
+// step: needed, cost and harmless of it. True: due.
+bool AskForReplacement(const PodTemplate& pod_template, const DeferrableStep& step, Deferral* deferral);
+// The fields that AskForReplacement may record.
+inline constexpr const char* kTemplateFields[] = {"image", "parameters", "resources", "podTemplate"};
+
+// Whether the status says already that these modifications are being applied: it is written first, so that
+// the reason of what follows outlives this operator, and nothing is told twice.
+bool Announced(const api::CacheNodeStatus& status, const Deferral& deferral);
+
+// Deletes the Pod with its own grace, if it is still as it was seen (its role label would show a change of
+// roles that this operator does not know of); the StatefulSet makes the new one.
+void ReplacePod(const NodeView& view, std::vector<Action>* actions);
+
+}  // namespace understudy::plan

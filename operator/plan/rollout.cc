@@ -1,0 +1,190 @@
+#include "operator/plan/rollout.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "operator/plan/group_turn.h"
+#include "operator/plan/moves.h"
+#include "operator/plan/objects.h"
+
+namespace understudy::plan {
+namespace {
+
+constexpr const char* kPrimaryField = "primaryClusterId";
+
+void AskForSwitchover(GroupTurn* turn) {
+  const std::string named = EditedPrimary(*turn);
+  const std::string& handled = turn->state.handled_primary_cluster_id;
+  DeferrableStep step{kPrimaryField, turn->state.primary.name, named, kSwitchoverNeeds};
+  if (named.empty()) step.from = step.to = handled;
+  // The primary already: nothing moves, the machine only notes that it was asked for.
+  turn->edit_due = turn->deferral.Due(step) || (!named.empty() && named == turn->state.primary.name);
+}
+
+// Processes of this Pod that the state counts on and whose end is not on record with them.
+std::vector<control::Incarnation> CountedOn(const GroupTurn& turn, const MemberNow& now) {
+  std::vector<control::Incarnation> named;
+  if (now.process == nullptr) return named;
+  for (const control::NodeRef& node : failover::NamedNodes(turn.state)) {
+    if (node.pod_uid != now.process->pod_uid) continue;
+    const auto& running = turn.state.failover;
+    if (running && running->old.incarnation == node.incarnation && !running->proof.empty()) continue;
+    named.push_back(node.incarnation);
+  }
+  return named;
+}
+
+// Does its part: nobody waits for it.
+bool Works(const GroupTurn& turn, const MemberNow& now) {
+  const auto& pod = now.member->view->pod;
+  if (!pod || pod->meta.deleted || now.words == nullptr || turn.state.configurations.empty()) return false;
+  const auto& voters = turn.state.configurations.back().voters;
+  if (now.is_primary) {
+    const control::NodeState* words = turn.PrimaryWords();
+    return words != nullptr && words->in_office && !words->paused && (words->lease_held || voters.empty());
+  }
+  return now.in_sync && std::any_of(voters.begin(), voters.end(), [&](const control::NodeRef& voter) {
+           return voter.incarnation == now.words->incarnation;
+         });
+}
+
+// Others to hand over to; also those that the group still counts on while their objects go.
+bool HasOthers(const GroupTurn& turn, const MemberNow& now) {
+  if (now.is_primary && !turn.state.configurations.empty() && !turn.state.configurations.back().voters.empty()) {
+    return true;
+  }
+  return std::any_of(turn.members.begin(), turn.members.end(), [&](const MemberNow& other) {
+    return other.member->wanted && other.name() != now.name();
+  });
+}
+
+void Hold(MemberNow* now, const std::string& why) {
+  for (const char* field : kTemplateFields) now->deferral.Hold(field, api::reason::kWaitingForMembers, why);
+}
+
+// Members whose Pod may be replaced now, as far as the window goes.
+std::vector<MemberNow*> AskMembers(GroupTurn* turn) {
+  std::vector<MemberNow*> due;
+  for (MemberNow& now : turn->members) {
+    if (!now.member->wanted || !now.member->can_run) continue;
+    FillTemplate(*turn, &now);
+    if (!now.pod_template) continue;
+
+    DeferrableStep step;
+    step.needed = kRestartNeeds;
+    if (now.is_primary && HasOthers(*turn, now)) {
+      step.needed = kRestartNeeds + kSwitchoverNeeds;
+    } else if (now.is_primary) {
+      step.cost = now.name() + " has no replica, so its data is lost when its Pod is replaced";
+    }
+    step.harmless = now.pod_template->outdated && NothingRuns(*now.member->view, now.process, CountedOn(*turn, now));
+    const bool may = AskForReplacement(*now.pod_template, step, &now.deferral);
+    if (!may || now.member->view->pod->meta.deleted) continue;
+    if (step.harmless) {
+      turn->rollout->replace.insert(now.name());
+    } else if (now.parts) {
+      Hold(&now, "waits until it has left replication group " + turn->group.meta.name);
+    } else {
+      due.push_back(&now);
+    }
+  }
+  return due;
+}
+
+// Why nobody may be replaced now; "" when nothing speaks against `chosen`, who may be down itself.
+std::string WhyNot(const GroupTurn& turn, const MemberNow* chosen) {
+  if (!failover::Started(turn.state)) return "waits until the group has started";
+  if (turn.state.failover) return "waits until the primary role has moved";
+  std::string down;
+  for (const MemberNow& now : turn.members) {
+    if (!now.member->wanted || &now == chosen || Works(turn, now)) continue;
+    down += (down.empty() ? "" : ", ") + now.name();
+  }
+  if (!down.empty()) return "waits until " + down + " is in sync and in its role";
+  if (turn.state.configurations.size() != 1) return "waits until the group's voters have settled";
+  return "";
+}
+
+MemberNow* Choose(const GroupTurn& turn, const std::vector<MemberNow*>& due) {
+  MemberNow* chosen = nullptr;
+  const auto rank = [&](const MemberNow& now) { return now.is_primary ? 2 : Works(turn, now) ? 1 : 0; };
+  for (MemberNow* now : due) {  // by name
+    if (chosen == nullptr || rank(*now) < rank(*chosen)) chosen = now;
+  }
+  return chosen;
+}
+
+void HandOver(const GroupTurn& turn, const MemberNow& primary, Rollout* rollout) {
+  if (!Announced(primary.member->view->node.status, primary.deferral)) return;
+  rollout->hand_over = true;
+  for (const MemberNow& now : turn.members) {
+    if (!now.member->wanted || now.is_primary || now.parts || !now.pod_template || now.pod_template->outdated) continue;
+    rollout->heir = now.name();
+    return;
+  }
+}
+
+}  // namespace
+
+bool BlocksHandOver(const GroupTurn& turn, const std::string& blocked) {
+  if (blocked.empty() || !turn.rollout || !turn.rollout->hand_over) return false;
+  // A switchover that was aborted is tried again for the rollout.
+  return blocked.starts_with(HandOverReason(turn.state.primary.name)) ||
+         blocked == turn.view.memory.failover.move_blocked;
+}
+
+void TellWhyNotHandedOver(const std::string& blocked, GroupTurn* turn) {
+  if (!BlocksHandOver(*turn, blocked)) return;
+  const std::string prefix = HandOverReason(turn->state.primary.name) + ": ";
+  const std::string why = blocked.starts_with(prefix) ? blocked.substr(prefix.size()) : blocked;
+  for (MemberNow& now : turn->members) {
+    if (!now.is_primary) continue;
+    for (const char* field : kTemplateFields) {
+      now.deferral.Hold(field, api::reason::kApplyingModifications, "is to be applied, but " + why);
+    }
+  }
+}
+
+std::string HandOverReason(const std::string& primary) {
+  return "the Pod of " + primary + " is to be replaced, to apply its pending modifications";
+}
+
+void FillTemplate(const GroupTurn& turn, MemberNow* now) {
+  if (now->pod_template || !now->unbuildable.ok()) return;
+  NodeObjects objects;
+  objects.view = now->member->view;
+  objects.settings = now->member->settings;
+  objects.group = turn.group.meta.name;
+  objects.pool = now->member->pool;
+  objects.multi_az = turn.group.spec.multi_az;
+  auto built = BuildNode(objects, turn.view.settings);
+  if (built.ok()) {
+    now->pod_template = PodTemplateOf(*now->member->view, *std::move(built));
+  } else {
+    now->unbuildable = built.status();
+  }
+}
+
+void FillRollout(GroupTurn* turn) {
+  turn->rollout.emplace();
+  AskForSwitchover(turn);
+  const std::vector<MemberNow*> due = AskMembers(turn);
+  MemberNow* chosen = Choose(*turn, due);
+  if (chosen == nullptr) return;
+  const std::string why_not = WhyNot(*turn, chosen);
+  for (MemberNow* now : due) {
+    if (!why_not.empty()) {
+      Hold(now, why_not);
+    } else if (now != chosen) {
+      Hold(now, "waits until " + chosen->name() + " has been replaced");
+    }
+  }
+  if (!why_not.empty()) return;
+  if (chosen->is_primary && HasOthers(*turn, *chosen)) {
+    HandOver(*turn, *chosen, &*turn->rollout);
+  } else {
+    turn->rollout->replace.insert(chosen->name());
+  }
+}
+
+}  // namespace understudy::plan
