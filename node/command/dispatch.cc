@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "node/command/dispatch_state.h"
 #include "node/config/config.h"
 #include "node/replication/replication.h"
@@ -170,6 +171,9 @@ uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, con
 
 // ---------------------------------------------------------------------------------------------- one command
 
+// Words of an HTTP request that no command has: what follows them must not be taken for commands.
+bool Dispatcher::IsHttp(std::string_view word) { return Is(word, "post") || Is(word, "host:"); }
+
 const Row* Dispatcher::Resolve(WorkerState& state, const Row* row, Args args, resp::Writer& reply) {
   if (row == nullptr) {
     std::string text = "ERR unknown command '" + std::string(args[0].substr(0, 128)) + "', with args beginning with: ";
@@ -212,6 +216,10 @@ void Dispatcher::RunCommand(WorkerState& state, Session& session, const Plan& pl
   const Row* row = plan.row;
   // The usual case needs one comparison: a known command without subcommands and with a fixed arity.
   if (row == nullptr || row->arity != static_cast<int>(args.size()) || !row->subcommands.empty()) {
+    if (row == nullptr && IsHttp(args[0])) {
+      LOG_WARN("client {} closed: it speaks HTTP, perhaps a page that a browser was lured to", session.connection.peer_address());
+      return session.connection.Close();
+    }
     row = Resolve(state, row, args, reply);
     if (row == nullptr) return Reject(state, session, nullptr, {}, reply);
   }
@@ -517,9 +525,13 @@ void Dispatcher::ParkUntil(WorkerState& state, Session& session, MonoTime until)
 void Dispatcher::CloseAllClients() {
   WakePaused();
   for (net::Worker* worker : workers_) {
-    // First a turn in which what is queued is answered, then the close.
+    // First a turn in which what is queued is answered, then the close. A reply that the network has been
+    // holding back must not arrive after another node's: an isolated primary's clients are reset.
     worker->Post([worker] {
-      worker->ForEachConnection([](net::Connection& connection) { connection.Wake(); });
+      worker->ForEachConnection([](net::Connection& connection) {
+        if (connection.Retransmits()) connection.Reset();
+        connection.Wake();
+      });
       worker->Post([worker] {
         worker->ForEachConnection([](net::Connection& connection) { connection.CloseAfterFlush(); });
       });

@@ -95,6 +95,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   uint32_t RunSegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment);
   void RunCommand(WorkerState& state, Session& session, const Plan& plan, Args args, resp::Writer& reply);
   // The row (or subcommand) to run; null after the error reply was written.
+  static bool IsHttp(std::string_view word);
   const Row* Resolve(WorkerState& state, const Row* row, Args args, resp::Writer& reply);
   // False: refused (reply written) or parked.
   bool Admit(WorkerState& state, Session& session, const Row& row, Args args, resp::Writer& reply);

@@ -139,7 +139,7 @@ replication::Replication::Done ReplyOkLater(CallContext& ctx) {
 }
 
 void ReplicaOf(CallContext& ctx, Args args, Writer& reply) {
-  if (!ctx.services.standalone) return ReplyManaged(reply, "REPLICAOF");
+  if (!ctx.services.standalone) return ReplyManaged(reply, Is(args[0], "slaveof") ? "SLAVEOF" : "REPLICAOF");
   replication::Replication& replication = ctx.services.replication;
   if (Is(args[1], "no") && Is(args[2], "one")) return replication.FollowNobody(ReplyOkLater(ctx));
   int64_t port = 0;

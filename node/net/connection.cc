@@ -1,5 +1,8 @@
 #include "node/net/connection.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "node/net/worker.h"
@@ -79,6 +82,18 @@ void Connection::CloseAfterFlush() {
 void Connection::Close() {
   close_ = CloseMode::kNow;
   worker_.NeedsTurn(*this);
+}
+
+void Connection::Reset() {
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  Close();
+}
+
+bool Connection::Retransmits() const {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  return getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_retransmits > 0;
 }
 
 void Connection::Detach(std::function<void(int, std::string)> take) {

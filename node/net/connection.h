@@ -92,6 +92,10 @@ class Connection {
   void CloseAfterFlush();
   // Ends at the end of the turn; output not sent yet is dropped.
   void Close();
+  // As Close(), by a reset: what the kernel still has to send is dropped too.
+  void Reset();
+  // What was sent is being sent again: nothing was acknowledged for a retransmission timeout.
+  bool Retransmits() const;
   bool closing() const { return close_ != CloseMode::kOpen; }
 
   // At the end of the turn, output flushed, calls take(fd, input not yet parsed) and forgets the connection;

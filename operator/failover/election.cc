@@ -192,7 +192,8 @@ std::vector<NodeRef> FirstVoters(const Turn& turn, const Answers& answers,
   return voters;
 }
 
-std::string WhyNotEmpty(const Turn& turn, const Answers& answers) {
+std::vector<NodeRef> Unaccounted(const Turn& turn, const Answers& answers) {
+  std::vector<NodeRef> nodes;
   for (const NodeRef& node : NamedNodes(turn.state)) {
     const bool listed = std::any_of(
         turn.state.configurations.begin(), turn.state.configurations.end(),
@@ -200,9 +201,14 @@ std::string WhyNotEmpty(const Turn& turn, const Answers& answers) {
           auto same = [&](const NodeRef& n) { return n.incarnation == node.incarnation; };
           return same(c.primary) || std::any_of(c.voters.begin(), c.voters.end(), same);
         });
-    if (listed && !Gone(turn, answers, node)) {
-      return node.name + " may still have the data: it neither answers nor is proven dead";
-    }
+    if (listed && !answers.HasData(node.incarnation) && !Gone(turn, answers, node)) nodes.push_back(node);
+  }
+  return nodes;
+}
+
+std::string WhyNotEmpty(const Turn& turn, const Answers& answers) {
+  if (const std::vector<NodeRef> nodes = Unaccounted(turn, answers); !nodes.empty()) {
+    return nodes.front().name + " may still have the data: it neither answers nor is proven dead";
   }
   if (turn.on(Rule::kAllHeard)) {
     for (const PodView& pod : turn.view.pods) {

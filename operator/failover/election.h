@@ -49,6 +49,9 @@ bool HoldsAsMuch(const Turn& turn, const control::NodeState& a, const control::N
 std::vector<control::NodeRef> FirstVoters(const Turn& turn, const Answers& answers,
                                           const control::NodeState& winner);
 
+// Processes of the listed configurations that neither answer nor are gone: a data set may be on them.
+std::vector<control::NodeRef> Unaccounted(const Turn& turn, const Answers& answers);
+
 // Nobody has data: may the group start empty? Sentence why not; empty: it may.
 std::string WhyNotEmpty(const Turn& turn, const Answers& answers);
 

@@ -127,6 +127,8 @@ Memory Remember(const GroupState& state, const View& view, MonoTime now, WallTim
 inline constexpr Duration kResend = Milliseconds(250);  // an unanswered order is sent again
 inline constexpr Duration kPoll = Milliseconds(15);     // while a switchover waits for an offset
 inline constexpr Duration kAnswersWait = Milliseconds(300);  // 6.5: for those who are connected
+inline constexpr Duration kProofPatience =
+    Seconds(5);  // before an election that waits asks people for a proof of death
 inline constexpr Duration kVoterAnswersWait =
     Seconds(5);  // 6.6: before a node that is no voter wins
 inline constexpr Duration kPauseBudget = Milliseconds(2000);     // 7

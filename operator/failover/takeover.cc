@@ -109,6 +109,25 @@ void NoteWaitingForProof(Turn& turn, const Failover& fo, const Fence& fence) {
                                       "cache.understudy.dev/confirm-dead: " + fo.old.incarnation;
 }
 
+// An election that waits: names the processes whose end would let it go on.
+void NoteElectionWaits(Turn& turn, const Answers& answers, const std::string& why) {
+  const std::vector<NodeRef> nodes = Unaccounted(turn, answers);
+  if (nodes.empty()) return;
+  // A process that ends now is proven dead within seconds: not worth a word before that.
+  if (turn.now - turn.memory.asked_at < kProofPatience) {
+    turn.WakeAt(turn.memory.asked_at + kProofPatience);
+    return;
+  }
+  std::string names, incarnations;
+  for (const NodeRef& node : nodes) {
+    names += (names.empty() ? "" : " and ") + node.name;
+    incarnations += (incarnations.empty() ? "" : ",") + node.incarnation;
+  }
+  turn.out.findings.waiting_for_proof = nodes.front();
+  turn.out.findings.waiting_message = why + "; if " + names + " will not come back, confirm it with annotation " +
+                                      "cache.understudy.dev/confirm-dead: " + incarnations;
+}
+
 void StartEmpty(Turn& turn, const Failover& fo, const Answers& answers) {
   const Answer* winner = nullptr;
   for (const Answer& a : answers.all) {
@@ -174,6 +193,7 @@ void Elect(Turn& turn, const Failover& fo) {
   if (answers.with_data.empty()) {
     why = WhyNotEmpty(turn, answers);
     if (why.empty()) StartEmpty(turn, fo, answers);
+    if (!why.empty()) NoteElectionWaits(turn, answers, why);
     return;
   }
   bool data_lost = false;
@@ -181,6 +201,7 @@ void Elect(Turn& turn, const Failover& fo) {
     const Cover cover = JudgeCover(turn, answers);
     if (!cover.covered) {
       why = cover.missing;
+      NoteElectionWaits(turn, answers, why);
       return;
     }
     data_lost = cover.by_death;

@@ -170,12 +170,14 @@ Result<Json> Client::FirstApply(const Resource& resource, const Json& object, De
   auto applied = Apply(resource, object, {}, deadline);
   if (!applied.ok()) return applied;
   const Named named = NameOf(resource, object);
-  // Another writer may change managedFields between reading and removing; then look again.
+  if (!HasOwnUpdateEntry(*applied)) return applied;
+  // Another writer may change managedFields between reading and patching; then look again.
   for (int attempt = 0; attempt < 3; ++attempt) {
-    const Json patch = BuildDropOwnUpdateEntry(*applied);
-    if (patch.empty()) return applied;
+    const Json patch = BuildOwnByApply(*applied);
+    if (patch.empty()) return Apply(resource, object, {}, deadline);
     auto patched = JsonPatch(resource, named.name_space, named.name, patch, "", deadline);
     const Code code = patched.status().code();
+    if (patched.ok()) return Apply(resource, object, {}, deadline);
     if (code != Code::kInvalid && code != Code::kConflict) return patched;
     applied = Get(resource, named.name_space, named.name, deadline);
     if (!applied.ok()) return applied;

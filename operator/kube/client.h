@@ -72,9 +72,9 @@ class Client {
   // is created.
   Result<Json> Apply(const Resource& resource, const Json& object, const ApplyOptions& options,
                      Deadline deadline);
-  // The apply that follows CreateOwned: carries the uid, then takes our `Update` entry out of
-  // managedFields (field_ownership.h). To be repeated, as long as HasOwnUpdateEntry(object), after
-  // a failure in between. object must have metadata.uid.
+  // An apply of what CreateOwned may have made: the first one also makes the POST's fields ours to
+  // drop (field_ownership.h), so a field that it leaves out goes. May be repeated after a failure in
+  // between. object must have metadata.uid.
   Result<Json> FirstApply(const Resource& resource, const Json& object, Deadline deadline);
   Result<Json> MergePatch(const Resource& resource, const std::string& name_space,
                           const std::string& name, const Json& patch,

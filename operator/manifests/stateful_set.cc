@@ -61,7 +61,7 @@ Json Container() {
       {"readinessProbe", Probe("/readyz", 1, 1, 2)},
       // The process writes its incarnation there: the kubelet's word of its death (FAILOVER.md section 4).
       {"terminationMessagePath", "/dev/termination-log"},
-      {"terminationMessagePolicy", "File"},
+      {"terminationMessagePolicy", "FallbackToLogsOnError"},
       {"securityContext",
        {{"allowPrivilegeEscalation", false},
         {"readOnlyRootFilesystem", true},

@@ -246,7 +246,10 @@ void World::OnPod(const watch::Change<api::Pod>& change) {
     if (NodesOf(pod.meta.ns).empty()) enqueue_(kOrphansKey, watch::Priority::kNormal);
   }
   const bool urgent = !change.initial && (!change.after || change.after->terminated || change.after->meta.deleted);
-  EnqueueNode(pod.meta.ns, member, urgent ? watch::Priority::kFailover : PriorityOf(change.initial));
+  const watch::Priority priority = urgent ? watch::Priority::kFailover : PriorityOf(change.initial);
+  EnqueueNode(pod.meta.ns, member, priority);
+  // Somebody gave it another label: whose Pod it was puts that right.
+  if (change.before && MemberOf(*change.before) != member) EnqueueNode(pod.meta.ns, MemberOf(*change.before), priority);
 }
 
 void World::OnHost(const watch::Change<api::Node>& change) {

@@ -1,6 +1,7 @@
 #include "operator/plan/group_turn.h"
 
 #include <algorithm>
+#include <sstream>
 
 #include "operator/manifests/manifests.h"
 #include "operator/plan/moves.h"
@@ -225,9 +226,8 @@ failover::View FailoverViewOf(const GroupTurn& turn) {
   }
 
   view.confirmed_dead.clear();
-  if (std::string word = turn.group.meta.Annotation(api::kConfirmDeadAnnotation); !word.empty()) {
-    view.confirmed_dead.push_back(std::move(word));
-  }
+  std::istringstream words(turn.group.meta.Annotation(api::kConfirmDeadAnnotation));
+  for (std::string word; std::getline(words, word, ',');) view.confirmed_dead.push_back(word);
   view.nodes_out_of_service.assign(turn.view.lost_hosts.begin(), turn.view.lost_hosts.end());
   for (const auto& [name, host] : turn.view.hosts) {
     if (host.OutOfService()) view.nodes_out_of_service.push_back(name);

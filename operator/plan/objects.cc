@@ -135,7 +135,9 @@ void EnsurePodLabels(const NodeView& view, const std::map<std::string, std::opti
                      std::vector<Action>* actions) {
   if (!view.pod || view.pod->meta.deleted) return;
   LabelPod patch;
-  for (const auto& [key, value] : wanted) {
+  std::map<std::string, std::optional<std::string>> all = wanted;
+  all[api::kClusterLabel] = view.node.meta.name;  // without it the StatefulSet lets go of the Pod
+  for (const auto& [key, value] : all) {
     const auto it = view.pod->meta.labels.find(key);
     const bool present = it != view.pod->meta.labels.end();
     if (value ? (!present || it->second != *value) : present) patch.labels[key] = value;

@@ -51,14 +51,38 @@ const control::NodeState* WordsOf(const failover::PodView* process) {
   return &process->heard->state;
 }
 
+namespace {
+
+// What a process that ended before it had an incarnation left behind: the last line of its output, which the
+// kubelet hands on (terminationMessagePolicy FallbackToLogsOnError). "" if it did not end like that.
+std::string LastWords(const std::optional<api::Termination>& ended) {
+  constexpr size_t kLongest = 400;
+  constexpr size_t kIncarnation = 32;
+  if (!ended || ended->exit_code == 0) return "";
+  std::string text = ended->message;
+  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+  if (text.size() == kIncarnation && text.find_first_not_of("0123456789abcdef") == std::string::npos) return "";
+  if (const size_t line = text.rfind('\n'); line != std::string::npos) text.erase(0, line + 1);
+  if (text.size() > kLongest) text.resize(kLongest);
+  return "its process ends at once with exit code " + std::to_string(ended->exit_code) +
+         (text.empty() ? "" : ": " + text);
+}
+
+}  // namespace
+
 std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* process) {
   if (!node.pod) {
     if (!node.stateful_set) return std::nullopt;
-    return Fault{api::reason::kCreating, "its Pod is being created"};
+    return Fault{api::reason::kCreating, "its Pod is being created; if that lasts, the events of StatefulSet " +
+                                             node.node.meta.name + " say why"};
   }
   const api::Pod& pod = *node.pod;
   if (pod.unschedulable) {
     return Fault{api::reason::kUnschedulable, "no Node takes its Pod: " + pod.scheduler_message};
+  }
+  if (WordsOf(process) == nullptr) {
+    std::string words = LastWords(pod.terminated ? pod.terminated : pod.last_terminated);
+    if (!words.empty()) return Fault{api::reason::kContainerFailing, std::move(words)};
   }
   if (!pod.waiting_reason.empty() && pod.waiting_reason != "ContainerCreating" &&
       pod.waiting_reason != "PodInitializing") {

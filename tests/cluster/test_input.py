@@ -36,7 +36,7 @@ class Input(Case):
                 (group("bounds", "{failover: {leaseDuration: 10ms}}"), "must be 500ms to 60s"),
                 (group("same", "{primaryClusterId: same}"), ""),
                 (cluster("x" * 51), ""),
-                (cluster("managed", "{node: {parameters: {port: 1}}}"), "set by the operator")):
+                (cluster("managed", "{node: {parameters: {port: 1}}}"), "the operator sets these parameters itself")):
             self.assertIn(words, self.refused(document))
 
     def test_membership_can_not_be_dropped_by_accident(self):

@@ -233,16 +233,18 @@ StoreAnswer FakeObjectStore::UpdateLocked(const ObjectName& name, const Json& ne
     if (IsStatusField(path) != (name.subresource == "status")) wanted[path] = value;
   }
   auto fields = stored->fields;
-  // A writer may take entries out of managedFields, but not the last one.
+  // A writer may take entries out of managedFields, but not the last one, or give one to another
+  // manager or operation.
   const Json& entries = JsonAt(JsonAt(next, "metadata"), "managedFields");
   if (!entries.empty()) {
-    std::erase_if(fields, [&](const auto& owned) {
-      return std::none_of(entries.begin(), entries.end(), [&](const Json& entry) {
-        return JsonString(entry, "manager") == owned.first.manager &&
-               JsonString(entry, "operation") == owned.first.operation &&
-               JsonString(entry, "subresource") == owned.first.subresource;
-      });
-    });
+    fields.clear();
+    for (const Json& entry : entries) {
+      for (const auto& [owned, paths] : stored->fields) {
+        if (JsonString(entry, "subresource") != owned.subresource || FieldsTree(paths) != JsonAt(entry, "fieldsV1")) continue;
+        fields[{JsonString(entry, "manager"), JsonString(entry, "operation"), owned.subresource}] = paths;
+        break;
+      }
+    }
   }
   const Owner owner{manager, "Update", name.subresource};
   for (const auto& [path, value] : wanted) {

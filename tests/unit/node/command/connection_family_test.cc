@@ -18,6 +18,15 @@ TEST_F(ConnectionTest, UnknownCommandsAreShownWithTheirArguments) {
   ExpectError({"foo"}, "ERR unknown command 'foo', with args beginning with: ");
 }
 
+TEST_F(ConnectionTest, AnHttpRequestEndsTheConnectionBeforeItsBody) {
+  c_->SendRaw("POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nSET k v\r\n");
+  EXPECT_EQ(c_->ReadRawUntilClosed(), "");
+  auto other = Connect();
+  other->SendRaw("GET / HTTP/1.1\r\nHost: localhost\r\n\r\nSET k v\r\n");
+  EXPECT_EQ(other->ReadRawUntilClosed().find("+OK"), std::string::npos);
+  EXPECT_EQ(Connect()->Do("EXISTS k"), ":0");
+}
+
 TEST_F(ConnectionTest, HelloSwitchesTheProtocol) {
   const std::string reply = Do("HELLO 3 SETNAME me");
   EXPECT_EQ(reply.substr(0, 20), "{\"server\": \"redis\", ");

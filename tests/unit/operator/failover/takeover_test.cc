@@ -50,6 +50,24 @@ TEST(Election, WaitsAMomentForAnOldPrimaryThatWasHeardLately) {
   ElectNow(g);
 }
 
+TEST(Election, NamesEveryProcessWhoseEndWouldLetItGoOn) {
+  Group g(1);
+  Begin(g);
+  g.Pod("b").channel.up = false;  // nothing is known of the only voter either
+  g.Silence("b");
+  for (int i = 0; i < 3; ++i) {
+    (void)g.Decide();
+    g.Pass(400, {"b"});
+  }
+  EXPECT_FALSE(g.Decide().findings.waiting_for_proof) << "not worth a word yet";
+  g.Pass(kProofPatience.ms(), {"b"});
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  ASSERT_TRUE(d.findings.waiting_for_proof);
+  EXPECT_NE(d.findings.waiting_message.find("confirm-dead: b1"), std::string::npos)
+      << d.findings.waiting_message;
+}
+
 // -- promote, repoint, record
 struct Promoted {
   Group g;

@@ -211,6 +211,17 @@ TEST_F(ClientTest, FirstApplyLetsLaterAppliesDropFields) {
   EXPECT_EQ((*later)["data"], Json({{"other", "3"}}));
 }
 
+TEST_F(ClientTest, FirstApplyItselfDropsAFieldOfThePost) {
+  const Json created = Make("a", "1");
+  Json desired = ConfigMap("a", "1");
+  desired["metadata"]["uid"] = created["metadata"]["uid"];
+  desired["data"] = {{"other", "3"}};
+  const auto applied = client_.FirstApply(kConfigMaps, desired, env_.Soon());
+  ASSERT_TRUE(applied.ok()) << applied.status().ToString();
+  EXPECT_EQ((*applied)["data"], Json({{"other", "3"}}));
+  EXPECT_FALSE(HasOwnUpdateEntry(*applied)) << applied->dump();
+}
+
 TEST_F(ClientTest, WithoutTheFirstApplyAFieldOfThePostStays) {
   // What FirstApply is for; if this fails the fake no longer shows kubernetes#99003.
   Make("a", "1");

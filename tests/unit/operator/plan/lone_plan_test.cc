@@ -106,6 +106,19 @@ TEST(Lone, ItsServiceLeadsToThePresentPodAndStaysAsItIsWithoutOne) {
   EXPECT_NE(target(), first);
 }
 
+TEST(Lone, LabelsThatSomebodyChangedAreSetAgain) {
+  World world;
+  world.ApplyYaml(kCc, "a", "{}");
+  ASSERT_TRUE(world.Settle());
+  Json* pod = world.Get("Pod", "a-0");
+  (*pod)["metadata"]["labels"][api::kClusterLabel] = "zzz";
+  (*pod)["metadata"]["labels"][api::kRoleLabel] = "zzz";
+  world.Touch(pod);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.PodLabel("a", api::kClusterLabel), "a");
+  EXPECT_EQ(world.PodLabel("a", api::kRoleLabel), "standalone");
+}
+
 TEST(Lone, TheYoungerOfTwoNodesOfOneNameIsRefusedAndTouchesNothing) {
   World world;
   world.ApplyYaml(kCc, "a", "{}");
