@@ -11,6 +11,10 @@ from test_input import cluster, group, replica
 class Joining(Case):
     """What the tests of both classes do."""
 
+    def make_group(self, name, replicas=1, zones=None, spec=", applyImmediately: true"):
+        """At once and not in the maintenance window, of which test_window.py says more."""
+        super().make_group(name, replicas, zones, spec)
+
     def alone(self, name, keys=20):
         """An independent CacheCluster with keys of its own; returns its data set."""
         self.apply(cluster(name))
@@ -94,7 +98,7 @@ class Demote(Joining):
         self.assertIn("later", found["message"])
         self.assertEqual(lab.condition(self.get("ccl", "early"), "Stalled")["status"], "False")
         self.check_serves_alone("early")
-        self.apply(cluster("later-a") + "---\n" + group("later", "{primaryClusterId: later-a}"))
+        self.apply(cluster("later-a") + "---\n" + group("later", "{primaryClusterId: later-a, applyImmediately: true}"))
         self.wait_whole("later", 2)
         self.assertEqual(self.primary("later"), "later-a")
         self.assertEqual(self.get("ccl", "early")["status"]["role"], "replica")

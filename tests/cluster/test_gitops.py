@@ -113,7 +113,7 @@ class GitOps(Case):
 
     # ---- T2 ---------------------------------------------------------------------------------------------------
     def test_t2_a_revert_undoes(self):
-        repo = self.repository("t2")
+        repo = self.repository("t2", spec=", applyImmediately: true")
         self.redis(self.service("t2"))("SET", "k", "kept")
         # A replica.
         repo.commit(r2=replica("t2-r2", "{replicationGroupId: t2}"))
@@ -124,7 +124,7 @@ class GitOps(Case):
         self.gone("rr", "t2-r2")
         self.wait_whole("t2", 2)
         # A switchover.
-        repo.commit(g=group("t2", "{primaryClusterId: t2-r1}"))
+        repo.commit(g=group("t2", "{primaryClusterId: t2-r1, applyImmediately: true}"))
         repo.sync()
         lab.until("switched over", lambda: self.primary("t2") == "t2-r1", 40)
         self.wait_whole("t2", 2)

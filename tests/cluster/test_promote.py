@@ -12,6 +12,10 @@ from test_input import cluster, group, replica
 class Promote(Case):
     KEYS = 300
 
+    def make_group(self, name, replicas=1, zones=None, spec=", applyImmediately: true"):
+        """At once and not in the maintenance window, of which test_window.py says more."""
+        super().make_group(name, replicas, zones, spec)
+
     def fill(self, name, replicas=("r1",)):
         """Keys of several kinds in the group, on every replica; returns what they are."""
         client = self.redis(self.service(name))

@@ -29,7 +29,8 @@ class Switchover(Case):
         self.addCleanup(self.probes.stop)
 
     def edit(self, name, target):
-        lab.kubectl("patch", "rg", name, "-n", self.namespace, "--type=merge", "-p", f'{{"spec":{{"primaryClusterId":"{target}"}}}}')
+        lab.kubectl("patch", "rg", name, "-n", self.namespace, "--type=merge", "-p",
+                    f'{{"spec":{{"primaryClusterId":"{target}","applyImmediately":true}}}}')
 
     def annotate(self, name, value):
         lab.kubectl("annotate", "rg", name, "-n", self.namespace, "--overwrite", f"{ANNOTATION}={value}")

@@ -192,6 +192,40 @@ class Window(Case):
         self.wait_pending("rg", "sw", "")
         self.assert_endpoint("sw", "sw-r1")
 
+    def test_a_promote_and_a_demote_wait_for_the_window(self):
+        far, until = window(2 * 24 * 60)
+        self.make_group("verbs", 1, spec=f", preferredMaintenanceWindow: '{far}'")
+        self.redis(self.service("verbs"))("SET", "k", "v")
+        lab.until("the replica has it", lambda: self.redis(self.ip("verbs-r1"))("GET", "k") == "v", 20)
+
+        def replica(spec):
+            self.apply(HEAD + f"kind: ReadReplica\nmetadata: {{name: verbs-r1}}\nspec: {{{spec}}}\n")
+        replica("promotedFrom: verbs")
+        self.wait_pending("rr", "verbs-r1", f"Promote until {until}")
+        self.wait_pending("rg", "verbs", f"Promote until {until}")
+        self.assertEqual(self.column("rr", "verbs-r1"), f"Promote until {until}")
+        found = self.get("rr", "verbs-r1")
+        self.assertEqual(found["status"]["role"], "replica")
+        self.assertEqual(lab.condition(found, "Ready")["status"], "True")
+        self.assertIn(until, lab.condition(found, "Accepted")["message"])
+        replica("replicationGroupId: verbs")
+        self.wait_pending("rr", "verbs-r1", "")
+        lab.until("the event", lambda: self.events("verbs-r1", "ModificationCancelled") == 1, 20)
+        self.wait_whole("verbs", 2)
+        replica("promotedFrom: verbs, applyImmediately: true")
+        lab.until("promoted", lambda: self.get("rr", "verbs-r1")["status"].get("role") == "standalone", 60)
+        self.wait_pending("rr", "verbs-r1", "")
+        self.assertEqual(self.redis(self.ip("verbs-r1"))("GET", "k"), "v")
+
+        discards = f"replicationGroupId: verbs, discardExistingData: {self.get('rr', 'verbs-r1')['status']['dataset']}"
+        replica(discards)
+        self.wait_pending("rr", "verbs-r1", f"Demote until {until}")
+        self.assertEqual(self.redis(self.service("verbs-r1"))("SET", "k", "mine"), "OK")
+        self.edit("verbs", f", preferredMaintenanceWindow: '{window(-30)[0]}'")  # it is open
+        self.wait_whole("verbs", 2)
+        self.wait_pending("rr", "verbs-r1", "")
+        self.assertEqual(self.redis(self.ip("verbs-r1"))("GET", "k"), "v")
+
     def test_a_pod_that_is_made_anew_takes_what_waits(self):
         far, until = window(2 * 24 * 60)
         self.make_group("anew", 1, spec=f", preferredMaintenanceWindow: '{far}'")
