@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/log.h"
+#include "operator/manifests/manifests.h"
 
 namespace understudy::apply {
 namespace {
@@ -48,7 +49,7 @@ Status PlanApplier::CheckLeads(MonoTime under) const {
   return Denied("this process does not lead any more");
 }
 
-Result<PlanApplier::Next> PlanApplier::Apply(const std::string& group_uid, const plan::Plan& plan, MonoTime under) {
+Result<PlanApplier::Outcome> PlanApplier::Apply(const std::string& group_uid, const plan::Plan& plan, MonoTime under) {
   RETURN_IF_ERROR(CheckLeads(under));
   nodes_.SetGrants(group_uid, plan.grants, under);
   if (!plan.persist.empty()) {
@@ -57,20 +58,37 @@ Result<PlanApplier::Next> PlanApplier::Apply(const std::string& group_uid, const
       RETURN_IF_ERROR(WriteStatus(write));
     }
     Record(plan.events);
-    return Next::kAgain;
+    return Outcome{.next = Next::kAgain};
   }
   for (const failover::OutgoingOrder& order : plan.orders) nodes_.SendOrder(order.pod_uid, order.order);
   for (const std::string& pod_uid : plan.reconnect) nodes_.Reconnect(pod_uid);
   for (const plan::Action& action : plan.actions) {
     RETURN_IF_ERROR(CheckLeads(under));
-    RETURN_IF_ERROR(Act(action));
+    const Status done = Act(action);
+    if (std::optional<Outcome> rejected = RejectionOf(action, done)) return *std::move(rejected);
+    RETURN_IF_ERROR(done);
   }
   for (const plan::StatusWrite& write : plan.statuses) {
     RETURN_IF_ERROR(CheckLeads(under));
     RETURN_IF_ERROR(WriteStatus(write));
   }
   Record(plan.events);
-  return Next::kWait;
+  return Outcome{};
+}
+
+// What users wrote, and no schema checks, stands in the Pod template.
+std::optional<PlanApplier::Outcome> PlanApplier::RejectionOf(const plan::Action& action, const Status& done) const {
+  if (done.code() != Code::kInvalid) return std::nullopt;
+  const auto* create = std::get_if<plan::CreateObject>(&action);
+  const auto* apply = std::get_if<plan::ApplyObject>(&action);
+  const Json* object = create != nullptr ? &create->object : apply != nullptr ? &apply->object : nullptr;
+  if (object == nullptr || JsonString(*object, "kind") != "StatefulSet") return std::nullopt;
+  Outcome outcome;
+  outcome.next = Next::kRejected;
+  outcome.rejected_name = JsonString(JsonAt(*object, "metadata"), "name");
+  outcome.rejection = {manifests::AppliedHash(*object), std::string(done.message()), clock_.Mono() + kRejectedFor};
+  LOG_WARN("StatefulSet {}: {}", outcome.rejected_name, done.message());
+  return outcome;
 }
 
 Status PlanApplier::WriteStatus(const plan::StatusWrite& write) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "common/clock.h"
@@ -21,6 +22,9 @@
 namespace understudy::apply {
 
 inline constexpr Duration kWriteTimeout = Seconds(5);
+
+// What was refused is tried again after this time: the server's rules may have changed.
+inline constexpr Duration kRejectedFor = Seconds(60);
 
 class PlanApplier {
  public:
@@ -36,13 +40,19 @@ class PlanApplier {
       : client_(client), nodes_(nodes), events_(events), clock_(clock), hooks_(std::move(hooks)) {}
 
   enum class Next {
-    kWait,   // until wake_at or the next change
-    kAgain,  // something was persisted: plan at once from what was written
+    kWait,      // until wake_at or the next change
+    kAgain,     // something was persisted: plan at once from what was written
+    kRejected,  // the API server refuses the contents of a StatefulSet: plan at once, with that in mind
+  };
+  struct Outcome {
+    Next next = Next::kWait;
+    std::string rejected_name;  // kRejected: of the StatefulSet
+    plan::Rejection rejection;
   };
   // group_uid: of the key's object, whose grants the plan sets. under: acquired_at of the leadership under
   // which the plan was made; under a later one it is void. kConflict: observe again, soon; any other
   // failure: again with back-off. kDenied also when this process does not lead any more.
-  Result<Next> Apply(const std::string& group_uid, const plan::Plan& plan, MonoTime under);
+  Result<Outcome> Apply(const std::string& group_uid, const plan::Plan& plan, MonoTime under);
   // Reads the group anew: to be done, before anything else, after a write whose outcome is unknown
   // (kUnavailable), because no decision may be made from a status older than what was perhaps written.
   // kNotFound: it is gone.
@@ -52,6 +62,7 @@ class PlanApplier {
   Status CheckLeads(MonoTime under) const;
   Status WriteStatus(const plan::StatusWrite& write);
   Status Act(const plan::Action& action);
+  std::optional<Outcome> RejectionOf(const plan::Action& action, const Status& done) const;
   void Record(const std::vector<plan::Event>& events);
   Deadline Limit() const { return Deadline::In(clock_, kWriteTimeout); }
 

@@ -165,6 +165,7 @@ Verdict DegradedOf(const GroupTurn& turn, const failover::Findings& findings) {
   std::string text;
   for (const MemberNow& member : turn.members) {
     if (!member.member->wanted || member.ready) continue;
+    if (member.is_primary && !member.fault) continue;  // what it lacks is said by Ready
     // A first copy, or a first start without a fault, is no degradation.
     const bool starting = member.sync_reason == reason::kFirstCopy || member.sync_reason == reason::kCreating;
     const bool faulty = member.fault && member.fault->reason != reason::kCreating;

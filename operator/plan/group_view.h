@@ -58,6 +58,13 @@ struct NameClaim {
 
 // What a process remembers of one key between two plans and does not persist. The caller keeps it and
 // hands it back unread; losing it costs time, never safety.
+// The API server refused an object of these contents; asked again at `until`.
+struct Rejection {
+  std::string hash;  // AppliedHash
+  std::string message;
+  MonoTime until;
+};
+
 struct Memory {
   failover::Memory failover;
   std::map<std::string, MonoTime> out_of_sync_since;  // member -> when it was first seen not in sync
@@ -65,6 +72,7 @@ struct Memory {
   std::optional<MonoTime> unsettled_since;  // a transition runs, the primary does not serve, a node is unheard
   std::string order_sent_to;                // lone node: incarnation and epoch of its last order
   MonoTime order_sent;
+  std::map<std::string, Rejection> rejected;  // by name of the StatefulSet
 };
 
 struct GroupView {

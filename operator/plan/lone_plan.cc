@@ -290,6 +290,12 @@ void ReplaceOutdated(Lone* lone, Plan* plan) {
   // The end of its process needs no proof: the next one starts under a new epoch, empty.
   step.harmless = lone->pod_template->outdated && NothingRuns(lone->view.node, process, {});
   if (!AskForReplacement(*lone->pod_template, step, &lone->deferral)) return;
+  if (!step.harmless && NobodyAsked(*lone->pod_template, lone->node.spec.node)) {
+    for (const char* field : kTemplateFields) {
+      lone->deferral.Hold(field, reason::kWaitingForMembers, kNobodyAskedWords);
+    }
+    return;
+  }
   if (lone->pod_template->ready && Announced(lone->node.status, lone->deferral)) {
     ReplacePod(lone->view.node, &plan->actions);
   }
@@ -299,6 +305,8 @@ void EnsureObjects(Lone* lone, Plan* plan) {
   NodeObjects objects;
   objects.view = &lone->view.node;
   objects.settings = lone->node.spec.node;
+  objects.rejected = &lone->view.memory.rejected;
+  objects.now = lone->now;
   Status made = EnsureKeys(lone->node.meta.ns, lone->view.settings, lone->view.config_map, &plan->actions);
   if (made.ok()) {
     auto built = BuildNode(objects, lone->view.settings);
@@ -372,6 +380,8 @@ api::CacheNodeStatus StatusOf(const Lone& lone) {
     status.phase = "available";
   } else if ((!lone.can_run && !lone.view.node.pod) || (fault && fault->reason == reason::kContainerFailing)) {
     status.phase = "create-failed";
+  } else if (lone.situation == Situation::kLeft && lone.words != nullptr && lone.words->complete) {
+    status.phase = "available";  // to readers
   } else {
     status.phase = IsLeaving(lone) ? "modifying" : "creating";
   }

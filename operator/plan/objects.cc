@@ -106,7 +106,14 @@ Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings) {
   input.group = objects.group;
   input.pool = objects.pool;
   input.multi_az = objects.multi_az;
-  return manifests::BuildStatefulSet(input);
+  auto built = manifests::BuildStatefulSet(input);
+  if (!built.ok() || objects.rejected == nullptr) return built;
+  const auto refused = objects.rejected->find(input.node->meta.name);
+  if (refused == objects.rejected->end() || objects.now >= refused->second.until ||
+      refused->second.hash != manifests::AppliedHash(*built)) {
+    return built;
+  }
+  return Invalid("the API server refuses its StatefulSet: " + refused->second.message);
 }
 
 void EnsureNode(const NodeView& view, const std::string& zone, Json stateful_set, std::vector<Action>* actions) {

@@ -37,6 +37,8 @@ struct NodeObjects {
   std::string group;  // "" while it stands alone
   bool pool = false;
   api::MultiAz multi_az = api::MultiAz::kDisabled;
+  const std::map<std::string, Rejection>* rejected = nullptr;  // Memory's
+  MonoTime now;
 };
 // The StatefulSet as it should be.
 Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings);

@@ -26,7 +26,7 @@ PodTemplate PodTemplateOf(const NodeView& view, Json stateful_set, bool alone) {
   if (!result.outdated) {
     result.wanted = result.in_force;
   } else if (result.in_force == result.wanted) {
-    // Another operator builds other templates from the same values.
+    result.same_values = true;
     result.in_force.rest = view.pod->template_hash;
     result.wanted.rest = hash;
   }
@@ -61,6 +61,13 @@ bool AskForReplacement(const PodTemplate& pod_template, const DeferrableStep& st
   ask("resources", from.resources, to.resources);
   ask("podTemplate", from.rest, to.rest);
   return due;
+}
+
+bool NobodyAsked(const PodTemplate& pod_template, const api::NodeSettings& settings) {
+  const manifests::TemplateValues& from = pod_template.in_force;
+  const manifests::TemplateValues& to = pod_template.wanted;
+  if (from.parameters != to.parameters || from.resources != to.resources) return false;
+  return pod_template.same_values || (from.rest == to.rest && !settings.image);
 }
 
 bool Announced(const api::CacheNodeStatus& status, const Deferral& deferral) {

@@ -21,6 +21,7 @@ struct PodTemplate {
   manifests::TemplateValues wanted;
   manifests::TemplateValues in_force;  // of the Pod; what is wanted while there is none
   bool outdated = false;               // the Pod was made from another template
+  bool same_values = false;            // though from the same values: another operator builds it otherwise
   // A new Pod would have the wanted template: the StatefulSet has it and its controller has seen it.
   bool ready = false;
 };
@@ -38,6 +39,12 @@ bool NothingRuns(const NodeView& view, const failover::PodView* process,
 bool AskForReplacement(const PodTemplate& pod_template, const DeferrableStep& step, Deferral* deferral);
 // The fields that AskForReplacement may record.
 inline constexpr const char* kTemplateFields[] = {"image", "parameters", "resources", "podTemplate"};
+
+// Only a new version of the operator makes the Pod outdated: its default image, or how it builds Pods. No
+// reason to lose data. settings: in force for the node.
+bool NobodyAsked(const PodTemplate& pod_template, const api::NodeSettings& settings);
+inline constexpr const char* kNobodyAskedWords =
+    "would cost the data and was not asked for, as only the operator is another one: add a ReadReplica, or set image";
 
 // Whether the status says already that these modifications are being applied: it is written first, so that
 // the reason of what follows outlives this operator, and nothing is told twice.

@@ -82,6 +82,8 @@ std::vector<MemberNow*> AskMembers(GroupTurn* turn) {
     if (!may || now.member->view->pod->meta.deleted) continue;
     if (step.harmless) {
       turn->rollout->replace.insert(now.name());
+    } else if (!step.cost.empty() && NobodyAsked(*now.pod_template, now.member->settings)) {
+      Hold(&now, kNobodyAskedWords);
     } else if (now.parts) {
       Hold(&now, "waits until it has left replication group " + turn->group.meta.name);
     } else {
@@ -157,6 +159,8 @@ void FillTemplate(const GroupTurn& turn, MemberNow* now) {
   objects.group = turn.group.meta.name;
   objects.pool = now->member->pool;
   objects.multi_az = turn.group.spec.multi_az;
+  objects.rejected = &turn.view.memory.rejected;
+  objects.now = turn.now;
   auto built = BuildNode(objects, turn.view.settings);
   if (built.ok()) {
     now->pod_template = PodTemplateOf(*now->member->view, *std::move(built));

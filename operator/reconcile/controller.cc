@@ -125,7 +125,8 @@ Controller::Result Controller::ReconcileGroup(const std::string& key) {
       }
       return Finish(key, next.status());
     }
-    if (*next == apply::PlanApplier::Next::kWait) {
+    if (next->next == apply::PlanApplier::Next::kRejected) RememberRejection(key, *next);
+    if (next->next == apply::PlanApplier::Next::kWait) {
       WakeAt(key, plan.wake_at, plan.attentive);
       return Result::kDone;
     }
@@ -149,7 +150,8 @@ Controller::Result Controller::ReconcileLone(const std::string& key) {
     Remember(key, plan.memory);
     const auto next = parts_.applier.Apply(view->node.node.meta.uid, plan, leadership.acquired_at);
     if (!next.ok()) return Finish(key, next.status());
-    if (*next == apply::PlanApplier::Next::kWait) {
+    if (next->next == apply::PlanApplier::Next::kRejected) RememberRejection(key, *next);
+    if (next->next == apply::PlanApplier::Next::kWait) {
       WakeAt(key, plan.wake_at, false);
       return Result::kDone;
     }
@@ -212,6 +214,12 @@ plan::Memory Controller::MemoryOf(const std::string& key) {
 void Controller::Remember(const std::string& key, plan::Memory memory) {
   std::lock_guard lock(mutex_);
   memory_[key] = std::move(memory);
+}
+
+void Controller::RememberRejection(const std::string& key, const apply::PlanApplier::Outcome& outcome) {
+  WakeAt(key, outcome.rejection.until, false);
+  std::lock_guard lock(mutex_);
+  memory_[key].rejected[outcome.rejected_name] = outcome.rejection;
 }
 
 void Controller::Forget(const std::string& key) {

@@ -56,6 +56,7 @@ class Controller {
   observe::Fresh DrawFresh() const;
   plan::Memory MemoryOf(const std::string& key);
   void Remember(const std::string& key, plan::Memory memory);
+  void RememberRejection(const std::string& key, const apply::PlanApplier::Outcome& outcome);
   void Forget(const std::string& key);
   // What was perhaps written is read before it is decided on again.
   Status ReadIfUnknown(const std::string& key);

@@ -106,6 +106,23 @@ TEST(Lone, ItsServiceLeadsToThePresentPodAndStaysAsItIsWithoutOne) {
   EXPECT_NE(target(), first);
 }
 
+TEST(Lone, ANewOperatorsDefaultImageNeverCostsItsData) {
+  World world;
+  world.ApplyYaml(kCc, "a", R"({"applyImmediately": true})");
+  ASSERT_TRUE(world.Settle());
+  const std::string incarnation = world.Process("a")->incarnation;
+  world.settings.default_node_image = "understudy:2";
+  ASSERT_TRUE(world.Settle());
+  world.Advance(Seconds(8 * 24 * 3600));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Process("a")->incarnation, incarnation);
+  EXPECT_EQ(world.Truth(kCc, "a", "PendingModifications"), "True");
+  EXPECT_THAT(world.Message(kCc, "a", "PendingModifications"), HasSubstr("add a ReadReplica, or set image"));
+  world.ApplyYaml(kCc, "a", R"({"applyImmediately": true, "node": {"image": "understudy:2"}})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_NE(world.Process("a")->incarnation, incarnation) << "now somebody asked";
+}
+
 TEST(Lone, LabelsThatSomebodyChangedAreSetAgain) {
   World world;
   world.ApplyYaml(kCc, "a", "{}");

@@ -1,5 +1,6 @@
 // When a Pod may be made anew without asking the window.
 #include "operator/plan/pod_template.h"
+#include "operator/plan/objects.h"
 
 #include <gtest/gtest.h>
 
@@ -46,6 +47,41 @@ TEST(NothingRuns, OnlyIfTheEndOfEachProcessThatIsCountedOnStaysProven) {
   pod.process.terminated = {"second", "first"};
   EXPECT_FALSE(pod.Runs({"first"}));
   EXPECT_FALSE(pod.Runs({"first", "second"}));
+}
+
+TEST(NobodyAsked, ForAnImageThatIsOnlyTheOperatorsNewDefault) {
+  PodTemplate pod;
+  pod.in_force.image = "understudy:1";
+  pod.wanted.image = "understudy:2";
+  api::NodeSettings settings;
+  EXPECT_TRUE(NobodyAsked(pod, settings));
+  settings.image = "understudy:2";
+  EXPECT_FALSE(NobodyAsked(pod, settings));
+  settings.image.reset();
+  pod.wanted.parameters = "hz 20";
+  EXPECT_FALSE(NobodyAsked(pod, settings));
+  pod.wanted = pod.in_force;
+  pod.same_values = true;  // built otherwise
+  EXPECT_TRUE(NobodyAsked(pod, settings));
+}
+
+TEST(Rejection, ContentsThatTheServerRefusedAreNotSentAgainBeforeTheirTime) {
+  NodeView view;
+  view.node.meta.name = "a";
+  NodeObjects objects;
+  objects.view = &view;
+  const auto built = BuildNode(objects, {});
+  ASSERT_TRUE(built.ok());
+  std::map<std::string, Rejection> rejected;
+  objects.rejected = &rejected;
+  objects.now = MonoTime{1'000};
+  rejected["a"] = {manifests::AppliedHash(*built), "spec.x: no", MonoTime{2'000}};
+  EXPECT_EQ(std::string(BuildNode(objects, {}).status().message()), "the API server refuses its StatefulSet: spec.x: no");
+  objects.settings.parameters["hz"] = "20";  // other contents
+  EXPECT_TRUE(BuildNode(objects, {}).ok());
+  objects.settings.parameters.clear();
+  objects.now = MonoTime{2'000};
+  EXPECT_TRUE(BuildNode(objects, {}).ok());
 }
 
 TEST(PodTemplate, OfAPodWithoutItsAnnotationNothingIsSaid) {
