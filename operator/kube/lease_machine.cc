@@ -8,7 +8,9 @@ namespace understudy::kube {
 namespace {
 
 constexpr MonoTime kNever{INT64_MAX / 4};
-constexpr double kCandidateJitter = 1.2;
+// A candidate reads more often than the leader writes: what it sees late, it takes over late.
+constexpr double kCandidatePace = 0.3;
+constexpr double kCandidateJitter = 0.2;
 constexpr int64_t kLongestHoldSeconds = 600;
 
 }  // namespace
@@ -83,7 +85,7 @@ void LeaseMachine::OnRead(const LeaseRead& read, MonoTime now, double jitter, Le
   }
   if (eligible_ && !leading_ && !Free(now)) {
     record_read_ = false;
-    next_attempt_ = std::min(now + config_.retry_period * (1.0 + kCandidateJitter * jitter),
+    next_attempt_ = std::min(now + config_.retry_period * (kCandidatePace * (1.0 + kCandidateJitter * jitter)),
                              record_seen_at_ + HeldFor());
   }
 }

@@ -278,7 +278,7 @@ TEST_F(LeaseMachineTest, WithdrawingTellsFirstAndThenFreesTheLease) {
   const MonoTime freed = now_;
   Next(b);
   EXPECT_TRUE(b.machine().leading());
-  EXPECT_LE((now_ - freed).ms(), 2200) << "no waiting for the lease duration";
+  EXPECT_LE((now_ - freed).ms(), 400) << "no waiting for the lease duration";
 }
 
 TEST_F(LeaseMachineTest, AReleaseIsRepeatedUntilItIsCertain) {
