@@ -26,8 +26,7 @@ image: cluster ## the image from the Dockerfile, onto the local nodes
 	@deploy/local/image $(IMAGE)
 
 install: image ## the chart on the local cluster
-	@$(CLUSTER) helm upgrade --install understudy charts/understudy -n understudy-system --create-namespace \
-	    --set image.reference=$(IMAGE) --wait --timeout 120s
+	@deploy/local/install $(IMAGE)
 
 demo: ## from nothing to a failover on a local Kubernetes, shown step by step
 	@deploy/local/demo $(IMAGE)

@@ -260,3 +260,14 @@ def move_leader(wanted):
         until("another leader", lambda: leader_host() and leader_pod() != leader, 60)
         until("two operators", lambda: len(operators_on(lambda host: True)) == 2, 60)
     raise Failure("the leading operator could not be placed")
+
+
+def install(image):
+    """The chart with this image. Operators that ran before are started anew: the image may be another one under the
+    same name."""
+    ran = get("deployment", "understudy-operator", SYSTEM) is not None
+    cluster("helm", "upgrade", "--install", "understudy", str(ROOT / "charts/understudy"), "-n", SYSTEM, "--create-namespace",
+            "--set", f"image.reference={image}", "--wait", "--timeout", "180s")
+    if ran:
+        kubectl("rollout", "restart", "deployment", "understudy-operator", "-n", SYSTEM)
+        kubectl("rollout", "status", "deployment", "understudy-operator", "-n", SYSTEM, "--timeout=120s")
