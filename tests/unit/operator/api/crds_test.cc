@@ -55,6 +55,28 @@ TEST(Crds, HelmKeepsThemAndTheOperatorKnowsTheirSchema) {
   }
 }
 
+// A status with a field that the schema lacks is refused by the API server as a whole (500).
+void ExpectKeys(const Json& value, const std::string& crd, const std::string& where) {
+  if (value.is_array()) {
+    for (const Json& one : value) ExpectKeys(one, crd, where);
+  } else if (value.is_object()) {
+    for (const auto& [key, member] : value.items()) {
+      EXPECT_THAT(crd, ::testing::HasSubstr(" " + key + ":\n")) << where << " lacks status field " << key;
+      ExpectKeys(member, crd, where);
+    }
+  }
+}
+
+TEST(Crds, HaveEveryFieldOfTheStatuses) {
+  for (const auto& [kind, golden] : {std::pair("replicationgroup", "replication_group"), std::pair("cachecluster", "cache_node"),
+                                     std::pair("readreplica", "cache_node")}) {
+    const auto status = ParseJson(Read("tests/golden/status/" + std::string(golden) + ".json"));
+    ASSERT_TRUE(status.ok());
+    ASSERT_GT(status->size(), 5u);
+    ExpectKeys(*status, Read("crds/" + std::string(kind) + ".yaml"), kind);
+  }
+}
+
 // The page that people are sent to knows every word that they can meet.
 TEST(Conditions, EveryTypeAndReasonIsExplained) {
   const std::string page = Read("docs/conditions.md");

@@ -323,8 +323,7 @@ TEST(StateCodec, GroupStateReadsBackAsItWasWritten) {
 // What the schema of the kind (crds/) has to know: the API server refuses a status with anything else in it.
 TEST(GoldenStatus, OfAGroupAndOfANodeWithEveryMemberSet) {
   failover::GroupState state = FullState();
-  state.handled_test_failover.clear();  // requests of these two kinds do not exist yet
-  state.handled_switchover_to.clear();
+  state.handled_test_failover.clear();  // requests of this kind do not exist yet
   api::ReplicationGroupStatus status;
   status.members = {{"a", "CacheCluster", true, "primary", "z", "a.ns.svc:6379", "up", "0B"}};
   status.members_ready = "1/1";
