@@ -131,6 +131,8 @@ class Switchover(Case):
         try:
             for i in range(200):
                 client("SET", f"big:{i}", "x" * 20000)
+            # Before that the switchover would begin, and be aborted: a request is acted on once.
+            lab.until("lag-r1 is seen to lag", lambda: lab.condition(self.get("rr", "lag-r1"), "InSync")["status"] == "False", 30)
             self.edit("lag", "lag-r1")
             self.wait_blocked("lag", "lag-r1")
             self.assertEqual(self.group("lag")["status"]["epoch"], epoch)
