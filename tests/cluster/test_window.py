@@ -89,7 +89,7 @@ class Window(Case):
         far, until = window(3 * 24 * 60)
         self.make_group("wait", 2, spec=f", preferredMaintenanceWindow: '{far}'")
         before = {n: lab.pod_of(n, self.namespace)["metadata"]["uid"] for n in ("wait-a", "wait-r1", "wait-r2")}
-        settings = f", node: {{image: '{OTHER}', parameters: {{hz: 20}}}}"
+        settings = f", node: {{image: '{OTHER}', parameters: {{timeout: 3600}}}}"
         text = self.edit("wait", f", preferredMaintenanceWindow: '{far}'" + settings)
         words = f"image, parameters until {until}"
         for kind, name in (("rg", "wait"), ("ccl", "wait-a"), ("rr", "wait-r1"), ("rr", "wait-r2")):
@@ -104,7 +104,7 @@ class Window(Case):
         self.assertIn(words, lab.kubectl("get", "understudy", "-n", self.namespace))
         line = {p["field"]: p for p in self.get("rr", "wait-r1")["status"]["pendingModifiedValues"]}
         self.assertEqual((line["image"]["from"], line["image"]["to"]), (IMAGE, OTHER))
-        self.assertEqual(line["parameters"]["to"], "hz=20")
+        self.assertEqual(line["parameters"]["to"], "timeout=3600")
 
         kinds = ("rg", "ccl", "rr", "statefulsets", "pods")
         versions = {k: [o["metadata"]["resourceVersion"] for o in lab.get(k, ns=self.namespace)] for k in kinds}
@@ -159,7 +159,7 @@ class Window(Case):
         head = f", preferredMaintenanceWindow: '{far}'"
         self.make_group("back", 1, spec=head)
         uids = [lab.pod_of(n, self.namespace)["metadata"]["uid"] for n in ("back-a", "back-r1")]
-        self.edit("back", head + ", node: {parameters: {hz: 20}}")
+        self.edit("back", head + ", node: {parameters: {timeout: 3600}}")
         self.wait_pending("rg", "back", f"parameters until {until}")
         self.edit("back", head)
         self.wait_pending("rg", "back", "")
@@ -167,10 +167,10 @@ class Window(Case):
         lab.until("the event", lambda: self.events("back-r1", "ModificationCancelled") == 1, 20)
         self.assertEqual([lab.pod_of(n, self.namespace)["metadata"]["uid"] for n in ("back-a", "back-r1")], uids)
 
-        self.edit("back", head + ", node: {parameters: {hz: 30}}")
+        self.edit("back", head + ", node: {parameters: {timeout: 7200}}")
         self.wait_pending("rg", "back", f"parameters until {until}")
         watch = self.watch("back", 2)
-        self.edit("back", head + ", node: {parameters: {hz: 30}}, applyImmediately: true")
+        self.edit("back", head + ", node: {parameters: {timeout: 7200}}, applyImmediately: true")
         lab.until("flushed", lambda: self.pending("rg", "back") == "" and len(watch.order) == 2, 120)
         self.wait_whole("back", 2)
         self.assertEqual(watch.order, ["back-r1", "back-a"])
@@ -248,11 +248,11 @@ class Window(Case):
         lab.until("available", lambda: (self.get("ccl", "solo") or {}).get("status", {}).get("phase") == "available", 60)
         client = self.redis(self.service("solo"))
         client("SET", "k", "v")
-        alone(", node: {parameters: {hz: 20}}")
+        alone(", node: {parameters: {timeout: 3600}}")
         self.wait_pending("ccl", "solo", f"parameters until {until}")
         self.assertIn("its data is lost", lab.condition(self.get("ccl", "solo"), "PendingModifications")["message"])
         self.assertEqual(client("GET", "k"), "v")
-        alone(", node: {parameters: {hz: 20}}, applyImmediately: true")
+        alone(", node: {parameters: {timeout: 3600}}, applyImmediately: true")
         self.wait_pending("ccl", "solo", "", 90)
         lab.until("available again", lambda: self.get("ccl", "solo")["status"]["phase"] == "available", 60)
         self.assertIsNone(self.redis(self.service("solo"))("GET", "k"))
