@@ -7,7 +7,7 @@ export CCACHE_NOHASHDIR := 1
 IMAGE ?= docker.io/understudy/understudy:0.1.0
 CLUSTER := deploy/local/cluster
 
-.PHONY: help build image cluster install demo test unit simulation tsan e2e failover-report switchover-report format style golden-update clean
+.PHONY: help build image cluster install demo test unit simulation tsan instructions e2e bench failover-report switchover-report format style golden-update clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,11 +43,20 @@ simulation: ## the failover code against random faults (UNDERSTUDY_SEEDS=300)
 tsan: ## the threaded tests under ThreadSanitizer
 	@tests/run tsan
 
+instructions: ## instructions of the node's hot commands against their bounds (UPDATE=1 rewrites those)
+	@tests/run instructions
+
 e2e: ## end-to-end tests on the local Kubernetes only
 	@tests/run e2e
 
 style: ## include order, file sizes, no clock in pure folders
 	@tests/run style
+
+bench: ## the node beside Valkey and Redis, written to docs/benchmarks.md; 80 minutes (SHORT=1: 3 minutes, ROUNDS=5)
+	@cmake/install-deps test
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release --target understudy-node understudy-load store_bench
+	@tests/bench/bench
 
 failover-report: ## measured failovers on the local Kubernetes, written to docs/failover-report.md (RUNS=20)
 	@tests/cluster/failover_report
