@@ -58,8 +58,19 @@ bool HasOthers(const GroupTurn& turn, const MemberNow& now) {
   });
 }
 
+// What was announced stays so while the role moves or voters settle: it is told once.
 void Hold(MemberNow* now, const std::string& why) {
-  for (const char* field : kTemplateFields) now->deferral.Hold(field, api::reason::kWaitingForMembers, why);
+  const api::PendingModifications& said = now->member->view->node.status.pending_modified_values;
+  for (const Deferral::Entry& entry : std::vector(now->deferral.entries())) {
+    const std::string& field = entry.value.field;
+    if (std::find(std::begin(kTemplateFields), std::end(kTemplateFields), field) == std::end(kTemplateFields)) continue;
+    const bool announced = std::find(said.begin(), said.end(), entry.value) != said.end();
+    if (announced && entry.value.reason == api::reason::kApplyingModifications) {
+      now->deferral.Hold(field, api::reason::kApplyingModifications, "is to be applied, but " + why);
+    } else {
+      now->deferral.Hold(field, api::reason::kWaitingForMembers, why);
+    }
+  }
 }
 
 // Members whose Pod may be replaced now, as far as the window goes.
