@@ -78,7 +78,25 @@ class Case(unittest.TestCase):
         self.addCleanup(client.close)
         return client
 
+    def primary_client(self, service, node="node-a"):
+        """A client of the primary behind a Service. In kube-proxy's second the Service may still lead to the node
+        that was primary before, which refuses writes, or loads what it has on disk."""
+        address = self.service(service)
+
+        def connect():
+            client = lab.Redis(node, address)
+            try:
+                if client("ROLE")[0] == "master":
+                    return client
+            except lab.ReplyError:
+                pass
+            client.close()
+        client = lab.until(f"a connection to a primary behind {service}", connect, 10, 0.02)
+        self.addCleanup(client.close)
+        return client
+
     def writer(self, host, node="node-a", **kw):
+        self.redis(host, node).close()
         writer = lab.Writer(node, host, **kw)
         writer.start()
         self.addCleanup(writer.stopping.set)

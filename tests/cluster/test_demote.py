@@ -19,7 +19,7 @@ class Joining(Case):
         """An independent CacheCluster with keys of its own; returns its data set."""
         self.apply(cluster(name))
         lab.until(f"{name} stands alone", lambda: self.get("ccl", name)["status"].get("role") == "standalone", 60)
-        client = self.redis(self.service(name))
+        client = self.primary_client(name)
         for i in range(keys):
             client("SET", f"own:{i}", i)
         return self.get("ccl", name)["status"]["dataset"]
@@ -35,12 +35,12 @@ class Joining(Case):
         return lab.until(f"{name}: Accepted {reason}", there, timeout)
 
     def check_serves_alone(self, name, keys=20):
-        client = self.redis(self.service(name))
+        client = self.primary_client(name)
         self.assertEqual([client("GET", f"own:{i}") for i in range(keys)], [str(i) for i in range(keys)])
         self.assertEqual(client("SET", "own:0", 0), "OK")
 
     def check_copy(self, name, of):
-        copy, source = self.redis(self.ip(name)), self.redis(self.service(of))
+        copy, source = self.redis(self.ip(name)), self.primary_client(of)
         lab.until("the copy is whole", lambda: copy("DBSIZE") == source("DBSIZE"), 20)
         self.assertEqual([copy("GET", f"k:{i}") for i in range(50)], [f"v{i}" for i in range(50)])
         self.assertIsNone(copy("GET", "own:0"))
@@ -49,7 +49,7 @@ class Joining(Case):
             copy("SET", "x", "y")
 
     def fill(self, name):
-        client = self.redis(self.service(name))
+        client = self.primary_client(name)
         for i in range(50):
             client("SET", f"k:{i}", f"v{i}")
 
@@ -68,7 +68,7 @@ class Demote(Joining):
         self.join("own", "dem", "0123456789abcdef")
         lab.until("the other name is told", lambda: "0123456789abcdef" in self.wait_accepted("own", "WouldDiscardData")["message"], 30)
         self.check_serves_alone("own")
-        client = self.redis(self.service("own"))
+        client = self.primary_client("own")
         self.join("own", "dem", dataset)
         self.wait_whole("dem", 3)
         self.check_copy("own", "dem")
@@ -150,7 +150,7 @@ class Demote(Joining):
         os.kill(self.pids("again")[0], signal.SIGKILL)
         lab.until("another data set", lambda: self.get("ccl", "again")["status"]["dataset"] != dataset and
                   self.get("ccl", "again")["status"]["phase"] == "available", 60)
-        self.redis(self.service("again"))("SET", "own:0", 0)
+        self.primary_client("again")("SET", "own:0", 0)
         self.join("again", "void2", dataset)
         self.wait_accepted("again", "WouldDiscardData")
         self.assertEqual(self.redis(self.ip("again"))("GET", "own:0"), "0")
@@ -177,7 +177,7 @@ class Move(Joining):
         self.make_group("from", 1)
         self.make_group("to", 1)
         self.fill("to")
-        self.redis(self.service("from"))("SET", "own:0", "kept")
+        self.primary_client("from")("SET", "own:0", "kept")
         lab.until("the replica has it", lambda: self.redis(self.ip("from-r1"))("GET", "own:0") == "kept", 20)
         dataset = self.get("rr", "from-r1")["status"]["dataset"]
         self.join("from-r1", "nowhere", dataset, "rr")
@@ -189,7 +189,7 @@ class Move(Joining):
         self.wait_whole("to", 3)
         self.wait_whole("from", 1)
         self.check_copy("from-r1", "to")
-        self.assertEqual(self.redis(self.service("from"))("GET", "own:0"), "kept")
+        self.assertEqual(self.primary_client("from")("GET", "own:0"), "kept")
 
     def test_of_a_primary(self):
         self.make_group("main", 1)

@@ -62,7 +62,7 @@ class Example(Case):
 
     def test_writes_go_to_the_primary_and_reads_come_from_the_replica(self):
         self.make("t-data")
-        primary = self.redis(self.service("examplereplication"))
+        primary = self.primary_client("examplereplication")
         self.assertEqual(primary("SET", "k", "v"), "OK")
         replica = self.redis(self.service("exampleredis-read-1"))
         lab.until("the replica has the write", lambda: replica("GET", "k") == "v", 5, 0.01)
@@ -73,7 +73,7 @@ class Example(Case):
 
     def test_clients_can_not_move_roles(self):
         self.make("t-roles")
-        primary = self.redis(self.service("examplereplication"))
+        primary = self.primary_client("examplereplication")
         for command in (["REPLICAOF", "NO", "ONE"], ["SLAVEOF", "127.0.0.1", "1"], ["FAILOVER"], ["SHUTDOWN"]):
             with self.assertRaisesRegex(lab.ReplyError, "managed by the Understudy operator"):
                 primary(*command)
@@ -96,7 +96,7 @@ class Example(Case):
 
     def test_a_steady_group_writes_nothing_for_a_minute(self):
         self.make("t-steady")
-        client = self.redis(self.service("examplereplication"))
+        client = self.primary_client("examplereplication")
         lab.until("settled", lambda: self.get("rr", "exampleredis-read-1")["status"].get("lag") == "0B", 20)
         time.sleep(12)  # the change of LAG may come up to 10 s later
         kinds = ["rg", "rr", "ccl", "statefulsets", "services", "endpointslices", "pdb", "configmaps", "pods"]

@@ -114,7 +114,7 @@ class GitOps(Case):
     # ---- T2 ---------------------------------------------------------------------------------------------------
     def test_t2_a_revert_undoes(self):
         repo = self.repository("t2", spec=", applyImmediately: true")
-        self.redis(self.service("t2"))("SET", "k", "kept")
+        self.primary_client("t2")("SET", "k", "kept")
         # A replica.
         repo.commit(r2=replica("t2-r2", "{replicationGroupId: t2}"))
         repo.sync()
@@ -140,7 +140,7 @@ class GitOps(Case):
         repo.revert()
         repo.sync()
         self.wait_whole("t2", 2)
-        self.assertEqual(self.redis(self.service("t2"))("GET", "k"), "kept")
+        self.assertEqual(self.primary_client("t2")("GET", "k"), "kept")
 
     # ---- T3 ---------------------------------------------------------------------------------------------------
     def test_t3_on_an_empty_cluster_they_give_the_same_group_and_no_history(self):
@@ -178,7 +178,7 @@ class GitOps(Case):
                 name = f"t4{number}"
                 self.repository(name)
                 objects = {"rg": name, "ccl": f"{name}-a", "rr": f"{name}-r1"}
-                client = self.redis(self.service(name))
+                client = self.primary_client(name)
                 for i in range(100):
                     client("SET", f"k:{i}", i)
                 lab.until("the replica has it", lambda n=name: self.redis(self.ip(f"{n}-r1"))("DBSIZE") == 100, 20)
@@ -230,7 +230,7 @@ class GitOps(Case):
                     "cache.understudy.dev/switchover-to=back-r1@" + time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
         lab.until("back-r1 is primary", lambda: self.primary("back") == "back-r1", 40)
         before = self.wait_whole("back", 3)["status"]
-        self.redis(self.service("back"))("SET", "k", "of the group")
+        self.primary_client("back")("SET", "k", "of the group")
         lab.kubectl("delete", "rg", "back", "-n", self.namespace, *FOREGROUND)
         self.gone("rg", "back")
         alone = lab.until("its heir stands alone", lambda: self.get("rr", "back-r1")["status"].get("role") == "standalone" and
@@ -244,7 +244,7 @@ class GitOps(Case):
         self.assertEqual(status["dataset"], before["dataset"])
         self.assertGreater(status["epoch"], before["epoch"])
         self.assertIn("PrimaryKept", lab.kubectl("get", "events", "-n", self.namespace, "-o", "json"))
-        client = self.redis(self.service("back"))
+        client = self.primary_client("back")
         self.assertEqual((client("GET", "k"), client("GET", "later")), ("of the group", "of the heir"))
         for node in ("back-a", "back-r2"):
             lab.until(f"{node} follows", lambda n=node: self.redis(self.ip(n))("GET", "later") == "of the heir", 30)

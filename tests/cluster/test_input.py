@@ -90,7 +90,7 @@ class Input(Case):
         self.make_group("into", 1)
         self.apply(cluster("alone"))
         self.wait_condition("ccl", "alone", "Ready", "True", timeout=60)
-        client = self.redis(self.service("alone"))
+        client = self.primary_client("alone")
         client("SET", "k", "v")
         self.apply(cluster("alone", "{replicationGroupId: into}"))
         found = self.wait_condition("ccl", "alone", "Accepted", "False")

@@ -12,7 +12,7 @@ class Membership(Case):
         self.apply(cluster("stand"))
         lab.until("standalone", lambda: lab.condition(self.get("ccl", "stand"), "Ready")["status"] == "True", 60)
         uid = lab.pod_of("stand", self.namespace)["metadata"]["uid"]
-        self.redis(self.service("stand"))("SET", "k", "before")
+        self.primary_client("stand")("SET", "k", "before")
         self.apply(group("claims", "{primaryClusterId: stand}") + "---\n" + replica("claims-r1", "{replicationGroupId: claims}"))
         self.wait_whole("claims", 2)
         self.assertEqual(lab.pod_of("stand", self.namespace)["metadata"]["uid"], uid, "no restart")
@@ -30,7 +30,7 @@ class Membership(Case):
 
     def test_a_replica_lost_comes_back_and_votes_again(self):
         self.make_group("lose", 2)
-        client = self.redis(self.service("lose"))
+        client = self.primary_client("lose")
         old = self.group("lose")["status"]["configurations"][0]
         os.kill(self.pids("lose-r1")[0], signal.SIGKILL)
 
@@ -43,16 +43,16 @@ class Membership(Case):
 
     def test_a_deleted_primary_is_replaced(self):
         self.make_group("heir", 1)
-        self.redis(self.service("heir"))("SET", "k", "kept")
+        self.primary_client("heir")("SET", "k", "kept")
         lab.until("the replica has it", lambda: self.redis(self.ip("heir-r1"))("GET", "k") == "kept", 10)
         self.delete("ccl", "heir-a")
         lab.until("the replica is primary", lambda: self.primary("heir") == "heir-r1", 60)
         lab.until("its object is gone", lambda: self.get("ccl", "heir-a") is None, 60)
-        self.assertEqual(self.redis(self.service("heir"))("GET", "k"), "kept")
+        self.assertEqual(self.primary_client("heir")("GET", "k"), "kept")
 
     def test_a_deleted_group_leaves_its_members_with_their_data(self):
         self.make_group("gone", 1)
-        self.redis(self.service("gone"))("SET", "k", "kept")
+        self.primary_client("gone")("SET", "k", "kept")
         lab.until("the replica has it", lambda: self.redis(self.ip("gone-r1"))("GET", "k") == "kept", 10)
         self.delete("rg", "gone")
         lab.until("the group is gone", lambda: self.group("gone") is None, 60)

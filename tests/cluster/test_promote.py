@@ -18,7 +18,7 @@ class Promote(Case):
 
     def fill(self, name, replicas=("r1",)):
         """Keys of several kinds in the group, on every replica; returns what they are."""
-        client = self.redis(self.service(name))
+        client = self.primary_client(name)
         for i in range(self.KEYS):
             client("SET", f"k:{i}", f"v{i}")
         client("SET", "expires", "soon", "EX", 3600)
@@ -58,7 +58,7 @@ class Promote(Case):
         status = self.wait_alone("pro-r1")["status"]
         self.assertNotEqual(status["dataset"], dataset, "another data set from here on")
         self.assertEqual(lab.pod_of("pro-r1", self.namespace)["metadata"]["uid"], pod, "its Pod is not restarted")
-        alone = self.redis(self.service("pro-r1"))
+        alone = self.primary_client("pro-r1")
         self.assertEqual(self.held(alone, keys), keys)
         self.assertGreater(alone("TTL", "expires"), 0)
         self.assertEqual(alone("SET", "k:0", "mine"), "OK")
@@ -71,7 +71,7 @@ class Promote(Case):
         self.assertEqual(writer.errors, [])
         after = self.group("pro")["status"]
         self.assertEqual((after["epoch"], after["primary"]), (before["epoch"], before["primary"]))
-        self.assertEqual(self.redis(self.service("pro"))("GET", "k:0"), "v0")
+        self.assertEqual(self.primary_client("pro")("GET", "k:0"), "v0")
         self.assertEqual({n: self.pids(n) for n in pids}, pids, "no process was restarted")
         labels = lab.pod_of("pro-r1", self.namespace)["metadata"]["labels"]
         self.assertEqual(labels.get("cache.understudy.dev/role"), "standalone")
@@ -105,7 +105,7 @@ class Promote(Case):
         self.wait_alone("pri-a", "ccl")
         self.assertEqual(self.primary("pri"), "pri-r1")
         self.assertEqual(self.held(self.redis(self.ip("pri-a")), keys), keys)
-        self.assertEqual(self.held(self.redis(self.service("pri")), keys), keys)
+        self.assertEqual(self.held(self.primary_client("pri"), keys), keys)
 
     def test_waits_while_it_is_cut_off_and_can_be_taken_back(self):
         self.make_group("can", 1, "cb")
@@ -140,7 +140,7 @@ class Promote(Case):
         os.kill(pid, signal.SIGKILL)
         group_ = self.wait_failed_over("mid", epoch, 60)
         new = group_["status"]["primary"]
-        self.assertEqual(self.held(self.redis(self.service("mid")), keys), keys)
+        self.assertEqual(self.held(self.primary_client("mid"), keys), keys)
         if new == "mid-r1":
             self.wait_condition("rr", "mid-r1", "Accepted", "InvalidCacheClusterState")
         else:

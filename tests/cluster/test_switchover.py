@@ -65,7 +65,7 @@ class Switchover(Case):
         newest = {}
         for number, _, _ in self.load.acks:
             newest[number % 1000] = number
-        client = self.redis(self.address)
+        client = self.primary_client(self.name)
         held = {key: int(client("GET", f"w:{key}") or 0) for key in newest}
         lost = {key: (number, held[key]) for key, number in newest.items() if held[key] < number}
         self.assertEqual(lost, {}, "acknowledged writes that are not there: key, acknowledged, held")
@@ -122,7 +122,7 @@ class Switchover(Case):
     # ---- refused, waits, aborted -----------------------------------------------------------------------------
     def test_to_a_node_that_is_missing_or_lags(self):
         self.make_group("lag", 1, "cb")
-        client = self.redis(self.service("lag"))
+        client = self.primary_client("lag")
         epoch = self.group("lag")["status"]["epoch"]
         self.edit("lag", "lag-r9")
         self.wait_blocked("lag", "lag-r9, which is no member of the group")
@@ -140,7 +140,7 @@ class Switchover(Case):
         finally:
             os.kill(pid, signal.SIGCONT)
         self.wait_primary("lag", "lag-r1")  # it has caught up
-        client = self.redis(self.service("lag"))
+        client = self.primary_client("lag")
         self.assertEqual(client("GET", "k"), "v")
         self.assertEqual(sum(client("EXISTS", f"big:{i}") for i in range(200)), 200)
 

@@ -131,7 +131,7 @@ class Window(Case):
         mark = time.monotonic()
         lab.until("the writer goes on", lambda: writer.acks[-1][1] > mark, 20, 0.02)
         writer.stop()
-        client = self.redis(self.service("wait"))
+        client = self.primary_client("wait")
         last = {number % 1000: number for number, _, _ in writer.acks}
         lost = [k for k, number in last.items() if int(client("GET", f"w:{k}") or 0) < number]
         self.assertEqual(lost, [], "no acknowledged write is lost")
@@ -195,7 +195,7 @@ class Window(Case):
     def test_a_promote_and_a_demote_wait_for_the_window(self):
         far, until = window(2 * 24 * 60)
         self.make_group("verbs", 1, spec=f", preferredMaintenanceWindow: '{far}'")
-        self.redis(self.service("verbs"))("SET", "k", "v")
+        self.primary_client("verbs")("SET", "k", "v")
         lab.until("the replica has it", lambda: self.redis(self.ip("verbs-r1"))("GET", "k") == "v", 20)
 
         def replica(spec):
@@ -220,7 +220,7 @@ class Window(Case):
         discards = f"replicationGroupId: verbs, discardExistingData: {self.get('rr', 'verbs-r1')['status']['dataset']}"
         replica(discards)
         self.wait_pending("rr", "verbs-r1", f"Demote until {until}")
-        self.assertEqual(self.redis(self.service("verbs-r1"))("SET", "k", "mine"), "OK")
+        self.assertEqual(self.primary_client("verbs-r1")("SET", "k", "mine"), "OK")
         self.edit("verbs", f", preferredMaintenanceWindow: '{window(-30)[0]}'")  # it is open
         self.wait_whole("verbs", 2)
         self.wait_pending("rr", "verbs-r1", "")
@@ -246,7 +246,7 @@ class Window(Case):
                        f"spec: {{preferredMaintenanceWindow: '{far}'{more}}}\n")
         alone("")
         lab.until("available", lambda: (self.get("ccl", "solo") or {}).get("status", {}).get("phase") == "available", 60)
-        client = self.redis(self.service("solo"))
+        client = self.primary_client("solo")
         client("SET", "k", "v")
         alone(", node: {parameters: {timeout: 3600}}")
         self.wait_pending("ccl", "solo", f"parameters until {until}")
@@ -255,7 +255,7 @@ class Window(Case):
         alone(", node: {parameters: {timeout: 3600}}, applyImmediately: true")
         self.wait_pending("ccl", "solo", "", 90)
         lab.until("available again", lambda: self.get("ccl", "solo")["status"]["phase"] == "available", 60)
-        self.assertIsNone(self.redis(self.service("solo"))("GET", "k"))
+        self.assertIsNone(self.primary_client("solo")("GET", "k"))
 
     def test_an_image_that_does_not_exist_stops_at_the_first_replica(self):
         self.make_group("typo", 2, spec=", applyImmediately: true")

@@ -195,8 +195,12 @@ TEST_F(WorkerTest, CommandsOfManyConnectionsAreGatheredIntoOneBatch) {
   for (int i = 0; i < 20; ++i) clients.push_back(std::make_unique<RespClient>(port_));
   for (auto& c : clients) ASSERT_EQ(c->Do("ECHO warm"), "\"warm\"");
   // While the worker is held up in a task all of them send.
-  std::promise<void> sent;
-  worker_->Post([&] { sent.get_future().wait(); });
+  std::promise<void> held, sent;
+  worker_->Post([&] {
+    held.set_value();
+    sent.get_future().wait();
+  });
+  held.get_future().wait();
   for (auto& c : clients) c->Send({"ECHO", "x"});
   sent.set_value();
   for (auto& c : clients) ASSERT_EQ(c->Read(), "\"x\"");
