@@ -7,7 +7,7 @@ export CCACHE_NOHASHDIR := 1
 IMAGE ?= docker.io/understudy/understudy:0.1.0
 CLUSTER := deploy/local/cluster
 
-.PHONY: help build image cluster install demo test unit simulation tsan instructions e2e bench failover-report switchover-report format style golden-update clean
+.PHONY: help build image cluster install demo test unit simulation tsan instructions e2e bench failover-report switchover-report chaos format style golden-update clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ failover-report: ## measured failovers on the local Kubernetes, written to docs/
 
 switchover-report: ## measured switchovers on the local Kubernetes, written to docs/switchover-report.md (RUNS=50)
 	@tests/cluster/switchover_report
+
+chaos: ## random edits and faults on the local Kubernetes, each node's data checked after each (EDITS=100 SEED=1)
+	@tests/cluster/random_edits
 
 golden-update: ## rewrite the golden files; look at the diff
 	@cmake/install-deps test

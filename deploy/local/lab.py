@@ -82,8 +82,9 @@ def condition(obj, kind):
 
 @contextlib.contextmanager
 def inside(node):
-    """Sockets that this thread makes in the body belong to the node's network."""
-    with open("/proc/thread-self/ns/net", "rb") as home, open(f"/run/netns/understudy-{node}", "rb") as there:
+    """Sockets that this thread makes in the body belong to the network of a node, or of a process (its pid)."""
+    network = f"/proc/{node}/ns/net" if isinstance(node, int) else f"/run/netns/understudy-{node}"
+    with open("/proc/thread-self/ns/net", "rb") as home, open(network, "rb") as there:
         if _libc.setns(there.fileno(), CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), f"can't enter the network of {node}")
         try:

@@ -18,6 +18,7 @@ namespace {
 // the first-level cache (measured best between 16 and 128).
 constexpr size_t kPrefetchGroup = 64;
 constexpr Duration kSweepAgain = Milliseconds(4);
+constexpr Duration kLateReplyLimit = Milliseconds(200);  // shorter than from the end of a lease to a takeover
 
 Session& SessionOf(net::Connection& connection) { return static_cast<Session&>(*connection.state()); }
 
@@ -525,11 +526,13 @@ void Dispatcher::ParkUntil(WorkerState& state, Session& session, MonoTime until)
 void Dispatcher::CloseAllClients() {
   WakePaused();
   for (net::Worker* worker : workers_) {
-    // First a turn in which what is queued is answered, then the close. A reply that the network has been
-    // holding back must not arrive after another node's: an isolated primary's clients are reset.
+    // First a turn in which what is queued is answered, then the close. A reply that the network holds back must
+    // not arrive after another node's: what an isolated primary sent long ago is dropped by a reset, what it sent
+    // just now if it is not received at once.
     worker->Post([worker] {
       worker->ForEachConnection([](net::Connection& connection) {
         if (connection.Retransmits()) connection.Reset();
+        connection.LimitRetransmission(kLateReplyLimit);
         connection.Wake();
       });
       worker->Post([worker] {

@@ -96,6 +96,11 @@ bool Connection::Retransmits() const {
   return getsockopt(fd_, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_retransmits > 0;
 }
 
+void Connection::LimitRetransmission(Duration limit) {
+  const auto ms = static_cast<unsigned int>(limit.ns / 1'000'000);
+  setsockopt(fd_, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms);
+}
+
 void Connection::Detach(std::function<void(int, std::string)> take) {
   detach_ = std::move(take);
   close_deadline_ = worker_.now() + kFlushTime;

@@ -96,6 +96,9 @@ class Connection {
   void Reset();
   // What was sent is being sent again: nothing was acknowledged for a retransmission timeout.
   bool Retransmits() const;
+  // The kernel gives up on what the other end's TCP has not acknowledged within limit (from 1 ms on), also after
+  // the close: it is not sent again later.
+  void LimitRetransmission(Duration limit);
   bool closing() const { return close_ != CloseMode::kOpen; }
 
   // At the end of the turn, output flushed, calls take(fd, input not yet parsed) and forgets the connection;

@@ -2,6 +2,7 @@
 long it took. `make failover-report` measures the times."""
 import os
 import signal
+import threading
 import time
 
 import lab
@@ -122,6 +123,42 @@ class Failover(Case):
             lab.cluster("heal")
         group = self.wait_whole(self.name, 2, 120)
         self.assertNotEqual(group["status"]["primary"], self.old)
+
+    def test_a_reply_that_was_cut_off_never_comes_late(self):
+        """A primary that hears but is not heard executes a client's write; the reply is stuck in its network. It
+        must not come when the cut heals: then the write is lost, and another primary has acknowledged others."""
+        self.begin("late")
+        host = self.host_of(self.old)
+        lab.move_leader(lambda other: other != host)
+        inner = lab.Redis(self.pids(self.old)[0], "127.0.0.1", timeout=1)
+        clients = [lab.Redis("node-a", self.ip(self.old), timeout=40) for _ in range(3)]
+        clients[0]("SET", "late", "before")
+        time.sleep(0.3)  # the replica has it
+        answers = {}
+
+        def wait_for(i, client):
+            try:
+                answers[i] = client("SET", "late", f"lost {i}")
+            except (OSError, lab.ReplyError) as error:
+                answers[i] = error
+        threads = [threading.Thread(target=wait_for, args=one, daemon=True) for one in enumerate(clients)]
+        lab.cluster("cut", f"{self.namespace}/{self.old}-0", "--one-way")
+        try:
+            threads[0].start()
+            lab.until("the write is executed", lambda: inner("GET", "late") == "lost 0", 1, 0.005)
+            for thread in threads[1:]:  # nearer to the end of the lease
+                time.sleep(0.5)
+                thread.start()
+            group, _ = self.end()
+            new = self.redis(self.ip(group["status"]["primary"]))
+            self.assertEqual(new("GET", "late"), "before")
+        finally:
+            lab.cluster("heal")
+        for thread in threads:
+            thread.join(40)
+        self.assertEqual(set(answers), {0, 1, 2})
+        self.assertNotIn("OK", answers.values(), f"an acknowledgement of a write that is lost: {answers}")
+        self.wait_whole(self.name, 2)
 
     def test_two_replicas_one_is_chosen_and_the_other_follows_with_a_partial_resync(self):
         self.begin("two", 2, "cba")
