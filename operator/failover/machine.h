@@ -42,8 +42,8 @@
 // persisted step.
 //
 // Acts of promote, in order: role order to the winner and, in the same Decision, the others' orders
-// to follow it; as soon as the winner reports itself primary, `endpoint` (in a switchover already with
-// the role order); when View.endpoint_pod_uid shows it and the winner is primary, write 3. Labels and
+// to follow it; as soon as the winner reports itself primary, `endpoint` (in a switchover already before
+// the pause); when View.endpoint_pod_uid shows it and the winner is primary, write 3. Labels and
 // the reader Service follow after that.
 #pragma once
 
@@ -131,6 +131,7 @@ inline constexpr Duration kProofPatience =
     Seconds(5);  // before an election that waits asks people for a proof of death
 inline constexpr Duration kVoterAnswersWait =
     Seconds(5);  // 6.6: before a node that is no voter wins
+inline constexpr Duration kRepointFirst = Milliseconds(300);     // 8: pause without the EndpointSlice
 inline constexpr Duration kPauseBudget = Milliseconds(2000);     // 7
 inline constexpr Duration kDemoteBudget = Milliseconds(1500);    // 7: then takeover from step 3
 inline constexpr Duration kPromoteSilence = Milliseconds(2500);  // 6.7: the winner says nothing

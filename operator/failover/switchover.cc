@@ -249,6 +249,12 @@ void StepPause(Turn& turn) {
     turn.Forbid();
     return;
   }
+  // kube-proxy needs 12-25 ms for a new endpoint (section 8); they pass before the pause and not in it. Clients
+  // stay connected to the primary meanwhile, and who may acknowledge is decided by orders and leases. Abort turns
+  // it back: Steady points the Service at the primary.
+  const bool repointed = turn.view.endpoint_pod_uid == fo.winner.pod_uid;
+  if (!repointed && turn.Reachable(fo.winner.incarnation)) turn.out.endpoint = fo.winner;
+  if (!repointed && taken < kRepointFirst) return turn.WakeAt(turn.memory.step_since + kRepointFirst);
   OrderPause(turn, fo.old, turn.state.epoch);
   if (primary && primary->paused) Poll(turn, fo.winner, turn.state.epoch);
 }

@@ -11,13 +11,18 @@ void Ask(Group& g, MoveRequest::Source source, const std::string& id, const std:
   g.view.spec.moves = {{source, id, target, "a person asked for it"}};
 }
 
-// The pause to `b` is persisted.
-struct Paused {
+// The move to `b` is persisted.
+struct Begun {
   Group g;
-  explicit Paused(int r = 2, uint32_t s = 0) : g(r, s) {
+  explicit Begun(int r = 2, uint32_t s = 0) : g(r, s) {
     Ask(g, MoveRequest::Source::kAnnotation, "b@2026-01-01T00:00:00Z", "b");
     (void)g.Persist();
   }
+};
+
+// And the Service points to `b`.
+struct Paused : Begun {
+  explicit Paused(int r = 2, uint32_t s = 0) : Begun(r, s) { g.view.endpoint_pod_uid = "pod-b"; }
   void Hold() {
     g.Node("a").paused = true;
     g.Pass(1);
@@ -39,6 +44,39 @@ TEST(Switchover, IsPersistedWithItsRequestBeforeThePause) {
   const Decision d = p.g.Decide();
   EXPECT_TRUE(Group::Orders(d, "a", OrderKind::kPause));
   EXPECT_EQ(d.grants, (Grants{true, 1, "a1"}));
+}
+
+TEST(Switchover, TheEndpointMovesBeforeThePause) {
+  Begun p;
+  const Decision d = p.g.Decide();
+  ASSERT_TRUE(d.endpoint);
+  EXPECT_EQ(d.endpoint->incarnation, "b1");
+  EXPECT_FALSE(Group::Orders(d, "a", OrderKind::kPause));
+  EXPECT_LE(d.wake_at, p.g.now + kRepointFirst);
+  p.g.view.endpoint_pod_uid = "pod-b";
+  EXPECT_TRUE(Group::Orders(p.g.Decide(), "a", OrderKind::kPause));
+}
+
+TEST(Switchover, AnEndpointThatCannotBeMovedHoldsItUpForAMomentOnly) {
+  Begun p;
+  (void)p.g.Decide();
+  p.g.Pass(kRepointFirst.ms() - 1);
+  EXPECT_FALSE(Group::Orders(p.g.Decide(), "a", OrderKind::kPause));
+  p.g.Pass(1);
+  const Decision d = p.g.Decide();
+  EXPECT_TRUE(Group::Orders(d, "a", OrderKind::kPause));
+  EXPECT_TRUE(d.endpoint) << "still wanted";
+}
+
+TEST(Switchover, TheEndpointGoesBackWhenItIsAborted) {
+  Paused p;
+  (void)p.g.Decide();
+  p.g.Pass(2000);
+  (void)p.g.Persist();
+  ASSERT_FALSE(p.g.state.failover);
+  const Decision d = p.g.Decide();
+  ASSERT_TRUE(d.endpoint);
+  EXPECT_EQ(d.endpoint->incarnation, "a1");
 }
 
 TEST(Switchover, IsNotBegunTowardsALaggingTarget) {
@@ -139,8 +177,9 @@ TEST(Switchover, PromotionWaitsForTheFinalOffsetOfTheDemotion) {
   EXPECT_EQ(p.g.state.failover->epoch, 2u);
 }
 
-TEST(Switchover, TheEndpointMovesWithTheRoleOrderAndIsRecordedWhenTheTargetIsInOffice) {
+TEST(Switchover, AnEndpointThatDidNotMoveDoesSoWithTheRoleOrderAndIsRecordedWhenTheTargetIsInOffice) {
   Paused p;
+  p.g.view.endpoint_pod_uid = "pod-a";
   p.Demote();
   EXPECT_FALSE(p.g.Decide().endpoint) << "the old primary has not given its role up";
   p.g.Node("a").epoch = 2;
@@ -159,13 +198,20 @@ TEST(Switchover, TheEndpointMovesWithTheRoleOrderAndIsRecordedWhenTheTargetIsInO
 }
 
 TEST(Switchover, TheEndpointDoesNotMoveToATargetThatDoesNotAnswer) {
-  Paused p;
-  p.Demote();
+  Begun p;
+  p.g.Pod("b").channel.up = false;
+  EXPECT_FALSE(p.g.Decide().endpoint) << "before the pause";
+  p.g.Pod("b").channel.up = true;
+  p.g.Pass(kRepointFirst.ms());
+  p.g.Node("a").paused = true;
+  p.g.Pass(1);
+  (void)p.g.Persist();
+  ASSERT_EQ(p.g.state.failover->step, Step::kDemote);
   p.g.Node("a").epoch = 2;
   p.g.Node("a").in_office = p.g.Node("a").lease_held = false;
   (void)p.g.Persist();
   p.g.Pod("b").channel.up = false;
-  EXPECT_FALSE(p.g.Decide().endpoint);
+  EXPECT_FALSE(p.g.Decide().endpoint) << "with the role order";
 }
 
 TEST(Switchover, TheOldPrimaryIsAVoterOfItsSuccessor) {
