@@ -37,7 +37,8 @@
 //  3. record:  {primary, failover empty, history}: after the winner said that it is primary and the
 //     EndpointSlice was written, so it costs no latency.
 //  4. commit:  {configurations: newest only}: when the winner has caught its voters up.
-// A switchover has pause, demote, promote, record, commit. A change of voters has append and
+// A switchover has pause (with the epoch of its demotion), promote, record, commit; another leader that
+// finds it paused writes demote, as the demotion may be on its way. A change of voters has append and
 // commit. A new leader's first write is its term; a group in a transition goes on from its
 // persisted step.
 //

@@ -164,7 +164,7 @@ void Begin(Turn& turn, const MoveRequest& request, const NodeRef& target) {
   Failover fo;
   fo.kind = Kind::kSwitchover;
   fo.step = Step::kPause;
-  fo.epoch = turn.state.epoch;
+  fo.epoch = turn.state.epoch + 1;  // reserved: the demotion needs no write of its own while writes are held
   fo.reason = request.source == MoveRequest::Source::kTest ? "TestFailover" : "Switchover";
   fo.message = request.reason;
   fo.old = turn.state.primary;
@@ -173,10 +173,12 @@ void Begin(Turn& turn, const MoveRequest& request, const NodeRef& target) {
   if (request.source == MoveRequest::Source::kTest) {
     // A test fails the primary: no pause, its writers see what a failover costs; nothing is lost.
     fo.step = Step::kDemote;
-    fo.epoch = next.epoch = turn.state.epoch + 1;
+    next.epoch = fo.epoch;
     turn.Forbid();
   }
   turn.memory.move_blocked.clear();
+  turn.memory.move_begun = fo.epoch;
+  turn.memory.move_demotes = false;
   next.failover = fo;
   turn.out.persist = std::move(next);
   turn.Note(
@@ -225,6 +227,16 @@ bool StartMove(Turn& turn) {
 
 void StepPause(Turn& turn) {
   const Failover& fo = *turn.state.failover;
+  if (turn.memory.move_begun != fo.epoch) {
+    // Begun under another leadership, which may have sent the demotion: there is no way back.
+    GroupState next = turn.state;
+    next.epoch = fo.epoch;
+    next.failover->step = Step::kDemote;
+    turn.out.persist = std::move(next);
+    turn.Forbid();
+    return;
+  }
+  if (turn.memory.move_demotes) return StepDemote(turn);
   turn.Allow(turn.state.epoch, fo.old);
   const Duration taken = turn.InStep(Key(fo));
   if (MeetHigherEpoch(turn, turn.state.epoch)) return;
@@ -241,13 +253,8 @@ void StepPause(Turn& turn) {
   if (primary && turn.Reachable(fo.old.incarnation) && turn.Reachable(fo.winner.incarnation) &&
       turn.InOffice(*primary, turn.state.epoch) && primary->paused &&
       CaughtUp(turn, fo.winner, *primary)) {
-    GroupState next = turn.state;
-    next.epoch = turn.state.epoch + 1;
-    next.failover->epoch = next.epoch;
-    next.failover->step = Step::kDemote;
-    turn.out.persist = std::move(next);
-    turn.Forbid();
-    return;
+    turn.memory.move_demotes = true;
+    return StepDemote(turn);
   }
   // kube-proxy needs 12-25 ms for a new endpoint (section 8); they pass before the pause and not in it. Clients
   // stay connected to the primary meanwhile, and who may acknowledge is decided by orders and leases. Abort turns
@@ -262,7 +269,7 @@ void StepPause(Turn& turn) {
 void StepDemote(Turn& turn) {
   const Failover& fo = *turn.state.failover;
   turn.Forbid();
-  const Duration taken = turn.InStep(Key(fo));
+  const Duration taken = turn.InStep("demote:" + Key(fo));
   if (MeetHigherEpoch(turn, fo.epoch)) return;
   if (const Death* death = turn.DeathOf(fo.old.incarnation)) {
     return TurnIntoTakeover(turn, "PrimaryDead", fo.old.name + " ended: " + death->why);

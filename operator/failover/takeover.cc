@@ -258,6 +258,7 @@ void StartTakeover(Turn& turn, std::string reason, std::string message) {
   Failover fo;
   fo.kind = turn.spec.automatic_failover ? Kind::kTakeover : Kind::kRestore;
   fo.epoch = std::max(turn.state.epoch, turn.HighestEpochHeard()) + 1;
+  if (turn.state.failover) fo.epoch = std::max(fo.epoch, turn.state.failover->epoch + 1);
   fo.old = turn.state.primary;
   fo.times.suspected = turn.memory.suspected;
   fo.times.confirmed = turn.wall;
@@ -289,6 +290,7 @@ void TurnIntoTakeover(Turn& turn, std::string reason, std::string message) {
   fo.kind = turn.spec.automatic_failover ? Kind::kTakeover : Kind::kRestore;
   fo.step = Step::kFence;
   fo.winner = {};
+  next.epoch = fo.epoch;
   fo.reason = std::move(reason);
   fo.message = std::move(message);
   if (fo.times.confirmed.unix_ms == 0) fo.times.confirmed = turn.wall;
@@ -333,6 +335,7 @@ void PersistPromotion(Turn& turn, Failover fo, Promotion promotion) {
   c.synchronous_replicas = turn.SynchronousReplicas(turn.Newest());
   c.lease_ms = turn.LeaseMs(turn.Newest());
   next.configurations.push_back(std::move(c));
+  next.epoch = fo.epoch;
   next.failover = fo;
   turn.out.persist = std::move(next);
   turn.Forbid();

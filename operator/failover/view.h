@@ -155,6 +155,8 @@ struct Memory {
   WallTime fenced;
   WallTime promoted;
   MonoTime promoted_at;
+  uint64_t move_begun = 0;    // epoch of the switchover that this leadership persisted
+  bool move_demotes = false;  // and whether it has asked for the demotion: no way back
   control::Incarnation unfit_tried;  // a switchover away from this unfit primary failed
   std::string move_blocked;          // why the last switchover was aborted, ...
   uint64_t move_blocked_epoch = 0;   // ... in this epoch

@@ -114,7 +114,7 @@ std::vector<ToldStory> Build() {
           {{4000, "cut n0 n2" + kFar}, {6000, "remove n1"}, {"cfg:commit", "after 300 crash n0"}}));
   tell("H11 a switchover promotes at the offset of the demotion", Machine(Rule::kFinalOffset), "3",
        Tell(3, 1,
-            {{4000, "switch n1"}, {"switch:demote", "opcrash lead" + kFar + "; cut n0 n1" + kFar}},
+            {{4000, "switch n1"}, {"switch:pause", "opcrash lead" + kFar + "; cut n0 n1" + kFar}},
             20000));
   tell("H12 an election covers every configuration", Machine(Rule::kEveryConfig), "3",
        Tell(1, 1,

@@ -82,6 +82,10 @@ void World::Persisted(OperatorProcess& by, const failover::GroupState& before,
                       ", recorded are " + std::to_string(e.dropped_bytes)};
     }
   }
+  Reached(by, label);
+}
+
+void World::Reached(OperatorProcess& by, const std::string& label) {
   for (size_t i = 0; i < plan_.size(); ++i) {
     const std::string* when = std::get_if<std::string>(&plan_[i].when);
     if (when == nullptr || label.empty() || *when != label) continue;

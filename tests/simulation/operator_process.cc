@@ -320,7 +320,9 @@ void OperatorProcess::Apply(failover::Decision decision) {
     Put(*decision.persist);
     return;
   }
+  bool demotes = false;
   for (failover::OutgoingOrder& out : decision.orders) {
+    demotes = demotes || out.order.kind == control::OrderKind::kDemote;
     Pod* pod = world_.PodByUid(out.pod_uid);
     NodeProcess* node = world_.Process(peers_[out.pod_uid].incarnation);
     CHECK(pod != nullptr && node != nullptr);
@@ -357,6 +359,10 @@ void OperatorProcess::Apply(failover::Decision decision) {
     ApiServer& api = world_.api();
     world_.Send(*this, api, "putslice",
                 [&api, this, uid = slice_sent_] { api.OnPutSlice(*this, uid); });
+  }
+  // The demotion of a switchover is no write of its own.
+  if (demotes && state_->failover && state_->failover->step == failover::Step::kPause) {
+    world_.Reached(*this, "switch:demote");
   }
 }
 

@@ -113,6 +113,8 @@ class World : public Actor {
   void Demoted(NodeProcess& node) { primaries_.erase(&node); }
   void Dropped(NodeProcess& node);
   void Lowered(uint32_t synchronous_replicas);
+  // A step that planned faults may wait for: a write of the status, or a demotion that was sent.
+  void Reached(OperatorProcess& by, const std::string& label);
   void Persisted(OperatorProcess& by, const failover::GroupState& before,
                  const failover::GroupState& after);
   uint32_t NewWrite() { return ++writes_; }

@@ -29,8 +29,7 @@ struct Paused : Begun {
   }
   void Demote() {
     Hold();
-    (void)g.Persist();
-    ASSERT_EQ(g.state.failover->step, Step::kDemote);
+    ASSERT_TRUE(Group::Orders(g.Decide(), "a", OrderKind::kDemote));
   }
 };
 
@@ -117,12 +116,28 @@ TEST(Switchover, AnEditIsActedOnOncePerValue) {
   EXPECT_EQ(g.state.failover->winner.name, "c");
 }
 
-TEST(Switchover, DemotionIsPersistedWhenTheTargetHasWhatIsHeld) {
+TEST(Switchover, TheDemotionIsAskedForWhenTheTargetHasWhatIsHeldWithTheEpochThatWasPersisted) {
   Paused p;
+  EXPECT_EQ(p.g.state.failover->epoch, 2u);
   p.g.Node("a").offset = 110;
   p.Hold();
-  EXPECT_FALSE(p.g.Decide().persist);
+  Decision d = p.g.Decide();
+  EXPECT_FALSE(Group::Orders(d, "a", OrderKind::kDemote));
+  EXPECT_TRUE(d.grants.allowed);
   p.g.Node("b").offset = 110;
+  d = p.g.Decide();
+  EXPECT_FALSE(d.persist) << "no write while clients wait";
+  EXPECT_FALSE(d.grants.allowed);
+  const std::vector<control::Order> orders = Group::To(d, "pod-a");
+  ASSERT_EQ(orders.size(), 1u);
+  EXPECT_EQ(orders[0].kind, OrderKind::kDemote);
+  EXPECT_EQ(orders[0].epoch, 2u);
+}
+
+TEST(Switchover, ThereIsNoWayBackForAnotherLeaderWhichCannotKnowWhetherTheDemotionWasSent) {
+  Paused p;
+  p.Demote();
+  p.g.view.me.acquired_at = p.g.now;
   const Decision d = p.g.Persist();
   EXPECT_EQ(p.g.state.failover->step, Step::kDemote);
   EXPECT_EQ(p.g.state.epoch, 2u);
@@ -145,7 +160,7 @@ TEST(Switchover, TheTargetIsPolledUntilItHasWhatIsHeld) {
   EXPECT_TRUE(Group::Orders(p.g.Decide(), "b", OrderKind::kPoll));
   // After the demotion too, under its epoch.
   p.g.Node("b").offset = 110;
-  (void)p.g.Persist();
+  ASSERT_TRUE(Group::Orders(p.g.Decide(), "a", OrderKind::kDemote));
   p.g.Node("a").epoch = 2;
   p.g.Node("a").in_office = p.g.Node("a").lease_held = false;
   p.g.Node("a").offset = 115;
@@ -205,8 +220,7 @@ TEST(Switchover, TheEndpointDoesNotMoveToATargetThatDoesNotAnswer) {
   p.g.Pass(kRepointFirst.ms());
   p.g.Node("a").paused = true;
   p.g.Pass(1);
-  (void)p.g.Persist();
-  ASSERT_EQ(p.g.state.failover->step, Step::kDemote);
+  ASSERT_TRUE(Group::Orders(p.g.Decide(), "a", OrderKind::kDemote));
   p.g.Node("a").epoch = 2;
   p.g.Node("a").in_office = p.g.Node("a").lease_held = false;
   (void)p.g.Persist();
@@ -273,7 +287,7 @@ TEST(Switchover, ADeadPrimaryTurnsItIntoATakeover) {
   p.g.Die("a");
   (void)p.g.Persist();
   EXPECT_EQ(p.g.state.failover->kind, Kind::kTakeover);
-  EXPECT_EQ(p.g.state.epoch, 2u);
+  EXPECT_EQ(p.g.state.epoch, 3u) << "2 is the demotion's, which another leader may have sent";
 
   Paused q;
   q.Demote();
@@ -281,6 +295,7 @@ TEST(Switchover, ADeadPrimaryTurnsItIntoATakeover) {
   (void)q.g.Persist();
   EXPECT_EQ(q.g.state.failover->kind, Kind::kTakeover);
   EXPECT_EQ(q.g.state.failover->step, Step::kFence);
+  EXPECT_EQ(q.g.state.epoch, 2u);
 }
 
 TEST(Switchover, ADeletedPodIsMovedAwayFromWhileItAnswers) {
@@ -302,8 +317,9 @@ TEST(Switchover, ATerminatingPrimaryIsNoVoterOfItsSuccessor) {
   Group g;
   g.Node("a").terminating = true;
   (void)g.Persist();
+  g.view.endpoint_pod_uid = "pod-b";
   g.Node("a").paused = true;
-  (void)g.Persist();
+  ASSERT_TRUE(Group::Orders(g.Decide(), "a", OrderKind::kDemote));
   g.Node("a").epoch = 2;
   g.Node("a").in_office = g.Node("a").lease_held = false;
   (void)g.Persist();
