@@ -1,4 +1,5 @@
 // Which keys a change concerns, and what is found by name.
+#include "operator/nodes/node_table.h"
 #include "operator/observe/world.h"
 
 #include <gmock/gmock.h>
