@@ -234,18 +234,15 @@ void Checks::Look() {
     for (const Json* node : simulation_.api().All(kind)) Declared(*node);
   }
   const MonoTime now = simulation_.clock().nodes();
-  std::map<std::string, const CacheProcess*> by_group, by_dataset;
+  std::map<std::string, const CacheProcess*> by_group;
   for (const CacheProcess* process : simulation_.Living()) {
     if (!process->MayAcknowledge(now)) continue;
-    const CacheProcess*& of_group = by_group[process->machine().group()];
-    const CacheProcess*& of_dataset = by_dataset[process->dataset()];
-    for (const CacheProcess* other : {of_group, of_dataset}) {
-      if (other == nullptr) continue;
+    const CacheProcess*& other = by_group[process->machine().group()];
+    if (other != nullptr) {
       throw Violation{"1 " + process->name + " " + process->incarnation + " and " + other->name + " " +
-                      other->incarnation + " can acknowledge, group " + process->machine().group() + ", data set " +
-                      process->dataset()};
+                      other->incarnation + " can acknowledge, group " + process->machine().group()};
     }
-    of_group = of_dataset = process;
+    other = process;
   }
   CheckSuccessors();
 }

@@ -48,6 +48,10 @@ class Checks {
   // -- every tick
   void Look();
 
+  // Pending modifications that waited for members while their window was open, by object and field.
+  bool WasHeld(const std::string& uid, const std::string& field) const { return held_.contains({uid, field}); }
+  void ForgetHeld() { held_.clear(); }
+
   uint64_t acknowledged() const { return acknowledged_; }
 
  private:
@@ -75,6 +79,7 @@ class Checks {
 
   Simulation& simulation_;
   uint64_t acknowledged_ = 0;
+  std::set<std::pair<std::string, std::string>> held_;
   std::map<std::string, Ledger> ledgers_;                       // by UID
   std::map<uint64_t, std::set<std::string>> failed_;            // write -> incarnations that held it and failed
   std::set<std::string> deposed_;                               // incarnations not resynchronised since

@@ -180,9 +180,10 @@ void OperatorProcess::Tick() {
 }
 
 std::optional<MonoTime> OperatorProcess::NextWake() const {
+  const MonoTime soon = simulation_.clock().Mono() + kOrphanPeriod;
   std::optional<MonoTime> next;
   for (const auto& [key, at] : wakes_) {
-    if (key != observe::kOrphansKey && (!next || at < *next)) next = at;
+    if (at > soon && (!next || at < *next)) next = at;
   }
   return next;
 }

@@ -97,7 +97,7 @@ class OperatorProcess {
   // Writes and orders so far: a world at rest adds none.
   int64_t requests() const { return requests_; }
   const std::string& last_request() const { return last_request_; }
-  // When it wants to look next without a change; nothing queued now.
+  // When it wants to look next without a change, beyond the minute in which something always looks again.
   std::optional<MonoTime> NextWake() const;
   bool Calm() const { return up_ && queue_.empty() && flights_.empty() && held_.empty(); }
   bool Attentive() const { return !attentive_.empty(); }

@@ -75,6 +75,9 @@ void Checks::WroteStatus(const Json& before, const Json& after) {
   if (before.at("status") == after.at("status")) {
     throw Violation{"7 the status of " + kind + " " + JsonString(after.at("metadata"), "name") + " was written unchanged"};
   }
+  for (const api::PendingModification& one : api::ParsePendingModifications(JsonAt(after.at("status"), "pendingModifiedValues"))) {
+    if (one.reason == api::reason::kWaitingForMembers) held_.insert({UidOf(after), one.field});
+  }
   if (kind == "ReplicationGroup") {
     CheckGroup(*plan::ParseGroupObject(before), *plan::ParseGroupObject(after));
   } else {
@@ -164,7 +167,10 @@ void Checks::Deletes(const api::ObjectRef& ref, bool force) {
   }
   const api::ObjectMeta meta = api::ParseMeta(*object);
   if (ref.kind == "CacheCluster" || ref.kind == "ReadReplica") {
-    if (meta.OwnerUid().empty()) throw Violation{"D " + ref.kind + " " + ref.name + ", which a user made, is deleted"};
+    const Json* group = api.WithUid("ReplicationGroup", JsonString(JsonAt(*object, "status"), "groupUid"));
+    const bool goes_along = group != nullptr && group->at("metadata").contains("deletionTimestamp") &&
+                            JsonString(group->at("spec"), "deletionPolicy") == "Delete";
+    if (meta.OwnerUid().empty() && !goes_along) throw Violation{"D " + ref.kind + " " + ref.name + ", which a user made, is deleted"};
     return;
   }
   if (ref.kind != "StatefulSet") return;

@@ -133,8 +133,8 @@ bool Simulation::Calm() const {
          operator_->heard().AllUp();
 }
 
-bool Simulation::SkipTime(Duration most) {
-  if (!Calm()) return false;
+bool Simulation::SkipTime(Duration most, bool at_rest) {
+  if (!at_rest && !Calm()) return false;
   const MonoTime now = clock_.Mono();
   const std::optional<MonoTime> wake = operator_->NextWake();
   Duration skip = most;
@@ -251,18 +251,20 @@ bool Simulation::Rest(int most_ticks, int quiet_ticks) {
     Tick();
     quiet = operator_->requests() == requests ? quiet + 1 : 0;
     requests = operator_->requests();
-    if (quiet >= quiet_ticks && Calm()) return true;
+    if (quiet >= quiet_ticks && operator_->Calm() && kubelet_->Calm()) return true;
   }
   return false;
 }
 
 void Simulation::Settle() {
   Heal();
+  checks_->ForgetHeld();
   // Weeks go by, so that every window opens and closes.
   const WallTime until{clock_.Wall().unix_ms + kTwoWeeks.ms()};
-  while (clock_.Wall() < until) {
-    if (!Rest(3000, 30)) throw Violation{"6 the world does not come to rest; the last request: " + operator_->last_request()};
-    SkipTime(Seconds(86400));
+  for (int steps = 0; clock_.Wall() < until; ++steps) {
+    const bool rests = Rest(3000, 30) && steps < 300;
+    if (!rests) throw Violation{"6 the world does not come to rest; the last request: " + operator_->last_request()};
+    SkipTime(Seconds(43200), true);
     Ticks(2);
   }
   if (!Rest(3000, 150)) throw Violation{"7 a world at rest writes: " + operator_->last_request()};
@@ -282,10 +284,12 @@ void CheckReady(const std::string& what, const api::Conditions& conditions) {
   if (!told && !refused) throw Violation{"E " + what + " is not Ready, and nothing says why"};
 }
 
-void CheckPendingTold(const std::string& what, const api::PendingModifications& pending) {
+void CheckPendingTold(const Checks& checks, const std::string& what, const std::string& uid,
+                      const api::PendingModifications& pending) {
   for (const api::PendingModification& one : pending) {
     if (one.reason == api::reason::kWaitingForMembers) continue;
     if (one.reason == api::reason::kWaitingForMaintenanceWindow && one.not_before.unix_ms > 0) {
+      if (checks.WasHeld(uid, one.field)) continue;
       throw Violation{"E " + what + ": " + one.field + " still waits for its window, which has been"};
     }
     throw Violation{"E " + what + ": " + one.field + " (" + one.from + " -> " + one.to + ") is " + one.reason + " for ever"};
@@ -306,14 +310,13 @@ void Simulation::CheckRest() {
     const std::string what = "ReplicationGroup " + group.object.meta.name;
     if (group.object.meta.deleted) throw Violation{"E " + what + " is deleted and does not go"};
     CheckReady(what, group.object.status.conditions);
-    CheckPendingTold(what, group.object.status.pending_modified_values);
-    if (group.state.failover) throw Violation{"6 " + what + " is still in a transition"};
+    CheckPendingTold(*checks_, what, uid, group.object.status.pending_modified_values);
+    const bool ready = group.object.status.conditions.IsTrue(api::kReady);
+    if (group.state.failover && ready) throw Violation{"6 " + what + " is Ready, and still in a transition"};
     if (!failover::Started(group.state)) continue;
     const CacheProcess* primary = Process(group.state.primary.incarnation);
     if (primary == nullptr || !primary->MayAcknowledge(clock_.nodes())) {
-      // Fewer replicas than asked for is a reason.
-      const bool told = !group.object.status.conditions.IsTrue(api::kReady);
-      if (!told) throw Violation{"6 " + what + " says Ready, and its primary can't acknowledge"};
+      if (ready) throw Violation{"6 " + what + " says Ready, and its primary can't acknowledge"};
     }
   }
   for (const char* kind : {"CacheCluster", "ReadReplica"}) {
@@ -323,7 +326,7 @@ void Simulation::CheckRest() {
       const std::string what = std::string(kind) + " " + node.meta.name;
       if (node.meta.deleted) throw Violation{"E " + what + " is deleted and does not go"};
       CheckReady(what, node.status.conditions);
-      CheckPendingTold(what, node.status.pending_modified_values);
+      CheckPendingTold(*checks_, what, node.meta.uid, node.status.pending_modified_values);
       const CacheProcess* process = ProcessOf(node.meta.name);
       if (process == nullptr || !process->alive) continue;
       const std::string& of = process->machine().group();

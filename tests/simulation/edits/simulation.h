@@ -98,8 +98,9 @@ class Simulation {
  private:
   void Tick();
   void Ticks(int n);
-  // To the next time at which the operator wants to look, or `most`; false while something is under way.
-  bool SkipTime(Duration most);
+  // To the next time at which the operator wants to look, or `most`; false while something is under way. at_rest:
+  // nothing is, though a transition may wait for a node that never comes.
+  bool SkipTime(Duration most, bool at_rest = false);
   bool Calm() const;
   void RandomFault();
   void Heal();
