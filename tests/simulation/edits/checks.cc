@@ -79,7 +79,9 @@ void Checks::CheckEmpty(const CacheProcess& process, const std::string& group) {
   for (const CacheProcess* other : simulation_.Living()) {
     if (other == &process || other->machine().group() != group || !other->HasData()) continue;
     const Json* pod = simulation_.api().Get("Pod", other->name + "-0");
-    if (pod == nullptr || UidOf(*pod) != other->pod_uid) continue;
+    const Json* node = NodeObject(simulation_.api(), other->name);
+    if (pod == nullptr || UidOf(*pod) != other->pod_uid || node == nullptr) continue;
+    if (pod->at("metadata").contains("deletionTimestamp") || node->at("metadata").contains("deletionTimestamp")) continue;
     const auto& writes = ledgers_[group].writes;
     const bool holds = std::any_of(writes.begin(), writes.end(), [&](const auto& w) { return other->Holds(w.first); });
     if (holds) throw Violation{"5 " + process.name + " is promoted without data, and " + other->name + " has the group's"};

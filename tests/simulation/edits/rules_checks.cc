@@ -134,8 +134,16 @@ void Checks::CheckNode(const api::CacheNode& before, const api::CacheNode& after
     }
   }
   const bool alone_before = before.status.epoch > 0, alone = after.status.epoch > 0;
-  // It joins a group, dropping what it has.
-  if (alone_before && alone && before.status.group_uid.empty() && !after.status.group_uid.empty() &&
+  // The permission to drop goes along with what it took from its former group, and with what it is about to write.
+  if (after.status.moving_to != before.status.moving_to && !after.status.moving_to.empty() && process != nullptr &&
+      WhyKept(*process, after.status.moving_to).empty()) {
+    discardable_[after.meta.uid][after.status.dataset] = simulation_.ticks() + 100'000;
+  }
+  // It joins a group, dropping what it has; a first start claims one that keeps it.
+  const Json* joined = simulation_.api().WithUid("ReplicationGroup", after.status.group_uid);
+  const auto group_state = joined == nullptr ? failover::GroupState() : plan::ParseGroupObject(*joined)->state;
+  const bool claimed = !failover::Started(group_state) || group_state.primary.name == name;
+  if (!claimed && alone_before && alone && before.status.group_uid.empty() && !after.status.group_uid.empty() &&
       before.status.moving_to != after.status.group_uid && !InWindow(known, plan::kRestartNeeds)) {
     throw Violation{"W " + name + " joins " + after.status.replication_group_id + " outside the window"};
   }

@@ -133,14 +133,29 @@ bool Simulation::Calm() const {
          operator_->heard().AllUp();
 }
 
+Duration Simulation::UntilNextWindow() const {
+  Duration least = kTwoWeeks;
+  for (const char* kind : {"ReplicationGroup", "CacheCluster", "ReadReplica"}) {
+    for (const Json* object : api_->All(kind)) {
+      const Json& pending = JsonAt(JsonAt(*object, "status"), "pendingModifiedValues");
+      for (const api::PendingModification& one : api::ParsePendingModifications(pending)) {
+        const Duration left = Milliseconds(one.not_before.unix_ms - clock_.Wall().unix_ms);
+        if (left.ns > 0) least = std::min(least, left);
+      }
+    }
+  }
+  return least;
+}
+
 bool Simulation::SkipTime(Duration most, bool at_rest) {
   if (!at_rest && !Calm()) return false;
   const MonoTime now = clock_.Mono();
   const std::optional<MonoTime> wake = operator_->NextWake();
-  Duration skip = most;
+  Duration skip = std::min(most, UntilNextWindow());
   if (wake && *wake - now < skip) skip = *wake - now;
   if (skip.ns <= 0) return false;
   clock_.Skip({skip.ns / 1'000'000 * 1'000'000});
+  Trace("time passes, until " + FormatRfc3339(clock_.Wall()));
   return true;
 }
 
@@ -357,9 +372,7 @@ std::optional<Violation> Simulation::Run() {
         Tick();
       }
       if (dice_.Below(3) == 0) users_->ConfirmDeaths();
-      if (dice_.Below(4) == 0 && SkipTime(Seconds(dice_.Below(3) == 0 ? 86400 : 1800))) {
-        Trace("time passes, until " + FormatRfc3339(clock_.Wall()));
-      }
+      if (dice_.Below(4) == 0) SkipTime(Seconds(dice_.Below(3) == 0 ? 86400 : 1800));
     }
     Settle();
   } catch (const Violation& violation) {

@@ -101,6 +101,8 @@ class Simulation {
   // To the next time at which the operator wants to look, or `most`; false while something is under way. at_rest:
   // nothing is, though a transition may wait for a node that never comes.
   bool SkipTime(Duration most, bool at_rest = false);
+  // By what statuses say: the wake for it may stand behind one that comes every second.
+  Duration UntilNextWindow() const;
   bool Calm() const;
   void RandomFault();
   void Heal();
