@@ -101,6 +101,9 @@ bool SendOff(const GroupTurn& turn, const failover::Findings& findings, Plan* pl
     GiveUpHeir(turn, findings, nullptr, plan);
     return false;
   }
+  // It stood alone, and has gone on to another group since.
+  const std::string& of = node->node.status.group_uid;
+  if (!of.empty() && of != turn.group.meta.uid) return true;
   const failover::PodView* process = ProcessOf(turn.view, *node);
   const control::NodeState* words = WordsOf(process);
   if (words == nullptr) return false;  // silent: it may come back as it was

@@ -4,6 +4,7 @@
 
 #include "operator/plan/deferral.h"
 #include "operator/plan/maintenance_window.h"
+#include "operator/plan/membership.h"
 #include "operator/plan/pod_template.h"
 #include "operator/plan/promote_demote.h"
 #include "tests/simulation/edits/simulation.h"
@@ -59,7 +60,7 @@ bool Checks::InWindow(const api::CacheNode& node, Duration needed) const {
       groups.push_back(&group->object);
     }
   }
-  if (groups.size() > 1) groups.erase(groups.begin());
+  if (groups.size() > 1 && !plan::StandsAlone(node)) groups.erase(groups.begin());
   return std::any_of(groups.begin(), groups.end(), [&](const api::ReplicationGroup* group) {
     const bool inherited = group != nullptr && group->spec.apply_immediately.value_or(false);
     if (node.spec.apply_immediately.value_or(inherited)) return true;
