@@ -277,7 +277,7 @@ void Simulation::Settle() {
   // Weeks go by, so that every window opens and closes.
   const WallTime until{clock_.Wall().unix_ms + kTwoWeeks.ms()};
   for (int steps = 0; clock_.Wall() < until; ++steps) {
-    const bool rests = Rest(3000, 30) && steps < 300;
+    const bool rests = Rest(3000, 30) && steps < 700;
     if (!rests) throw Violation{"6 the world does not come to rest; the last request: " + operator_->last_request()};
     SkipTime(Seconds(43200), true);
     Ticks(2);
@@ -378,6 +378,12 @@ std::optional<Violation> Simulation::Run() {
     }
     Settle();
   } catch (const Violation& violation) {
+    for (const char* kind : {"ReplicationGroup", "CacheCluster", "ReadReplica"}) {
+      for (const Json* object : api_->All(kind)) {
+        Trace(std::string(kind) + " " + JsonString(object->at("metadata"), "name") + " " + UidOf(*object) + " " +
+              object->at("spec").dump() + " " + object->at("status").dump());
+      }
+    }
     return violation;
   }
   return std::nullopt;
