@@ -89,6 +89,12 @@ void Checks::WroteStatus(const Json& before, const Json& after) {
 void Checks::CheckGroup(const plan::GroupObject& before, const plan::GroupObject& after) {
   const std::string& name = after.object.meta.name;
   if (after.state.epoch < before.state.epoch) throw Violation{"2 the epoch of " + name + " went back"};
+  for (const control::Configuration& configuration : after.state.configurations) {
+    std::set<std::string> voters;
+    for (const control::NodeRef& voter : configuration.voters) {
+      if (!voters.insert(voter.incarnation).second) throw Violation{"3 " + name + " counts voter " + voter.name + " twice"};
+    }
+  }
   const auto& begun = after.state.failover;
   const bool begins = begun && begun->kind == failover::Kind::kSwitchover &&
                       (!before.state.failover || before.state.failover->kind != failover::Kind::kSwitchover);
