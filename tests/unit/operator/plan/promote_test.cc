@@ -340,5 +340,20 @@ TEST_P(PromoteCrash, EndsAtAMemberOrAnIndependentNode) {
 INSTANTIATE_TEST_SUITE_P(After, PromoteCrash,
                          ::testing::Values(Then::kGoesOn, Then::kTakenBack, Then::kPrimaryDies, Then::kNodeDies));
 
+TEST(PromoteClaim, AGroupThatNamesANodeOnItsWayOutTakesItOnceItStandsAlone) {
+  World world;
+  world.ApplyYaml("CacheCluster", "a", R"({"replicationGroupId": "g"})");
+  world.ApplyYaml("ReplicationGroup", "g", R"({"primaryClusterId": "a", "applyImmediately": true})");
+  world.ApplyYaml("ReadReplica", "b", R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml("ReplicationGroup", "k", R"({"primaryClusterId": "b"})");
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml("ReadReplica", "b", R"({"promotedFrom": "g"})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Process("b")->group, JsonString((*world.Get("ReplicationGroup", "k"))["metadata"], "uid"));
+  EXPECT_EQ(world.Process("b")->role, control::Role::kPrimary);
+  EXPECT_EQ(world.Column("ReplicationGroup", "k", "primary"), "b");
+}
+
 }  // namespace
 }  // namespace understudy::plan
