@@ -355,5 +355,20 @@ TEST(PromoteClaim, AGroupThatNamesANodeOnItsWayOutTakesItOnceItStandsAlone) {
   EXPECT_EQ(world.Column("ReplicationGroup", "k", "primary"), "b");
 }
 
+TEST(PromoteClaim, ADeletedMemberThatIsNeededAsVoterSaysSo) {
+  World world;
+  world.ApplyYaml("CacheCluster", "a", R"({"replicationGroupId": "g"})");
+  world.ApplyYaml("ReplicationGroup", "g", R"({"primaryClusterId": "a", "synchronousReplicas": 1})");
+  world.ApplyYaml("ReadReplica", "b", R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  world.Delete("ReadReplica", "b");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason("ReadReplica", "b", "Accepted"), "Deleting");
+  EXPECT_THAT(world.Message("ReadReplica", "b", "Accepted"), ::testing::HasSubstr("synchronousReplicas is 1"));
+  world.ApplyYaml("ReadReplica", "c", R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_FALSE(world.Exists("ReadReplica", "b"));
+}
+
 }  // namespace
 }  // namespace understudy::plan
