@@ -101,6 +101,8 @@ std::optional<Configuration> NextConfiguration(Turn& turn) {
   for (const PodView& pod : turn.view.pods) {
     if (!pod.heard || Holds(newest.voters, pod.heard->state.incarnation)) continue;
     if (pod.heard->state.incarnation == primary->incarnation) continue;
+    // A voter counts once, however often its Pod is seen.
+    if (Holds(next.voters, pod.heard->state.incarnation)) continue;
     if (MayJoin(turn, *primary, pod)) next.voters.push_back(turn.RefOf(pod));
   }
   // No change leaves fewer than S voters (of the old S or the new one): those who would leave stay

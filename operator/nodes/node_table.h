@@ -25,27 +25,13 @@
 #include "operator/failover/machine.h"
 #include "operator/failover/view.h"
 #include "operator/kube/leader_lease.h"
+#include "operator/nodes/nodes.h"
 #include "operator/nodes/operator_key.h"
 
 namespace understudy::nodes {
 
 class Link;
 class LinkPool;
-
-// The Pod that a link goes to.
-struct Target {
-  std::string pod_uid;
-  std::string address;  // literal IP
-  std::string owner;    // opaque to this folder: handed back by the change callback
-  bool operator==(const Target&) const = default;
-};
-
-// What is known of one Pod's process.
-struct Known {
-  failover::Channel channel;
-  std::optional<failover::Heard> heard;
-  std::optional<failover::Heard> answer;  // newest one with a nonce
-};
 
 struct Options {
   std::string identity;             // of this operator process, for the nodes' logs
@@ -56,28 +42,24 @@ struct Options {
   std::function<bool(const control::NodeState& before, const control::NodeState& after)> matters;
 };
 
-class NodeTable {
+class NodeTable final : public Nodes {
  public:
   // key, clock, registry must outlive the table.
   NodeTable(Options options, const OperatorKey& key, const Clock& clock, metrics::Registry& registry);
-  ~NodeTable();
+  ~NodeTable() override;
 
   // on_change(owner): something that a plan looks at changed. Before the first SetTarget.
   void Start(std::function<void(const std::string& owner)> on_change);
   void Stop();
 
-  // A link to this Pod from now on. Another address or owner replaces the old one.
-  void SetTarget(const Target& target);
-  // No link any more; what is known stays.
-  void RemoveTarget(const std::string& pod_uid);
-  // Drops what is known of a Pod without a link.
-  void Forget(const std::string& pod_uid);
+  void SetTarget(const Target& target) override;
+  void RemoveTarget(const std::string& pod_uid) override;
+  void Forget(const std::string& pod_uid) override;
   // Pod UIDs that are known, with or without a link.
   std::vector<std::string> PodUids() const;
 
-  std::optional<Known> Get(const std::string& pod_uid) const;
-  // Ends of this process's lifelines to these incarnations.
-  std::vector<failover::LifelineEnd> Lifelines(const std::vector<control::Incarnation>& incarnations) const;
+  std::optional<Known> Get(const std::string& pod_uid) const override;
+  std::vector<failover::LifelineEnd> Lifelines(const std::vector<control::Incarnation>& incarnations) const override;
 
   // Sends over the channel of the order's incarnation; dropped when there is none (the plan sends again).
   // id and, for role orders, replication_key are filled in here.
@@ -89,8 +71,7 @@ class NodeTable {
   // ---- Grants (FAILOVER.md section 5): given on the link's thread, at once, as the last plan allows -----
   // under: acquired_at of the leadership that the plan was made under; it allows nothing to a later one.
   void SetGrants(const std::string& group_uid, const failover::Grants& grants, MonoTime under);
-  // The newest grant to any primary of the group.
-  MonoTime LastGrant(const std::string& group_uid) const;
+  MonoTime LastGrant(const std::string& group_uid) const override;
 
  private:
   friend class Link;

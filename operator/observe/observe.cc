@@ -20,6 +20,8 @@ std::optional<T> Copy(const std::shared_ptr<const T>& pointer) {
 plan::NodeView Observer::NodeViewOf(const api::CacheNode& node) const {
   const std::string& ns = node.meta.ns;
   const std::string& name = node.meta.name;
+  // What exists under this name was made for the older object.
+  if (const auto owner = world_.FindNode(ns, name); owner && owner->kind != node.kind) return {.node = node};
   return {.node = node,
           .stateful_set = Copy(world_.stateful_sets.Get(watch::ObjectKey(ns, name))),
           .service = Copy(world_.services.Get(watch::ObjectKey(ns, name))),
@@ -151,6 +153,7 @@ std::optional<plan::GroupView> Observer::Group(const std::string& ns, const std:
       seen.pods.push_back(Process(*one.pod, true));
       AddHost(*one.pod, &view.hosts, &view.lost_hosts);
     }
+    if (world_.FindNode(ns, one.node.meta.name)->kind != one.node.kind) continue;
     for (const api::Pod& gone : world_.VanishedPods(ns, one.node.meta.name)) {
       seen.pods.push_back(Process(gone, false));
       AddHost(gone, &view.hosts, &view.lost_hosts);
@@ -177,11 +180,9 @@ std::optional<plan::LoneView> Observer::Lone(api::NodeKind kind, const std::stri
                                              const Fresh& fresh) const {
   const auto node = world_.FindNode(kind, ns, name);
   if (!node || world_.KeyOfNode(*node) != NodeKey(kind, ns, name)) return std::nullopt;
-  const auto owner = world_.FindNode(ns, name);
   plan::LoneView view;
   view.settings = settings_;
-  // What exists under this name was made for the older object.
-  view.node = owner->kind == kind ? NodeViewOf(*node) : plan::NodeView{.node = *node};
+  view.node = NodeViewOf(*node);
   view.namespace_terminating = Terminating(ns);
   view.config_map = KeyMap(ns);
   const std::string& group = plan::NamedGroup(*node);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "operator/kube/leader_lease.h"
 #include "operator/observe/world.h"
 #include "operator/plan/group_view.h"
 #include "operator/plan/plan.h"
@@ -20,7 +21,7 @@ struct Fresh {
 
 class Observer {
  public:
-  Observer(const World& world, const nodes::NodeTable& nodes, plan::Settings settings)
+  Observer(const World& world, const nodes::Nodes& nodes, plan::Settings settings)
       : world_(world), nodes_(nodes), settings_(std::move(settings)) {}
 
   std::optional<plan::GroupView> Group(const std::string& ns, const std::string& name, plan::Memory memory,
@@ -40,7 +41,7 @@ class Observer {
   std::optional<api::ConfigMap> KeyMap(const std::string& ns) const;
 
   const World& world_;
-  const nodes::NodeTable& nodes_;
+  const nodes::Nodes& nodes_;
   const plan::Settings settings_;
 };
 

@@ -34,7 +34,7 @@ std::string NodeKey(api::NodeKind kind, const std::string& ns, const std::string
   return (kind == api::NodeKind::kCacheCluster ? "c/" : "r/") + ns + "/" + name;
 }
 
-World::World(nodes::NodeTable& nodes, const Clock& clock)
+World::World(nodes::Nodes& nodes, const Clock& clock)
     : groups(plan::ParseGroupObject),
       cache_clusters([](const Json& d) { return api::ParseCacheNode(api::NodeKind::kCacheCluster, d); }),
       read_replicas([](const Json& d) { return api::ParseCacheNode(api::NodeKind::kReadReplica, d); }),
@@ -46,7 +46,7 @@ World::World(nodes::NodeTable& nodes, const Clock& clock)
       config_maps(api::ParseConfigMap),
       hosts(api::ParseNode),
       namespaces(api::ParseNamespace),
-      node_table_(nodes),
+      nodes_(nodes),
       clock_(clock) {
   const auto by_namespace = [](const auto& object) { return std::vector<std::string>{object.meta.ns}; };
   cache_clusters.cache.AddIndex(kByNamespace, by_namespace);
@@ -235,7 +235,7 @@ void World::OnPod(const watch::Change<api::Pod>& change) {
   if (change.after) {
     // The link stays when a Pod ends: whether its process has is for proofs to say, and ForgetPod ends it.
     if (Reachable(pod)) {
-      node_table_.SetTarget({pod.meta.uid, pod.ip, watch::ObjectKey(pod.meta.ns, member)});
+      nodes_.SetTarget({pod.meta.uid, pod.ip, watch::ObjectKey(pod.meta.ns, member)});
     }
   } else {
     {
@@ -311,8 +311,8 @@ std::vector<api::Pod> World::AllVanishedPods() const {
 }
 
 void World::ForgetPod(const std::string& uid) {
-  node_table_.RemoveTarget(uid);
-  node_table_.Forget(uid);
+  nodes_.RemoveTarget(uid);
+  nodes_.Forget(uid);
   std::lock_guard lock(mutex_);
   vanished_.erase(uid);
 }

@@ -15,7 +15,7 @@
 
 #include "operator/api/builtins.h"
 #include "operator/api/cache_node.h"
-#include "operator/nodes/node_table.h"
+#include "operator/nodes/nodes.h"
 #include "operator/observe/store.h"
 #include "operator/plan/group_view.h"
 #include "operator/watch/watcher.h"
@@ -32,7 +32,7 @@ class World {
   // Called with each key that needs a plan.
   using Enqueue = std::function<void(const std::string& key, watch::Priority priority)>;
 
-  World(nodes::NodeTable& nodes, const Clock& clock);
+  World(nodes::Nodes& nodes, const Clock& clock);
 
   // Before the watchers start.
   void OnChanges(Enqueue enqueue);
@@ -86,7 +86,7 @@ class World {
   void EnqueueNamespace(const std::string& ns) const;
   void NoteDeletion(const std::string& uid);
 
-  nodes::NodeTable& node_table_;
+  nodes::Nodes& nodes_;
   const Clock& clock_;
   Enqueue enqueue_;
 

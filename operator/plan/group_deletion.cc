@@ -32,11 +32,21 @@ bool HasHeirs(const GroupTurn& turn) {
   return false;
 }
 
+// Of two kinds of one name the older: the process is its own.
 const NodeView* NodeNamed(const GroupView& view, const std::string& name) {
+  const NodeView* found = nullptr;
   for (const NodeView& node : view.nodes) {
-    if (node.node.meta.name == name) return &node;
+    if (node.node.meta.name != name) continue;
+    if (found == nullptr || node.node.meta.OlderThan(found->node.meta)) found = &node;
   }
-  return nullptr;
+  return found;
+}
+
+// A node that a user made, and that this group has not taken in yet: its process is still what an older group left,
+// with the data of that one.
+bool IsStillElsewhere(const GroupTurn& turn, const MemberNow& now) {
+  return now.member->wanted && !now.member->operator_made &&
+         now.member->view->node.status.group_uid != turn.group.meta.uid;
 }
 
 // Objects of the group and nodes that the operator made; finalizers at the end.
@@ -45,7 +55,7 @@ std::set<std::string> Finish(const GroupTurn& turn, Plan* plan) {
   bool gone = true;
   for (const MemberNow& now : turn.members) {
     const api::CacheNode& node = now.member->view->node;
-    if (Stays(turn, now)) {
+    if (Stays(turn, now) || IsStillElsewhere(turn, now)) {
       if (EnsureFinalizer(node.Ref(), node.meta, false, &plan->actions)) moved.insert(node.meta.uid);
       continue;
     }
@@ -101,6 +111,9 @@ bool SendOff(const GroupTurn& turn, const failover::Findings& findings, Plan* pl
     GiveUpHeir(turn, findings, nullptr, plan);
     return false;
   }
+  // It stood alone, and has gone on to another group since.
+  const std::string& of = node->node.status.group_uid;
+  if (!of.empty() && of != turn.group.meta.uid) return true;
   const failover::PodView* process = ProcessOf(turn.view, *node);
   const control::NodeState* words = WordsOf(process);
   if (words == nullptr) return false;  // silent: it may come back as it was

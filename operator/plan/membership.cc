@@ -32,7 +32,9 @@ bool MayTake(const GroupObject& group, const api::CacheNode& node) {
   // primary may still be on the way.
   if (StandsAlone(node) ? group.state.primary.name == node.meta.name : Has(group, node.meta.name)) return true;
   if (group.object.meta.deleted) return false;
-  return !failover::Started(group.state) || !StandsAlone(node);
+  // Its status lets it go, and its process may still be where it was: it is taken once it says that it stands alone.
+  const bool leaving = StandsAlone(node) && (node.status.role == "replica" || node.status.role == "primary");
+  return !leaving && (!failover::Started(group.state) || !StandsAlone(node));
 }
 
 // Whether the group's state counts on the process that the node's status knows: then it is the group's, whatever

@@ -234,6 +234,10 @@ void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
     demote.begun = true;
   }
   const bool promote_due = now->deferral.Due(promote), demote_due = now->deferral.Due(demote);
+  if (!member->wanted && NeededAsVoter(*turn, *now)) {
+    member->reason = reason::kDeleting;
+    member->message = NeededText(*turn, *now);
+  }
   if (!asks) return;
 
   const bool due = member->promotes ? promote_due : demote_due;

@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "common/metrics.h"
 #include "operator/apply/apply_plan.h"
+#include "operator/nodes/node_table.h"
 #include "operator/observe/observe.h"
 #include "operator/watch/work_queue.h"
 

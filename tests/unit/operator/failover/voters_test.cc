@@ -1,4 +1,6 @@
 // FAILOVER.md section 5, "Changes of configuration".
+#include <algorithm>
+
 #include "tests/unit/operator/failover/group.h"
 
 namespace understudy::failover {
@@ -35,6 +37,18 @@ TEST(Voters, AReplicaInSyncJoinsByOneChange) {
   ASSERT_EQ(orders.size(), 1u);
   EXPECT_EQ(orders[0].configuration.number, 2u);
   EXPECT_FALSE(orders[0].promotion);
+}
+
+TEST(Voters, AReplicaWhosePodIsSeenTwiceJoinsOnce) {
+  Group g(1);
+  g.Add("c");
+  g.Settle("c", 1);
+  g.Ack("c");
+  const auto seen = std::find_if(g.view.pods.begin(), g.view.pods.end(), [](const PodView& p) { return p.member == "c"; });
+  ASSERT_NE(seen, g.view.pods.end());
+  g.view.pods.push_back(PodView(*seen));
+  (void)g.Persist();
+  EXPECT_EQ(Voters(g.state), (Names{"b1", "c1"}));
 }
 
 TEST(Voters, OneThatIsNotInSyncDoesNotJoin) {

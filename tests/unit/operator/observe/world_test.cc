@@ -1,4 +1,5 @@
 // Which keys a change concerns, and what is found by name.
+#include "operator/nodes/node_table.h"
 #include "operator/observe/world.h"
 
 #include <gmock/gmock.h>
@@ -90,6 +91,20 @@ TEST_F(WorldTest, OfTwoNodesOfOneNameTheOlderHasWhatWasMadeUnderIt) {
   EXPECT_FALSE(younger->node.stateful_set);
   ASSERT_EQ(younger->claims.size(), 1u);
   EXPECT_EQ(younger->claims[0].kind, "CacheCluster");
+}
+
+TEST_F(WorldTest, AGroupSeesThePodOfTwoNodesOfOneNameOnce) {
+  world.groups.cache.Upsert(Object("g", 1));
+  world.cache_clusters.cache.Upsert(Object("a", 2, {{"replicationGroupId", "g"}}));
+  world.read_replicas.cache.Upsert(Object("a", 3, {{"replicationGroupId", "g"}}));
+  world.pods.cache.Upsert(Object("a-0", 4, {}, {{"cache.understudy.dev/cluster", "a"}}));
+  const Observer observer(world, table, {});
+  const auto view = observer.Group("ns", "g", {}, {}, {});
+  ASSERT_TRUE(view);
+  EXPECT_EQ(view->nodes.size(), 2u);
+  EXPECT_EQ(view->failover.pods.size(), 1u);
+  world.pods.cache.Remove(Object("a-0", 5, {}, {{"cache.understudy.dev/cluster", "a"}}));
+  EXPECT_EQ(observer.Group("ns", "g", {}, {}, {})->failover.pods.size(), 1u);  // its last version
 }
 
 TEST_F(WorldTest, APodOfNobodyConcernsNobody) {

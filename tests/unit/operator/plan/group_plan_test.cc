@@ -321,6 +321,72 @@ TEST(Group, AnHeirThatDiesBeforeItStandsAloneDoesNotTakeTheDataAlong) {
   EXPECT_FALSE(world.Exists(kRg, "examplereplication"));
 }
 
+TEST(Group, AnHeirThatHasGoneOnToAnotherGroupIsLeftThere) {
+  World world;
+  ApplyExample(&world);
+  world.ApplyYaml(kCc, "p", R"({"replicationGroupId": "h"})");
+  world.ApplyYaml(kRg, "h", R"({"primaryClusterId": "p"})");
+  ASSERT_TRUE(world.Settle());
+  world.Delete(kRg, "examplereplication");
+  // The heir stood alone and is a member of h by now; the group that is being deleted has not looked since.
+  Json& group = *world.Get(kRg, "examplereplication");
+  group["status"]["heir"] = {{"name", "exampleredis"}, {"incarnation", world.Process("exampleredis")->incarnation}};
+  world.Touch(&group);
+  Json& node = *world.Get(kCc, "exampleredis");
+  const std::string h = JsonString((*world.Get(kRg, "h"))["metadata"], "uid");
+  node["spec"]["replicationGroupId"] = "h";
+  node["status"]["groupUid"] = h;
+  world.Touch(&node);
+  const Plan plan = world.GroupPlan("examplereplication");
+  for (const StatusWrite& write : plan.persist) EXPECT_NE(write.ref.name, "exampleredis");
+  EXPECT_TRUE(plan.persist.empty());
+}
+
+TEST(Group, OfTwoKindsOfOneNameTheOneThatHasTheProcessInherits) {
+  World world;
+  ApplyExample(&world);
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kRr, "exampleredis", R"({"replicationGroupId": "examplereplication"})");
+  world.ApplyYaml(kCc, "exampleredis-read-1", R"({"replicationGroupId": "examplereplication"})");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Reason(kCc, "exampleredis-read-1", "Accepted"), "NameConflict");
+  // Its primary is a ReadReplica, which the views name after the CacheCluster of its name.
+  world.Annotate(kRg, "examplereplication", "cache.understudy.dev/switchover-to",
+                 "exampleredis-read-1@" + FormatRfc3339(world.wall()));
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Column(kRg, "examplereplication", "primary"), "exampleredis-read-1");
+  world.Delete(kRg, "examplereplication");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_FALSE(world.Exists(kRg, "examplereplication"));
+  EXPECT_EQ(world.Column(kRr, "exampleredis-read-1", "role"), "standalone");
+}
+
+TEST(Group, DeletesWithItselfOnlyWhatItHasTakenIn) {
+  World world;
+  world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "old"})");
+  world.ApplyYaml(kRg, "old", R"({"primaryClusterId": "a"})");
+  world.ApplyYaml(kRr, "b", R"({"replicationGroupId": "old"})");
+  ASSERT_TRUE(world.Settle());
+  world.Delete(kRg, "old");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_FALSE(world.Exists(kRg, "old"));
+  const std::string left = world.Column(kRr, "b", "groupUid");
+  ASSERT_NE(left, "");  // keeps its data, read-only
+  world.Process("b")->keys = 3;
+  // It asks for another group, which does not get it, since its data may not be dropped; and which is deleted.
+  world.ApplyYaml(kRg, "new", R"({"primaryClusterId": "c", "deletionPolicy": "Delete"})");
+  world.ApplyYaml(kCc, "c", R"({"replicationGroupId": "new"})");
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kRr, "b", R"({"replicationGroupId": "new"})");
+  (void)world.Settle(20);
+  ASSERT_EQ(world.Column(kRr, "b", "groupUid"), left);
+  world.Delete(kRg, "new");
+  (void)world.Settle(200);
+  EXPECT_FALSE(world.Exists(kRg, "new"));
+  EXPECT_FALSE(world.Exists(kCc, "c"));
+  EXPECT_TRUE(world.Exists(kRr, "b"));
+}
+
 TEST(Group, InATerminatingNamespaceNothingIsHeldBack) {
   World world;
   ApplyExample(&world);

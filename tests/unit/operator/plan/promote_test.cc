@@ -340,5 +340,35 @@ TEST_P(PromoteCrash, EndsAtAMemberOrAnIndependentNode) {
 INSTANTIATE_TEST_SUITE_P(After, PromoteCrash,
                          ::testing::Values(Then::kGoesOn, Then::kTakenBack, Then::kPrimaryDies, Then::kNodeDies));
 
+TEST(PromoteClaim, AGroupThatNamesANodeOnItsWayOutTakesItOnceItStandsAlone) {
+  World world;
+  world.ApplyYaml("CacheCluster", "a", R"({"replicationGroupId": "g"})");
+  world.ApplyYaml("ReplicationGroup", "g", R"({"primaryClusterId": "a", "applyImmediately": true})");
+  world.ApplyYaml("ReadReplica", "b", R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml("ReplicationGroup", "k", R"({"primaryClusterId": "b"})");
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml("ReadReplica", "b", R"({"promotedFrom": "g"})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Process("b")->group, JsonString((*world.Get("ReplicationGroup", "k"))["metadata"], "uid"));
+  EXPECT_EQ(world.Process("b")->role, control::Role::kPrimary);
+  EXPECT_EQ(world.Column("ReplicationGroup", "k", "primary"), "b");
+}
+
+TEST(PromoteClaim, ADeletedMemberThatIsNeededAsVoterSaysSo) {
+  World world;
+  world.ApplyYaml("CacheCluster", "a", R"({"replicationGroupId": "g"})");
+  world.ApplyYaml("ReplicationGroup", "g", R"({"primaryClusterId": "a", "synchronousReplicas": 1})");
+  world.ApplyYaml("ReadReplica", "b", R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  world.Delete("ReadReplica", "b");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason("ReadReplica", "b", "Accepted"), "Deleting");
+  EXPECT_THAT(world.Message("ReadReplica", "b", "Accepted"), ::testing::HasSubstr("synchronousReplicas is 1"));
+  world.ApplyYaml("ReadReplica", "c", R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_FALSE(world.Exists("ReadReplica", "b"));
+}
+
 }  // namespace
 }  // namespace understudy::plan
