@@ -29,7 +29,7 @@ std::string KeyPart(const ObjectReference& ref) {
 
 std::string SeriesKey(const Event& event) {
   std::string key = (event.type == EventType::kWarning ? "W" : "N") + event.reason + '\0' +
-                    event.action + '\0' + KeyPart(event.regarding);
+                    event.action + '\0' + event.note + '\0' + KeyPart(event.regarding);
   if (event.related) key += '\0' + KeyPart(*event.related);
   return key;
 }

@@ -1,7 +1,7 @@
 // Events (events.k8s.io/v1) that people see in `kubectl describe`: recorded without waiting, sent
 // by a thread of their own, lost rather than in anybody's way.
 //
-// An event that is like the one before (same type, reason, action and objects) within 6 minutes
+// An event that is like the one before (same type, reason, action, note and objects) within 6 minutes
 // makes a series of it instead of a new object: the second occurrence is sent at once, later ones
 // are counted and sent at most every 5 minutes. Names are fixed when the event is recorded, so that
 // a repeated POST is harmless (409: it is there).

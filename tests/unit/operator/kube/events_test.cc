@@ -80,6 +80,18 @@ TEST_F(EventRecorderTest, RepeatedOnesBecomeASeries) {
       << "the second occurrence and the flush";
 }
 
+TEST_F(EventRecorderTest, AnotherSentenceIsAnotherEvent) {
+  EventRecorder recorder(client_, env_.clock, env_.registry, options_);
+  recorder.Start();
+  Event event = About("g");
+  recorder.Record(event);
+  event.note = "the primary ended";
+  recorder.Record(event);
+  ASSERT_TRUE(recorder.Flush(env_.Soon()));
+  ASSERT_EQ(Items().size(), 2u);
+  for (const Json& item : Items()) EXPECT_FALSE(item.contains("series"));
+}
+
 TEST_F(EventRecorderTest, SurvivesAnAbsentServerAndALostAnswer) {
   EventRecorder recorder(client_, env_.clock, env_.registry, options_);
   recorder.Start();
