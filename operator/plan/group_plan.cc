@@ -82,6 +82,11 @@ void WriteStatuses(const GroupTurn& turn, const failover::Findings& findings,
   const auto add = [&](const api::CacheNode& node, const api::CacheNodeStatus& status, const Deferral& deferral) {
     if (moved.contains(node.meta.uid)) return;
     if (auto write = WriteOf(node, status)) {
+      // It was to be the group's data, not to be dropped for it.
+      if (!failover::Started(turn.state) && StandsAlone(node) && status.epoch == 0 && status.dataset.empty()) {
+        plan->events.push_back({node.Ref(), true, "DataLost", "StandAlone",
+                                "the process of " + node.meta.name + " has ended and its data with it; it starts empty"});
+      }
       AddNodeEvents(node, status, plan);
       AddPendingEvents(node.Ref(), node.status.pending_modified_values, deferral, plan);
       plan->statuses.push_back(std::move(*write));
@@ -135,6 +140,7 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
   AddEvents(turn, decision, &plan);
   CarryDecision(turn, std::move(decision), &plan);
   TellWhyNotHandedOver(findings.switchover_blocked, &turn);
+  TellWhyNotSwitchedOver(findings.switchover_blocked, &turn);
   JudgeSettled(findings, &turn, &plan);
   if (!turn.settled) return plan;
 

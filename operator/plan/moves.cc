@@ -105,7 +105,7 @@ std::vector<MoveRequest> MovesOf(const GroupTurn& turn) {
                      "annotation switchover-to asks for " + asked->target});
   }
   if (const std::string named = EditedPrimary(turn); turn.edit_due && !named.empty()) {
-    moves.push_back({Source::kEdit, named, named, "primaryClusterId was set to " + named});
+    moves.push_back({Source::kEdit, named, named, EditReason(named)});
   }
   if (turn.rollout && turn.rollout->hand_over) {
     moves.push_back({Source::kAway, "", turn.rollout->heir, HandOverReason(turn.state.primary.name)});
@@ -117,6 +117,8 @@ std::string EditedPrimary(const GroupTurn& turn) {
   const auto asked = AskedByEdit(turn);
   return asked && asked->refused.empty() ? asked->target : "";
 }
+
+std::string EditReason(const std::string& named) { return "primaryClusterId was set to " + named; }
 
 std::string RefusedMove(const GroupTurn& turn) {
   for (const auto& asked : {AskedByAnnotation(turn), AskedByEdit(turn)}) {

@@ -27,6 +27,8 @@ Result<SwitchoverTo> ParseSwitchoverTo(std::string_view text);
 std::vector<failover::MoveRequest> MovesOf(const GroupTurn& turn);
 // The member that spec.primaryClusterId asks to switch over to; "" when it asks for nothing new, or is refused.
 std::string EditedPrimary(const GroupTurn& turn);
+// Why the primary hands over to it.
+std::string EditReason(const std::string& named);
 // Why a switchover that a person asked for can't even be tried; "" if none is asked for, or it is tried.
 std::string RefusedMove(const GroupTurn& turn);
 

@@ -35,6 +35,13 @@ std::string GroupUidOf(const GroupTurn& turn, const MemberNow& now) {
   return joined ? turn.group.meta.uid : before;
 }
 
+// It stood alone by its status, and that process has ended: the new one has nothing that it would have to leave.
+bool LifeAloneEnded(const MemberNow& now) {
+  const api::CacheNodeStatus& before = now.member->view->node.status;
+  return before.epoch > 0 && now.words != nullptr && now.words->incarnation != before.incarnation &&
+         now.words->group.empty() && now.words->role == control::Role::kUnassigned;
+}
+
 }  // namespace
 
 api::CacheNodeStatus MemberStatusOf(const GroupTurn& turn, const MemberNow& now) {
@@ -47,7 +54,7 @@ api::CacheNodeStatus MemberStatusOf(const GroupTurn& turn, const MemberNow& now)
   status.replication_group_id = turn.group.meta.name;
   status.group_uid = GroupUidOf(turn, now);
   const bool joined = now.words != nullptr && now.words->group == turn.group.meta.uid;
-  if (joined) {
+  if (joined || LifeAloneEnded(now)) {
     // Its life alone is over; until then these say what its process may leave.
     status.epoch = 0;
     status.incarnation.clear();

@@ -43,6 +43,14 @@ bool MayDrop(const api::CacheNode& node, const NodeState& words, const GroupObje
          words.dataset == DiscardableDataset(node, group);
 }
 
+Permission WouldDiscard(const api::CacheNode& node, const NodeState& words, const std::string& group) {
+  const std::string& given = node.spec.discard_existing_data;
+  return Refused(reason::kWouldDiscardData,
+                 node.meta.name + " holds data that would be dropped when it joins replication group " + group +
+                     (given.empty() ? "" : ", and discardExistingData names other data (" + given + ")") +
+                     "; to allow it, set in its spec: discardExistingData: " + words.dataset);
+}
+
 // A primary by the group's state, or one that the state has let go and that was not told yet.
 bool HoldsPrimary(const GroupTurn& turn, const MemberNow& now) {
   return now.is_primary ||
@@ -216,6 +224,18 @@ bool PodIsOutdated(const GroupTurn& turn, MemberNow* now) {
   return now->pod_template && now->pod_template->outdated;
 }
 
+// What another group that is gone left, with its data: a member that gets no order to join as long as that may not go.
+void JudgeArrival(const GroupTurn& turn, Member* member, const MemberNow& now) {
+  const api::CacheNode& node = member->view->node;
+  const NodeState* words = now.words;
+  if (!failover::Started(turn.state) || now.is_primary || !member->wanted || !member->accepted) return;
+  if (words == nullptr || words->group == turn.group.meta.uid || MayDrop(node, *words, turn.view.group)) return;
+  const Permission refused = WouldDiscard(node, *words, turn.group.meta.name);
+  member->accepted = false;
+  member->reason = refused.reason;
+  member->message = refused.message;
+}
+
 void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
   const std::string& group = turn->group.meta.name;
   const api::CacheNode& node = member->view->node;
@@ -238,7 +258,7 @@ void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
     member->reason = reason::kDeleting;
     member->message = NeededText(*turn, *now);
   }
-  if (!asks) return;
+  if (!asks) return JudgeArrival(*turn, member, *now);
 
   const bool due = member->promotes ? promote_due : demote_due;
   if (due && permission.given && member->promotes && !step.begun && PodIsOutdated(*turn, now)) {
@@ -319,13 +339,7 @@ Permission BeginDemote(const api::CacheNode& node, const NodeState* words, const
   if (words == nullptr || words->terminating) {
     return Waits(reason::kDemoting, "joins replication group " + name + " when its process answers");
   }
-  if (!MayDrop(node, *words, group)) {
-    const std::string& given = node.spec.discard_existing_data;
-    return Refused(reason::kWouldDiscardData,
-                   node.meta.name + " holds data that would be dropped when it joins replication group " + name +
-                       (given.empty() ? "" : ", and discardExistingData names other data (" + given + ")") +
-                       "; to allow it, set in its spec: discardExistingData: " + words->dataset);
-  }
+  if (!MayDrop(node, *words, group)) return WouldDiscard(node, *words, name);
   return Given(reason::kDemoting, "joins replication group " + name);
 }
 

@@ -158,6 +158,15 @@ void TellWhyNotHandedOver(const std::string& blocked, GroupTurn* turn) {
   }
 }
 
+void TellWhyNotSwitchedOver(const std::string& blocked, GroupTurn* turn) {
+  const std::string named = EditedPrimary(*turn);
+  const bool history = blocked == turn->view.memory.failover.move_blocked;
+  if (blocked.empty() || history || !turn->edit_due || named.empty()) return;
+  const std::string prefix = EditReason(named) + ": ";
+  const std::string why = blocked.starts_with(prefix) ? blocked.substr(prefix.size()) : blocked;
+  turn->deferral.Hold(kPrimaryField, api::reason::kWaitingForMembers, "is to be applied, but " + why);
+}
+
 std::string HandOverReason(const std::string& primary) {
   return "the Pod of " + primary + " is to be replaced, to apply its pending modifications";
 }

@@ -33,6 +33,8 @@ void FillRollout(GroupTurn* turn);
 // no trouble of the group.
 bool BlocksHandOver(const GroupTurn& turn, const std::string& blocked);
 void TellWhyNotHandedOver(const std::string& blocked, GroupTurn* turn);
+// The same of the switchover that primaryClusterId asks for; that one is trouble of the group too.
+void TellWhyNotSwitchedOver(const std::string& blocked, GroupTurn* turn);
 
 // Why the primary hands over.
 std::string HandOverReason(const std::string& primary);

@@ -99,6 +99,36 @@ TEST_F(Demote, IsRefusedUntilTheDataIsGivenUpByItsName) {
   EXPECT_EQ(world.writes(), before);
 }
 
+TEST_F(Demote, WhatADeletedGroupLeftIsRefusedUntilItsDataIsGivenUp) {
+  world.Delete(kRg, "h");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_FALSE(world.Exists(kRg, "h"));
+  const std::string dataset = world.Process("q")->dataset;
+  world.Process("q")->keys = 7;
+  world.ApplyYaml(kRg, "k", R"({"primaryClusterId": "r", "applyImmediately": true})");
+  world.ApplyYaml(kCc, "r", Joins("k"));
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kRr, "q", Joins("k"));
+  world.ApplyYaml(kRg, "k", R"({"primaryClusterId": "q", "applyImmediately": true})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Process("q")->dataset, dataset);
+  EXPECT_EQ(world.Reason(kRr, "q", "Accepted"), "WouldDiscardData");
+  EXPECT_EQ(world.Truth(kRr, "q", "Stalled"), "True");
+  EXPECT_THAT(world.Message(kRr, "q", "Accepted"), HasSubstr("set in its spec: discardExistingData: " + dataset));
+  EXPECT_EQ(world.Told("WouldDiscardData", "q"), 1);
+  // Nobody says that the switchover to it is being applied.
+  EXPECT_EQ(world.Reason(kRg, "k", "PendingModifications"), "WaitingForMembers");
+  EXPECT_EQ(world.Message(kRg, "k", "PendingModifications"),
+            "primaryClusterId (r -> q) is to be applied, but q is not an in-sync voter");
+  EXPECT_EQ(world.Reason(kRg, "k", "Degraded"), "SwitchoverBlocked");
+
+  world.ApplyYaml(kRr, "q", Joins("k", dataset));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kRr, "q", "Accepted"), "Accepted");
+  EXPECT_EQ(world.Column(kRg, "k", "primary"), "q");
+  EXPECT_EQ(world.Reason(kRg, "k", "PendingModifications"), "NothingPending");
+}
+
 TEST_F(Demote, ANodeWithoutKeysNeedsNoPermission) {
   world.Process("n")->keys = 0;
   world.ApplyYaml(kCc, "n", Joins("h"));

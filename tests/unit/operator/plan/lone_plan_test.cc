@@ -85,6 +85,34 @@ TEST(Lone, OneThatHoldsDataCanBeClaimedByANewGroupWithoutARestart) {
   EXPECT_EQ(JsonInt((*world.Get(kCc, "a"))["status"], "epoch"), 0);
 }
 
+TEST(Lone, OneThatAGroupThatCannotStartHasClaimedNoLongerStandsAloneOnceItsProcessHasEnded) {
+  World world;
+  world.ApplyYaml(kCc, "p", R"({"replicationGroupId": "h"})");
+  world.ApplyYaml(kRg, "h", R"({"primaryClusterId": "p"})");
+  world.ApplyYaml(kCc, "a", "{}");
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g"})");
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "p"})");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Reason(kRg, "g", "Ready"), "InvalidCacheClusterState");
+  // As long as its process lives it goes on as it is.
+  EXPECT_EQ(world.Process("a")->role, control::Role::kStandalone);
+  EXPECT_GT(JsonInt((*world.Get(kCc, "a"))["status"], "epoch"), 0);
+  EXPECT_FALSE(world.HadEvent("DataLost"));
+  world.KillProcess("a");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Process("a")->role, control::Role::kUnassigned);
+  EXPECT_EQ(world.Column(kCc, "a", "role"), "");
+  EXPECT_EQ(JsonInt((*world.Get(kCc, "a"))["status"], "epoch"), 0);
+  EXPECT_EQ(world.Column(kCc, "a", "incarnation"), "");
+  EXPECT_EQ(world.Column(kCc, "a", "dataset"), "");
+  EXPECT_EQ(world.Told("DataLost", "a"), 1);
+  // The group starts with it.
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kCc, "a", "role"), "primary");
+}
+
 TEST(Lone, ItsServiceLeadsToThePresentPodAndStaysAsItIsWithoutOne) {
   World world;
   world.ApplyYaml(kCc, "a", "{}");
