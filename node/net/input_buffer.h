@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <string_view>
@@ -22,11 +23,12 @@ class InputBuffer {
     std::memcpy(Room(bytes.size()), bytes.data(), bytes.size());
     end_ += bytes.size();
   }
-  // Room for `bytes` behind the content; views taken earlier are invalid. Then Grew(n).
-  char* Room(size_t bytes) {
+  // Room for `bytes` behind the content; views taken earlier are invalid. Then Grew(n). More is taken in advance,
+  // but no more than `most` in all.
+  char* Room(size_t bytes, size_t most = SIZE_MAX) {
     if (capacity_ - end_ < bytes) {
       const size_t used = size();
-      const size_t capacity = std::max({used + bytes, used + used / 2, size_t{1024}});
+      const size_t capacity = std::max({used + bytes, std::min(used + used / 2, most), size_t{1024}});
       std::unique_ptr<char[]> bigger(new char[capacity]);
       if (used > 0) std::memcpy(bigger.get(), data_.get() + begin_, used);
       data_ = std::move(bigger);
