@@ -61,10 +61,13 @@ size_t Dispatcher::NotePeak(size_t used) {
   return std::max(before, used);
 }
 
-// MemoryUse::counted, without what only INFO wants to know.
+// MemoryUse::counted, without what only INFO wants to know. Others change the accounts meanwhile; in this order
+// what moves from one to another is seen twice rather than not at all.
 int64_t Dispatcher::CountedBytes() const {
-  size_t used = services_->keyspace.UsedBytes() + services_->keyspace.WaitingBytes() + startup_bytes();
+  size_t used = startup_bytes();
   for (const net::Worker* worker : workers_) used += worker->client_bytes();
+  used += services_->keyspace.UsedBytes();
+  used += services_->keyspace.WaitingBytes();
   used += std::min(services_->replication.HeldBytes(),
                    static_cast<size_t>(services_->config.repl_backlog_bytes.load(std::memory_order_relaxed)) +
                        kBacklogRounding);
@@ -123,9 +126,11 @@ Dispatcher::Room Dispatcher::MakeRoom(WorkerState& state, int64_t limit, int64_t
   // First it says what it wants, then it looks: of two workers at least one sees the other.
   state.room = 0;
   state.reserved.store(need, std::memory_order_seq_cst);
+  // Before the accounts: a reservation is given up after what it was for is in an account.
+  const int64_t reserved = ReservedByOthers(state);
   int64_t used = CountedBytes();
   NotePeak(static_cast<size_t>(used));
-  used += ReservedByOthers(state);
+  used += reserved;
   const auto fits = [&] {
     if (used + need > limit) return false;
     reserve(need, std::min((limit - used - need) / workers, std::max(kLeastShare, limit / 1024)));
@@ -166,7 +171,8 @@ Dispatcher::Room Dispatcher::Evict(WorkerState& state, int64_t limit, int64_t ne
     left -= static_cast<int64_t>(freed);
     in_time = services_->clock.Mono() < state.eviction_until;
   }
-  *used = CountedBytes() + ReservedByOthers(state);
+  const int64_t reserved = ReservedByOthers(state);
+  *used = reserved + CountedBytes();
   if (*used + need <= limit) return Room::kYes;
   if (left > 0 && in_time) return Room::kYes;  // nothing is left that may go
   // Time is up: the next turn goes on. Or what is gone has yet to be freed.
@@ -185,7 +191,7 @@ void Dispatcher::KeepLimit(WorkerState& state) {
 void Dispatcher::ReturnRoom(WorkerState& state) {
   if (state.reserved.load(std::memory_order_relaxed) <= std::max(kLeastShare, state.room_limit / 1024)) return;
   state.room = 0;
-  state.reserved.store(0, std::memory_order_relaxed);
+  state.reserved.store(0, std::memory_order_release);
 }
 
 bool Dispatcher::MayReceive(net::Worker& worker, size_t bytes) {

@@ -345,11 +345,12 @@ void Worker::Read(Connection& connection) {
   // In the middle of a large command: straight into the connection's own buffer.
   const size_t missing = connection.input_needed_ > kept ? connection.input_needed_ - kept : 0;
   const size_t want = std::clamp(missing, kReadBytes, kLargeReadBytes);
-  if (input.capacity() - kept < want && !handler_.MayReceive(*this, want)) {
+  const size_t most = kept + std::max(missing, want);
+  if (const size_t growth = input.Growth(want, most); growth > 0 && !handler_.MayReceive(*this, growth)) {
     NeedsRead(connection);
     return;
   }
-  if (!Receive(connection, input.Room(want, kept + std::max(missing, want)), want, &received)) {
+  if (!Receive(connection, input.Room(want, most), want, &received)) {
     connection.CloseAfterFlush();
     return;
   }
