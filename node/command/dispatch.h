@@ -44,7 +44,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   uint64_t ReleasedTicket() override;
   void OnTick(net::Worker& worker) override;
   void OnTurnEnd(net::Worker& worker) override;
-  bool MayReceive(net::Worker& worker, size_t bytes) override;
+  std::optional<Duration> WaitToReceive(net::Worker& worker, size_t bytes) override;
 
   // store::ExpirySink
   void OnExpired(int db, std::string_view key) override;

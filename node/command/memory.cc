@@ -194,11 +194,12 @@ void Dispatcher::ReturnRoom(WorkerState& state) {
   state.reserved.store(0, std::memory_order_release);
 }
 
-bool Dispatcher::MayReceive(net::Worker& worker, size_t bytes) {
+std::optional<Duration> Dispatcher::WaitToReceive(net::Worker& worker, size_t bytes) {
   WorkerState& state = *states_[worker.index()];
   const int64_t limit = services_->config.max_memory_bytes.load(std::memory_order_relaxed);
-  if (limit == 0 || !MayExpire(worker.wall_ms())) return true;
-  return MakeRoom(state, limit, static_cast<int64_t>(bytes)) != Room::kLater || state.room_wait > Duration{};
+  if (limit == 0 || !MayExpire(worker.wall_ms())) return std::nullopt;
+  if (MakeRoom(state, limit, static_cast<int64_t>(bytes)) != Room::kLater) return std::nullopt;
+  return state.room_wait;
 }
 
 void Dispatcher::OnEvicted(int db, std::string_view key) {

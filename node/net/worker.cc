@@ -346,9 +346,14 @@ void Worker::Read(Connection& connection) {
   const size_t missing = connection.input_needed_ > kept ? connection.input_needed_ - kept : 0;
   const size_t want = std::clamp(missing, kReadBytes, kLargeReadBytes);
   const size_t most = kept + std::max(missing, want);
-  if (const size_t growth = input.Growth(want, most); growth > 0 && !handler_.MayReceive(*this, growth)) {
-    NeedsRead(connection);
-    return;
+  if (const size_t growth = input.Growth(want, most); growth > 0) {
+    if (const std::optional<Duration> wait = handler_.WaitToReceive(*this, growth)) {
+      if (*wait == Duration{}) return NeedsRead(connection);
+      RunAt(now_ + *wait, [this, id = connection.id_] {
+        if (Connection* waiting = Find(id)) NeedsRead(*waiting);
+      });
+      return;
+    }
   }
   if (!Receive(connection, input.Room(want, most), want, &received)) {
     connection.CloseAfterFlush();

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -67,8 +68,9 @@ class Handler {
   virtual uint64_t ReleasedTicket() = 0;
   // Every kTick.
   virtual void OnTick(Worker& worker) = 0;
-  // May the input buffer of a connection that sends a large command grow by `bytes`? False: not in this turn.
-  virtual bool MayReceive(Worker&, size_t /*bytes*/) { return true; }
+  // May the input buffer of a connection that sends a large command grow by `bytes`? If not, it is asked again
+  // after the time that is returned; 0 = in the next turn.
+  virtual std::optional<Duration> WaitToReceive(Worker&, size_t /*bytes*/) { return std::nullopt; }
   // Before the output of a turn is flushed.
   virtual void OnTurnEnd(Worker& worker) = 0;
 };
