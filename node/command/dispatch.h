@@ -126,6 +126,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   Room Evict(WorkerState& state, int64_t limit, int64_t need, int64_t* used);
   int64_t CountedBytes() const;
   int64_t ReservedByOthers(const WorkerState& mine) const;
+  void EvictInBackground(net::Worker& worker);
   void WatchMemory(net::Worker& worker);
   void EvictClients();
   void Sweep(net::Worker& worker);
@@ -152,6 +153,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   std::atomic<size_t> startup_bytes_{0}, peak_bytes_{0};
   std::atomic<uint64_t> evicted_clients_{0};
   std::atomic<int64_t> exceeded_ms_{0}, exceeded_since_ms_{0};  // worker 0 writes
+  bool evicting_ = false;  // worker 0's
   std::mutex evict_clients_mutex_;
 
   // Samples of the totals every 100 ms: worker 0 writes.

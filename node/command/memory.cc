@@ -20,6 +20,8 @@ namespace {
 constexpr Duration kShareAge = Milliseconds(1);
 // The background thread frees a value of 64 MiB in about that time.
 constexpr Duration kFreeStep = Milliseconds(1);
+// With the default tenacity a quarter of a core at most.
+constexpr Duration kEvictAgain = Milliseconds(2);
 // A command that finds no room for so long, since others take what becomes free, is refused.
 constexpr Duration kLongestWait = Seconds(2);
 // The share that a worker takes at most; what it may use counts as used for the others.
@@ -211,13 +213,21 @@ void Dispatcher::OnEvicted(int db, std::string_view key) {
   expired_appended_.store(true, std::memory_order_relaxed);
 }
 
+// Worker 0: goes on by itself as long as too much is used, though nobody writes.
+void Dispatcher::EvictInBackground(net::Worker& worker) {
+  WorkerState& state = *states_[worker.index()];
+  const int64_t limit = services_->config.max_memory_bytes.load(std::memory_order_relaxed);
+  state.may_expire = MayExpire(worker.wall_ms());
+  evicting_ = limit > 0 && state.may_expire && MakeRoom(state, limit, 0) == Room::kLater;
+  if (evicting_) worker.RunAt(worker.now() + kEvictAgain, [this, &worker] { EvictInBackground(worker); });
+}
+
 // Worker 0, every tick.
 void Dispatcher::WatchMemory(net::Worker& worker) {
   WorkerState& state = *states_[worker.index()];
   NotePeak(ReadMemoryUse(*services_).total());
   const int64_t limit = services_->config.max_memory_bytes.load(std::memory_order_relaxed);
-  state.may_expire = MayExpire(worker.wall_ms());
-  if (state.may_expire && limit > 0) MakeRoom(state, limit, 0);
+  if (!evicting_) EvictInBackground(worker);
   const bool exceeded = state.may_expire && limit > 0 && CountedBytes() > limit;
   const int64_t now_ms = worker.now().ns / 1'000'000;
   if (const int64_t since = exceeded_since_ms_.load(std::memory_order_relaxed); exceeded && since == 0) {

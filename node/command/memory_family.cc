@@ -30,13 +30,18 @@ void Usage(CallContext& ctx, Args args, Writer& reply) {
 
 double Ratio(size_t a, size_t b) { return b > 0 ? static_cast<double>(a) / static_cast<double>(b) : 0.0; }
 
-// Redis's names for what this server has; "overhead.tables" instead of a figure for each database.
+// Redis's names for what this server has; "overhead.tables" instead of a figure for each database,
+// "dataset.free-bytes" for what entries' heaps hold beyond it.
 void Stats(CallContext& ctx, Args, Writer& reply) {
   const MemoryUse use = ReadMemoryUse(ctx.services);
   const size_t peak = PeakMemory(ctx.services);
   const size_t keys = ctx.keyspace.TotalSize();
   const size_t net = use.total() - std::min(use.total(), use.startup);
   const MemoryFigures allocator = ReadMemoryFigures();
+  size_t free_bytes = 0;
+  for (uint32_t i = 0; i < ctx.keyspace.shard_count(); ++i) {
+    ctx.WithShard(i, [&](store::Shard& shard) { free_bytes += shard.free_bytes(); });
+  }
   struct Figure {
     std::string_view name;
     size_t bytes;
@@ -53,6 +58,7 @@ void Stats(CallContext& ctx, Args, Writer& reply) {
       {"keys.count", keys},
       {"keys.bytes-per-key", keys > 0 ? net / keys : 0},
       {"dataset.bytes", use.entries + use.waiting},
+      {"dataset.free-bytes", free_bytes},
       {"lazyfree.pending-bytes", use.waiting},
   };
   struct Share {
@@ -145,7 +151,7 @@ const Row kMemoryRows[] = {
   {"doctor", 2, 0, {}, KeyAccess::kNone, "", "server", "4.0.0", "Tells what is remarkable about the use of memory.", "", Doctor},
   {"help", 2, kLoading | kStale, {}, KeyAccess::kNone, "", "server", "4.0.0", "Lists the subcommands.", "", Help},
   {"purge", 2, 0, {}, KeyAccess::kNone, "", "server", "4.0.0", "Gives free memory back to the system.", "", Purge},
-  {"stats", 2, 0, {}, KeyAccess::kNone, "", "server", "4.0.0", "Tells what takes how much memory.", "", Stats},
+  {"stats", 2, kWalks, {}, KeyAccess::kNone, "", "server", "4.0.0", "Tells what takes how much memory.", "", Stats},
   {"usage", -3, kReadonly, kSecond, KeyAccess::kRead, "", "server", "4.0.0", "Tells how many bytes a key takes.", "key [SAMPLES count]", Usage},
 };
 const Row kRows[] = {

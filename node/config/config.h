@@ -50,6 +50,7 @@ class Config {
   uint16_t port = 6379;
   uint16_t admin_port = 8379;      // 0 = none (standalone only)
   bool admin_port_given = false;   // --standalone has none unless it is asked for
+  bool max_clients_memory_given = false;
   std::string operator_key_dir = "/etc/understudy";      // holds the operator's public key, operator.pub
   std::string termination_log = "/dev/termination-log";  // where the kubelet looks for a last message
   std::vector<std::string> bind = {"*"};
@@ -80,7 +81,9 @@ class Config {
   std::atomic<int64_t> eviction_tenacity{10};
   std::atomic<int64_t> lfu_log_factor{10};
   std::atomic<int64_t> lfu_decay_minutes{1};
-  // maxmemory-clients: bytes, or if negative per cent of maxmemory; 0 = no limit.
+  // maxmemory-clients: bytes, or if negative per cent of maxmemory; 0 = no limit, which is the default with
+  // --standalone. Under the operator it is half of maxmemory: a Pod must not be killed for what its clients don't
+  // read.
   std::atomic<int64_t> max_clients_memory{0};
   std::atomic<bool> lazy_eviction{true}, lazy_expire{true}, lazy_server_del{true}, lazy_user_del{true},
       lazy_user_flush{true};

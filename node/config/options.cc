@@ -92,6 +92,7 @@ Status SetPolicy(Config& c, Words words) {
 // Bytes, or a percentage of maxmemory.
 Status SetClientsMemory(Config& c, Words words) {
   const std::string& text = words[0];
+  c.max_clients_memory_given = true;
   if (text.ends_with('%')) {
     const Result<int64_t> percent = ParseInt(text.substr(0, text.size() - 1), 0, 100);
     if (!percent.ok()) return Invalid("argument must be a memory value or a percentage between 0% and 100%");

@@ -58,6 +58,7 @@ void* EntryHeap::Allocate(size_t bytes) {
     void* block = std::malloc(bytes);
     CHECK(block != nullptr);
     live_bytes_ += malloc_usable_size(block);
+    large_bytes_ += malloc_usable_size(block);
     ++large_blocks_;
     return block;
   }
@@ -83,6 +84,7 @@ void* EntryHeap::Allocate(size_t bytes) {
 void EntryHeap::Free(void* block, size_t bytes) {
   if (bytes > kSlabMaxBytes) {
     live_bytes_ -= malloc_usable_size(block);
+    large_bytes_ -= malloc_usable_size(block);
     --large_blocks_;
     std::free(block);
     return;

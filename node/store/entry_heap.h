@@ -40,7 +40,7 @@ class EntryHeap {
   static size_t BlockBytes(const void* block, size_t bytes);
 
   size_t live_bytes() const { return live_bytes_; }      // blocks handed out
-  size_t run_bytes() const { return run_bytes_; }        // runs, with what is free in them
+  size_t free_bytes() const { return run_bytes_ - (live_bytes_ - large_bytes_); }  // of runs, with their headers
   size_t large_blocks() const { return large_blocks_; }  // of them malloc's
 
  private:
@@ -69,6 +69,7 @@ class EntryHeap {
   Run* runs_ = nullptr;          // all
   size_t live_bytes_ = 0;
   size_t run_bytes_ = 0;
+  size_t large_bytes_ = 0;
   size_t large_blocks_ = 0;
 };
 

@@ -205,15 +205,6 @@ size_t Keyspace::IndexBytes() const {
   return n;
 }
 
-size_t Keyspace::RunBytes() {
-  size_t n = 0;
-  for (const auto& shard : shards_) {
-    ShardGuard guard(*this, shard->index());
-    n += shard->run_bytes();
-  }
-  return n;
-}
-
 size_t Keyspace::WaitingBytes() const { return freer_->waiting_bytes(); }
 
 size_t Keyspace::LazyFreePending() const { return freer_->pending(); }

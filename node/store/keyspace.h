@@ -131,8 +131,6 @@ class Keyspace {
   uint64_t ExpiredKeys() const { return totals_.expired_keys.load(std::memory_order_relaxed); }
   uint64_t EvictedKeys() const { return totals_.evicted_keys.load(std::memory_order_relaxed); }
   void ResetTotals();                // CONFIG RESETSTAT
-  // Memory of the entries' heaps, with what is free in them; locks one shard after the other.
-  size_t RunBytes();
 
   // ---- Memory --------------------------------------------------------------------------------------------
   const MemorySettings& memory_settings() const { return *settings_; }

@@ -363,10 +363,10 @@ void Shard::SwapDb(int a, int b) {
   PublishAll();
 }
 
-size_t Shard::run_bytes() const {
+size_t Shard::free_bytes() const {
   size_t bytes = 0;
   for (const auto& table : tables_) {
-    if (table != nullptr) bytes += table->run_bytes();
+    if (table != nullptr) bytes += table->free_bytes();
   }
   return bytes;
 }

@@ -177,8 +177,8 @@ class alignas(64) Shard {
   size_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
   // Of them tables without what they hold. Any thread.
   size_t index_bytes() const { return index_bytes_.load(std::memory_order_relaxed); }
-  // Runs of the entries' heaps, with what is free in them. Needs the lock.
-  size_t run_bytes() const;
+  // What is free in the entries' heaps. Needs the lock.
+  size_t free_bytes() const;
 
   // CHECKs every invariant of the tables. For tests; visits everything.
   void Validate() const;

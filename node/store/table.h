@@ -110,7 +110,7 @@ class Table {
   size_t used_bytes() const { return heap_.live_bytes() + blob_bytes_ + index_bytes(); }
   // Of them directory, segments, buckets, order of expiry.
   size_t index_bytes() const { return index_bytes_ + due_.capacity() * sizeof(Segment*); }
-  size_t run_bytes() const { return heap_.run_bytes(); }  // of the heap, with what is free in them
+  size_t free_bytes() const { return heap_.free_bytes(); }
   // The table was given to the lazy freer: what it frees is taken off `waiting`.
   void set_waiting(std::shared_ptr<std::atomic<size_t>> waiting) { waiting_ = std::move(waiting); }
 

@@ -98,6 +98,9 @@ TEST_F(MemoryTest, InfoSplitsWhatIsUsed) {
   EXPECT_GE(Field("used_memory_peak"), 1'000'000);
   EXPECT_THAT(Do("INFO memory"), HasSubstr("maxmemory_policy:noeviction"));
   EXPECT_THAT(Do("MEMORY STATS"), HasSubstr("\"keys.count\", :0"));
+  // Inside a transaction every shard is locked already.
+  Expect({{"MULTI", "+OK"}, {"MEMORY STATS", "+QUEUED"}});
+  EXPECT_THAT(Do("EXEC"), HasSubstr("dataset.free-bytes"));
   EXPECT_THAT(Do("MEMORY DOCTOR"), HasSubstr("less than 5 MB"));
   EXPECT_EQ(Do("MEMORY PURGE"), "+OK");
 }
@@ -122,6 +125,18 @@ TEST_F(MemoryTest, EachPolicyKeepsTheLimitAndTheRightKeys) {
       for (int i = 0; i < 50; ++i) ASSERT_EQ(Do("GET fixed:" + std::to_string(i)), "\"v\"");
     }
   }
+}
+
+TEST_F(MemoryTest, ALowerLimitIsReachedThoughNobodyWrites) {
+  EXPECT_EQ(Do("DEBUG POPULATE 30000 k 100"), "+OK");
+  EXPECT_EQ(Do("CONFIG SET maxmemory-policy allkeys-lru maxmemory 2mb"), "+OK");
+  ASSERT_TRUE(Eventually([&] {
+    const store::Keyspace& keyspace = server_->keyspace();
+    return keyspace.UsedBytes() < 2 << 20;
+  }));
+  EXPECT_GT(Field("evicted_keys"), 10'000);
+  EXPECT_EQ(Field("current_eviction_exceeded_time"), 0);
+  EXPECT_GT(Do("DBSIZE").size(), 3u);
 }
 
 TEST_F(MemoryTest, AVolatilePolicyRefusesWhenOnlyOtherKeysAreLeft) {

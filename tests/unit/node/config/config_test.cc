@@ -97,6 +97,11 @@ TEST(Config, GetMatchesPatternsAndAliases) {
   EXPECT_TRUE(Load(c, {"--standalone", "--maxmemory", "100mb", "--maxmemory-clients", "5%", "--maxmemory-policy", "Volatile-LRU"}).ok());
   EXPECT_EQ(Get(c, "maxmemory-[cp]*"), "maxmemory-policy=volatile-lru;maxmemory-clients=5%;");
   EXPECT_EQ(c.max_clients_memory_bytes(), 5 << 20);
+  Config in_a_group, told;
+  EXPECT_TRUE(Load(in_a_group, {"--maxmemory", "100mb"}).ok());
+  EXPECT_EQ(in_a_group.max_clients_memory_bytes(), 50 << 20);
+  EXPECT_TRUE(Load(told, {"--maxmemory", "100mb", "--maxmemory-clients", "0"}).ok());
+  EXPECT_EQ(told.max_clients_memory_bytes(), 0);
   EXPECT_EQ(Get(c, "PORT"), "port=6379;");
   EXPECT_EQ(Get(c, "repl-ping-slave-period"), "repl-ping-slave-period=10;");
   EXPECT_EQ(Get(c, "nothing"), "");
