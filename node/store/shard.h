@@ -170,7 +170,7 @@ class alignas(64) Shard {
   // Keys, expired ones that are still stored included; keys with a TTL. Any thread.
   size_t Size(int db) const { return sizes_[static_cast<size_t>(db)].load(std::memory_order_relaxed); }
   size_t ExpireCount(int db) const { return expires_[static_cast<size_t>(db)].load(std::memory_order_relaxed); }
-  void FlushDb(int db, Freeing freeing);  // kLazy: O(1), memory is freed in the background
+  void FlushDb(int db, Freeing freeing = Freeing::kLazy);  // kLazy: O(1), memory is freed in the background
   void SwapDb(int a, int b);
 
   // Bytes of entries, values and tables. Any thread.
