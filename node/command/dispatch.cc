@@ -4,6 +4,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/random.h"
 #include "node/command/dispatch_state.h"
 #include "node/config/config.h"
 #include "node/replication/replication.h"
@@ -34,7 +35,10 @@ void Dispatcher::Attach(Services& services, std::vector<net::Worker*> workers) {
   services_ = &services;
   workers_ = std::move(workers);
   CHECK(workers_.size() == states_.size());
-  for (size_t i = 0; i < workers_.size(); ++i) states_[i]->worker = workers_[i];
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    states_[i]->worker = workers_[i];
+    states_[i]->evictor = std::make_unique<store::Evictor>(services.keyspace, RandomU64());
+  }
   first_ticks_ = Ticks();
   first_time_ = services.clock.Mono();
   SampleRates();
@@ -61,6 +65,12 @@ void Dispatcher::OnClose(net::Connection& connection) {
   UnwatchAll(services_->keyspace, session, false);
 }
 
+void EndTransaction(store::Keyspace& keyspace, Session& session) {
+  session.transaction.reset();
+  session.multi_commands.store(-1, std::memory_order_relaxed);
+  UnwatchAll(keyspace, session, false);
+}
+
 void UnwatchAll(store::Keyspace& keyspace, Session& session, bool held) {
   for (store::WatchedKey& watched : session.watches) {
     const uint32_t index = keyspace.ShardIndex(watched.hash);
@@ -72,6 +82,7 @@ void UnwatchAll(store::Keyspace& keyspace, Session& session, bool held) {
     }
   }
   session.watches.clear();
+  session.watch_bytes = 0;
   session.watch_dirty.store(false, std::memory_order_relaxed);
   session.watch_count.store(0, std::memory_order_relaxed);
 }
@@ -89,8 +100,7 @@ uint64_t Dispatcher::ReleasedTicket() {
 void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span<uint32_t> executed) {
   WorkerState& state = *states_[worker.index()];
   state.may_expire = MayExpire(worker.wall_ms());
-  const int64_t max_memory = services_->config.max_memory_bytes.load(std::memory_order_relaxed);
-  state.over_memory = max_memory > 0 && services_->keyspace.UsedBytes() > static_cast<size_t>(max_memory);
+  KeepLimit(state);
   state.plans.resize(batch.commands.size());
   size_t prefetched = 0;
   for (size_t i = 0; i < batch.segments.size(); ++i) {
@@ -165,7 +175,7 @@ uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, con
       if (skip_this && session.reply_mode == Session::kReplySkip) session.reply_mode = Session::kReplyOn;
     }
     if (connection.TakeRepeat()) return i;
-    if (!connection.accepts_commands()) return i + 1;
+    if (!connection.accepts_commands() || state.worker->output_full()) return i + 1;
   }
   return segment.commands;
 }
@@ -208,6 +218,12 @@ const Row* Dispatcher::Resolve(WorkerState& state, const Row* row, Args args, re
 void Dispatcher::Reject(WorkerState& state, Session& session, const Row* row, std::string_view error,
                         resp::Writer& reply) {
   if (row != nullptr) state.stats.by_command[row->index].rejected.Add();
+  if (row != nullptr && (row->flags & kRunsQueue) && session.transaction) {
+    reply.Error("EXECABORT Transaction discarded because of: " + std::string(error));
+    state.stats.CountError(reply.last_error_code());
+    EndTransaction(services_->keyspace, session);
+    return;
+  }
   if (!error.empty()) reply.Error(error);
   state.stats.CountError(reply.last_error_code());
   if (session.transaction) session.transaction->failed = true;
@@ -394,6 +410,8 @@ void Dispatcher::RunTransaction(CallContext& ctx, Transaction& transaction, resp
 
 void Dispatcher::OnTurnEnd(net::Worker& worker) {
   WorkerState& state = *states_[worker.index()];
+  ReturnRoom(state);
+  EvictClients();
   if (!state.appended && !expired_appended_.load(std::memory_order_relaxed)) return;
   state.appended = false;
   expired_appended_.store(false, std::memory_order_relaxed);
@@ -428,6 +446,7 @@ void Dispatcher::OnTick(net::Worker& worker) {
   if (us > 1000) ticks_per_us_.store(static_cast<double>(Ticks() - first_ticks_) / us, std::memory_order_relaxed);
   SampleRates();
   Sweep(worker);
+  WatchMemory(worker);
 }
 
 void Dispatcher::Sweep(net::Worker& worker) {
@@ -474,6 +493,9 @@ void Dispatcher::ResetStats() {
     std::lock_guard lock(stats.mutex);
     stats.errors.clear();
   }
+  services_->keyspace.ResetTotals();
+  evicted_clients_ = 0;
+  exceeded_ms_ = 0;
   totals_.accepted = 0;
   totals_.rejected = 0;
   totals_.input_bytes = 0;

@@ -44,9 +44,11 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   uint64_t ReleasedTicket() override;
   void OnTick(net::Worker& worker) override;
   void OnTurnEnd(net::Worker& worker) override;
+  std::optional<Duration> WaitToReceive(net::Worker& worker, size_t bytes) override;
 
   // store::ExpirySink
   void OnExpired(int db, std::string_view key) override;
+  void OnEvicted(int db, std::string_view key) override;
 
   // Runs the queued commands of a transaction: EXEC. Takes and frees the locks.
   void RunTransaction(CallContext& ctx, Transaction& transaction, resp::Writer& reply);
@@ -83,6 +85,14 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   Rates rates() const;
   void ResetStats();
 
+  // Memory; see memory.h.
+  void set_startup_bytes(size_t bytes) { startup_bytes_.store(bytes, std::memory_order_relaxed); }
+  size_t startup_bytes() const { return startup_bytes_.load(std::memory_order_relaxed); }
+  size_t NotePeak(size_t used);  // returns the peak
+  uint64_t evicted_clients() const { return evicted_clients_.load(std::memory_order_relaxed); }
+  // For how long used memory is above maxmemory now, or was in all.
+  int64_t eviction_exceeded_ms(bool total) const;
+
  private:
   friend class ApplySink;
   struct Plan {
@@ -106,6 +116,19 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void Replicate(CallContext& ctx);
   void Reject(WorkerState& state, Session& session, const Row* row, std::string_view error, resp::Writer& reply);
   void ParkUntil(WorkerState& state, Session& session, MonoTime until);
+  // memory.cc
+  enum class Room : uint8_t { kYes, kNo, kLater };
+  static int64_t MemoryNeed(const Session& session, const Row& row, Args args);
+  Room TakeMemory(WorkerState& state, Session& session, const Row& row, Args args);
+  Room MakeRoom(WorkerState& state, int64_t limit, int64_t need);
+  void KeepLimit(WorkerState& state);
+  void ReturnRoom(WorkerState& state);
+  Room Evict(WorkerState& state, int64_t limit, int64_t need, int64_t* used);
+  int64_t CountedBytes() const;
+  int64_t ReservedByOthers(const WorkerState& mine) const;
+  void EvictInBackground(net::Worker& worker);
+  void WatchMemory(net::Worker& worker);
+  void EvictClients();
   void Sweep(net::Worker& worker);
   void SampleRates();
   bool MayExpire(int64_t now_ms) const;
@@ -127,6 +150,12 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   uint64_t first_ticks_ = 0;
   MonoTime first_time_;
 
+  std::atomic<size_t> startup_bytes_{0}, peak_bytes_{0};
+  std::atomic<uint64_t> evicted_clients_{0};
+  std::atomic<int64_t> exceeded_ms_{0}, exceeded_since_ms_{0};  // worker 0 writes
+  bool evicting_ = false;  // worker 0's
+  std::mutex evict_clients_mutex_;
+
   // Samples of the totals every 100 ms: worker 0 writes.
   static constexpr size_t kSamples = 16;
   struct Sample {
@@ -138,6 +167,8 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   size_t sample_at_ = 0;       // samples_mutex_
 };
 
+// DISCARD.
+void EndTransaction(store::Keyspace& keyspace, Session& session);
 // Lets go of all watches. held: the caller has the locks of their shards.
 void UnwatchAll(store::Keyspace& keyspace, Session& session, bool held);
 

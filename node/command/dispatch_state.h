@@ -2,6 +2,7 @@
 #pragma once
 
 #include "node/command/dispatch.h"
+#include "node/store/evictor.h"
 
 namespace understudy::command {
 
@@ -18,7 +19,14 @@ struct Dispatcher::WorkerState {
   uint64_t generation = 0;       // of the role, read before the last admission of a write
   uint64_t slow_ticks = UINT64_MAX;
   bool may_expire = false;
-  bool over_memory = false;
+  // This worker's share of the memory that is left; see memory.h.
+  int64_t room = 0, room_limit = 0;
+  std::atomic<int64_t> reserved{0};  // what it may use, for other workers
+  MonoTime room_at;
+  Duration room_wait;            // after Room::kLater: how long to wait; 0 = to the next turn
+  uint64_t eviction_turn = UINT64_MAX;
+  MonoTime eviction_until;       // in that turn
+  std::unique_ptr<store::Evictor> evictor;
   bool appended = false;         // to the replication log in this turn
 };
 

@@ -35,7 +35,7 @@ struct QueuedCommand {
 
 struct Transaction {
   std::deque<QueuedCommand> queue;
-  size_t bytes = 0;
+  size_t bytes = 0;            // of all arguments
   uint32_t flags = 0;          // of all rows together
   bool needs_role = false;     // not all of them are allowed in a node without a role
   bool failed = false;         // a command was refused while queueing: EXECABORT
@@ -46,6 +46,10 @@ class Session final : public net::ConnectionState {
   enum ReplyMode : uint8_t { kReplyOn, kReplyOff, kReplySkip, kReplySkipNext };
 
   explicit Session(net::Connection& connection) : connection(connection) {}
+  size_t MemoryBytes() const override {
+    constexpr size_t kCommandBytes = sizeof(QueuedCommand) + 64;
+    return sizeof(Session) + watch_bytes + (transaction ? transaction->bytes + transaction->queue.size() * kCommandBytes : 0);
+  }
 
   net::Connection& connection;
 
@@ -54,6 +58,8 @@ class Session final : public net::ConnectionState {
   ReplyMode reply_mode = kReplyOn;
   std::unique_ptr<Transaction> transaction;        // between MULTI and EXEC
   std::list<store::WatchedKey> watches;            // registered in their shards; a list costs an idle client nothing
+  size_t watch_bytes = 0;                          // of `watches`
+  MonoTime waits_for_memory_since;                 // its command finds no room; never = it does not wait
   std::atomic<bool> watch_dirty{false};            // set by any writer of a watched key
   uint64_t last_write_offset = 0;                  // replication offset after its last write, for WAIT
   std::unique_ptr<SessionAttachment> replication;  // REPLCONF's handshake state
@@ -67,6 +73,7 @@ class Session final : public net::ConnectionState {
   std::atomic<int64_t> last_command_ms{0};         // wall
   std::atomic<uint32_t> last_command{UINT32_MAX};  // index in the table
   std::atomic<bool> no_evict{false}, no_touch{false}, blocked{false};
+  std::atomic<bool> evicted{false};                // it is being closed because clients take too much memory
 
   // Registry's lock, or the worker's thread for reading.
   std::string name, library_name, library_version, user = "default";

@@ -41,6 +41,7 @@ enum Flag : uint32_t {
   kImmediate = 1 << 25,    // inside MULTI it runs at once instead of being queued (EXEC, DISCARD, ...)
   kWalks = 1 << 26,        // visits shards by WithShard; a transaction with it locks all of them
   kRunsQueue = 1 << 27,    // EXEC
+  kGrowsToOffset = 1 << 29,  // argument 2 is an offset to which the value may have to grow
   kForTests = 1 << 28,     // needs enable-debug-command
 };
 
@@ -112,6 +113,7 @@ std::span<const Row> ExpireCommands();
 std::span<const Row> ConnectionCommands();
 std::span<const Row> ClientCommands();
 std::span<const Row> ServerCommands();
+std::span<const Row> MemoryCommands();
 std::span<const Row> CommandCommands();
 std::span<const Row> TransactionCommands();
 std::span<const Row> ReplicationCommands();

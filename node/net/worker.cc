@@ -23,9 +23,10 @@ constexpr size_t kReadBytes = 32 * 1024;          // of one connection in a turn
 constexpr size_t kLargeReadBytes = 1024 * 1024;   // the same, in the middle of a large argument
 constexpr uint32_t kCommandsPerSegment = 2048;    // of one connection in a turn
 constexpr size_t kBatchCommands = 128;            // gathered across connections before executing
+constexpr size_t kConnectionOutputBytes = 1024 * 1024;  // of one connection in a turn, then others come first
+constexpr size_t kTurnOutputBytes = 16 * 1024 * 1024;   // of all connections in a turn, then it is flushed
+constexpr size_t kKeptArguments = 1 << 20;              // room for that many is kept from turn to turn
 constexpr Duration kSweep = Seconds(1);
-
-int listener_tag;  // epoll data of listeners
 
 bool Later(const MonoTime& a, const MonoTime& b) { return a > b; }
 
@@ -41,7 +42,7 @@ Worker::Worker(Options options, Handler& handler, Settings& settings, Totals& to
       arena_(new char[kArenaBytes]),
       output_(*this) {
   for (int fd : listeners_) {
-    const Status status = loop_.AddListener(fd, &listener_tag);
+    const Status status = loop_.AddListener(fd, &listener_tag_);
     CHECK(status.ok());
   }
   RefreshTime();
@@ -156,7 +157,7 @@ void Worker::RunTurn() {
   const std::span<epoll_event> ready = loop_.Wait(events, SleepMs());
   RefreshTime();
   for (const epoll_event& event : ready) {
-    if (event.data.ptr == &listener_tag) {
+    if (event.data.ptr == &listener_tag_) {
       listeners_ready_ = true;
     } else {
       OnEvent(*static_cast<Connection*>(event.data.ptr), event.events);
@@ -211,7 +212,7 @@ void Worker::AcceptPhase() {
       const int fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0) {
         if (errno == EINTR || errno == ECONNABORTED) continue;
-        if (errno == EMFILE || errno == ENFILE) LOG_WARN("accept: no file descriptors left; raise the limit or lower maxclients");
+        if (errno == EMFILE || errno == ENFILE) return PauseAccepting();
         break;
       }
       ++accepted;
@@ -244,6 +245,7 @@ void Worker::AddConnection(int fd) {
   totals_.accepted.fetch_add(1, std::memory_order_relaxed);
   connection->counters.last_input_ms.store(wall_ms_, std::memory_order_relaxed);
   handler_.OnOpen(*connection);
+  Account(*connection);
   connections_.emplace(id, std::move(connection));
 }
 
@@ -278,6 +280,10 @@ void Worker::ReadPhase() {
     if (connection->closing() || connection->detach_) {
       // What else comes from a connection that is being closed is not wanted; read, so that its end shows.
       if (connection->closing() && connection->peer_closed_) connection->Close();
+      continue;
+    }
+    if (moved_bytes_ + output_.blocks() * TurnOutput::kBlockBytes > kTurnOutputBytes) {
+      NeedsRead(*connection);
       continue;
     }
     if (!connection->parked_) Read(*connection);
@@ -339,21 +345,32 @@ void Worker::Read(Connection& connection) {
   // In the middle of a large command: straight into the connection's own buffer.
   const size_t missing = connection.input_needed_ > kept ? connection.input_needed_ - kept : 0;
   const size_t want = std::clamp(missing, kReadBytes, kLargeReadBytes);
-  if (!Receive(connection, input.Room(want), want, &received)) {
+  const size_t most = kept + std::max(missing, want);
+  if (const size_t growth = input.Growth(want, most); growth > 0) {
+    if (const std::optional<Duration> wait = handler_.WaitToReceive(*this, growth)) {
+      if (*wait == Duration{}) return NeedsRead(connection);
+      RunAt(now_ + *wait, [this, id = connection.id_] {
+        if (Connection* waiting = Find(id)) NeedsRead(*waiting);
+      });
+      return;
+    }
+  }
+  if (!Receive(connection, input.Room(want, most), want, &received)) {
     connection.CloseAfterFlush();
     return;
   }
   input.Grew(received);
-  if (received > 0 && input.size() >= connection.input_needed_) {
-    ParseInput(connection, input.view(), false);
-    return;
-  }
+  Account(connection);
   const size_t limit = static_cast<size_t>(settings_.max_query_buffer_bytes.load(std::memory_order_relaxed));
   if (input.size() > limit) {
     LOG_WARN("client {} closed: its command is larger than client-query-buffer-limit ({} bytes)", connection.peer_,
              limit);
     totals_.closed_query_buffer.fetch_add(1, std::memory_order_relaxed);
     connection.Close();
+    return;
+  }
+  if (received > 0 && input.size() >= connection.input_needed_) {
+    ParseInput(connection, input.view(), false);
     return;
   }
   connection.counters.input_bytes.store(input.size(), std::memory_order_relaxed);
@@ -406,6 +423,7 @@ void Worker::ExecuteBatch() {
   inputs_.clear();
   commands_.clear();
   arguments_.Clear();
+  if (arguments_.views.capacity() > kKeptArguments) arguments_ = {};
   arena_used_ = 0;
 }
 
@@ -428,6 +446,7 @@ void Worker::FinishSegment(const Segment& segment, const SegmentInput& input, ui
     connection.input_.Consume(used);
   }
   if (connection.input_.empty()) connection.input_.Clear();
+  Account(connection);
   connection.counters.input_bytes.store(connection.input_.size(), std::memory_order_relaxed);
   if (all && !connection.protocol_error_.empty() && !connection.closing()) {
     connection.Append("-ERR " + connection.protocol_error_ + "\r\n");
@@ -442,6 +461,12 @@ resp::Output& Worker::OpenOutput(Connection& connection) {
   CloseOutput();
   if (connection.turn_begin_ != connection.turn_end_) connection.TakeTurnOutput();
   output_owner_ = &connection;
+  const Connection::Position at = connection.sent_ + connection.queue_.size();
+  if (connection.output_turn_ != turns()) {
+    connection.output_turn_ = turns();
+    connection.output_from_ = at;
+  }
+  output_full_ = at - connection.output_from_ > kConnectionOutputBytes;
   connection.turn_begin_ = connection.turn_end_ = output_.cursor();
   NeedsTurn(connection);
   return output_;
@@ -484,8 +509,12 @@ char* Worker::OnFull(char* cursor, size_t bytes) {
     output_large_ = false;
   } else {
     owner.turn_end_ = cursor;
+    moved_bytes_ += static_cast<size_t>(owner.turn_end_ - owner.turn_begin_);
     owner.TakeTurnOutput();
   }
+  const size_t large = bytes >= TurnOutput::kLargeBytes ? bytes : 0;
+  moved_bytes_ += large;
+  output_full_ = owner.sent_ + owner.queue_.size() + large - owner.output_from_ > kConnectionOutputBytes;
   if (bytes >= TurnOutput::kLargeBytes) {
     output_large_ = true;
     large_begin_ = owner.queue_.ReserveLarge(bytes);
@@ -518,6 +547,7 @@ void Worker::FlushPhase() {
   list.clear();
   if (turn_list_.empty()) turn_list_.swap(list);
   output_.EndTurn();
+  moved_bytes_ = 0;
   if (input_bytes_ + output_bytes_ > 0) {
     totals_.input_bytes.fetch_add(input_bytes_, std::memory_order_relaxed);
     totals_.output_bytes.fetch_add(output_bytes_, std::memory_order_relaxed);
@@ -562,6 +592,7 @@ void Worker::Flush(Connection& connection) {
   auto& counters = connection.counters;
   counters.output_bytes.store(connection.queue_.size(), std::memory_order_relaxed);
   counters.total_output_bytes.store(connection.sent_, std::memory_order_relaxed);
+  Account(connection);
   if (connection.queue_.empty()) {
     connection.wrote_ = false;
     connection.soft_limit_since_ = {};
@@ -608,29 +639,12 @@ bool Worker::Send(Connection& connection, size_t limit) {
   return true;
 }
 
-void Worker::CheckOutputLimits(Connection& connection) {
-  const size_t pending = connection.queue_.size();
-  const auto hard = static_cast<size_t>(settings_.output_hard_bytes.load(std::memory_order_relaxed));
-  const auto soft = static_cast<size_t>(settings_.output_soft_bytes.load(std::memory_order_relaxed));
-  bool over = hard > 0 && pending > hard;
-  if (soft > 0 && pending > soft) {
-    if (connection.soft_limit_since_ == MonoTime{}) connection.soft_limit_since_ = now_;
-    const Duration allowed = Seconds(settings_.output_soft_s.load(std::memory_order_relaxed));
-    over = over || now_ - connection.soft_limit_since_ > allowed;
-  } else {
-    connection.soft_limit_since_ = {};
-  }
-  if (!over) return;
-  LOG_WARN("client {} closed: {} bytes of replies wait for it, more than client-output-buffer-limit allows",
-           connection.peer_, pending);
-  totals_.closed_output_buffer.fetch_add(1, std::memory_order_relaxed);
-  EndConnection(connection);
-}
-
 void Worker::EndConnection(Connection& connection) {
   if (connection.dead_) return;
   connection.dead_ = true;
   connection.turn_begin_ = connection.turn_end_ = nullptr;
+  client_bytes_.store(client_bytes() - connection.counters.memory_bytes.exchange(0, std::memory_order_relaxed),
+                      std::memory_order_relaxed);
   handler_.OnClose(connection);
   if (!connection.keep_fd_) {
     loop_.Remove(connection.fd_);
@@ -652,22 +666,6 @@ void Worker::ClosePhase() {
   std::erase_if(turn_list_, dead);
   for (const Connection* connection : closed_) connections_.erase(connection->id_);
   closed_.clear();
-}
-
-void Worker::SweepConnections() {
-  const int64_t timeout_s = settings_.idle_timeout_s.load(std::memory_order_relaxed);
-  for (auto& [id, connection] : connections_) {
-    Connection& c = *connection;
-    if (c.dead_) continue;
-    if ((c.closing() || c.detach_) && now_ > c.close_deadline_) {
-      c.Close();
-    } else if (timeout_s > 0 && !c.parked_ &&
-               wall_ms_ - c.counters.last_input_ms.load(std::memory_order_relaxed) > timeout_s * 1000) {
-      c.Close();
-    } else if (!c.queue_.empty()) {
-      CheckOutputLimits(c);
-    }
-  }
 }
 
 }  // namespace understudy::net

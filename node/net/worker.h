@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -67,6 +68,9 @@ class Handler {
   virtual uint64_t ReleasedTicket() = 0;
   // Every kTick.
   virtual void OnTick(Worker& worker) = 0;
+  // May the input buffer of a connection that sends a large command grow by `bytes`? If not, it is asked again
+  // after the time that is returned; 0 = in the next turn.
+  virtual std::optional<Duration> WaitToReceive(Worker&, size_t /*bytes*/) { return std::nullopt; }
   // Before the output of a turn is flushed.
   virtual void OnTurnEnd(Worker& worker) = 0;
 };
@@ -131,11 +135,16 @@ class Worker final : private TurnOutput::Owner {
   void ForEachConnection(const std::function<void(Connection&)>& visit);
   // Output for a connection's replies, valid until the next call of OpenOutput or the end of OnBatch.
   resp::Output& OpenOutput(Connection& connection);
+  // The connection whose output is open has written so much in this turn that its next commands should wait for
+  // the next turn.
+  bool output_full() const { return output_full_; }
   // Held output is looked at again at the end of this turn. Posted by who releases tickets.
   void CheckHolds() { check_holds_ = true; }
 
   // When the last turn ended, for the verdict "unfit". Any thread.
   MonoTime last_turn_end() const { return {last_turn_end_ns_.load(std::memory_order_relaxed)}; }
+  // What this worker's connections hold. Any thread.
+  size_t client_bytes() const { return client_bytes_.load(std::memory_order_relaxed); }
   uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }
 
  private:
@@ -159,6 +168,7 @@ class Worker final : private TurnOutput::Owner {
   void RunTasks();
   void RunTimers();
   void AcceptPhase();
+  void PauseAccepting();
   void AddConnection(int fd);
   void OnEvent(Connection& connection, uint32_t events);
   void ReadPhase();
@@ -167,6 +177,7 @@ class Worker final : private TurnOutput::Owner {
   void ParseInput(Connection& connection, std::string_view data, bool in_arena);
   void ExecuteBatch();
   void FinishSegment(const Segment& segment, const SegmentInput& input, uint32_t executed);
+  void Account(Connection& connection);
   void CloseOutput();
   void CloseOutputOf(Connection& connection);
   size_t TurnBytesOf(const Connection& connection) const;
@@ -189,6 +200,7 @@ class Worker final : private TurnOutput::Owner {
   const Clock& clock_;
   EventLoop loop_;
   std::vector<int> listeners_;
+  char listener_tag_ = 0;  // its address is the epoll data of listeners
   std::thread thread_;
   std::atomic<std::thread::id> thread_id_{};
   std::atomic<bool> stop_{false};
@@ -216,6 +228,8 @@ class Worker final : private TurnOutput::Owner {
   Connection* output_owner_ = nullptr;
   bool output_large_ = false;        // the owner writes into a chunk of its queue, from large_begin_ on
   char* large_begin_ = nullptr;
+  bool output_full_ = false;
+  size_t moved_bytes_ = 0;           // of this turn's output that did not fit into the block
   std::vector<Connection*> ready_, reading_, turn_list_, closed_;
   bool listeners_ready_ = false;
   bool check_holds_ = false;
@@ -224,6 +238,7 @@ class Worker final : private TurnOutput::Owner {
 
   std::atomic<int64_t> last_turn_end_ns_{0};
   std::atomic<uint64_t> turns_{0};
+  std::atomic<size_t> client_bytes_{0};
 };
 
 }  // namespace understudy::net

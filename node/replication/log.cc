@@ -143,6 +143,7 @@ void Log::AppendLocked(std::string_view bytes) {
     bytes.remove_prefix(part);
     end += part;
   }
+  allocated_.store(blocks_.size() * sizeof(Block), std::memory_order_relaxed);
   end_.store(end, std::memory_order_release);
 }
 
@@ -160,6 +161,7 @@ void Log::TrimLocked(size_t limit, std::vector<std::unique_ptr<Block>>* freed) {
     freed->push_back(std::move(blocks_.front()));
     blocks_.pop_front();
     first_ = next;
+    allocated_.store(blocks_.size() * sizeof(Block), std::memory_order_relaxed);
   }
 }
 
@@ -204,6 +206,7 @@ void Log::Deactivate() {
   CHECK(readers_.empty());
   active_.store(false, std::memory_order_release);
   freed.swap(blocks_);
+  allocated_.store(0, std::memory_order_relaxed);
   first_ = end();
 }
 
@@ -229,6 +232,7 @@ void Log::Reset(History history, uint64_t offset, int db) {
   std::lock_guard lock(mutex_);
   CHECK(readers_.empty());
   freed.swap(blocks_);
+  allocated_.store(0, std::memory_order_relaxed);
   history_ = std::move(history);
   first_ = offset;
   end_.store(offset, std::memory_order_release);

@@ -124,6 +124,8 @@ class Log {
 
   void SetBacklogBytes(uint64_t bytes);
   uint64_t held_bytes() const;
+  // Of the blocks, whether filled or not. Any thread, no lock.
+  size_t allocated_bytes() const { return allocated_.load(std::memory_order_relaxed); }
 
  private:
   struct Block {
@@ -139,6 +141,7 @@ class Log {
 
   std::atomic<uint64_t> end_{0};     // written under mutex_
   std::atomic<bool> active_{false};  // written under mutex_
+  std::atomic<size_t> allocated_{0};  // written under mutex_
 
   mutable std::mutex mutex_;
   std::deque<std::unique_ptr<Block>> blocks_;  // mutex_

@@ -58,6 +58,7 @@ Status PrimaryLink::BeginLoading(const PsyncAnswer& answer) {
   if (answer.beside && parts_.data.complete) {
     beside_ = std::make_unique<store::Keyspace>(
         store::Keyspace::Options{parts_.keyspace.shard_count(), parts_.keyspace.databases()});
+    beside_->TakeMemorySettingsOf(parts_.keyspace);
     state_ = State::kHeader;
     parts_.changed();
     return {};

@@ -49,6 +49,11 @@ Table::Table(int shard_bits, LazyFreer& freer) : shard_bits_(shard_bits), freer_
 Table::~Table() {
   // Entries in runs go with their runs; only what lies outside has to be visited.
   const bool visit = heap_.large_blocks() > 0 || blob_count_ > 0;
+  size_t left = used_bytes();
+  const auto note_freed = [&](size_t now_left) {
+    if (waiting_ != nullptr) waiting_->fetch_sub(left - now_left, std::memory_order_relaxed);
+    left = now_left;
+  };
   for (size_t i = 0; i < directory_.size();) {
     Segment* segment = directory_[i].segment;
     i += size_t{1} << (depth_ - segment->depth);
@@ -62,7 +67,10 @@ Table::~Table() {
       }
     }
     DeleteSegment(segment);
+    note_freed(used_bytes());
   }
+  heap_.FreeRuns();
+  note_freed(0);
 }
 
 Bucket* Table::NewBuckets(int bucket_count) {
@@ -361,6 +369,45 @@ const Entry* Table::RandomEntry(uint64_t random) const {
     });
   }
   return found;
+}
+
+void Table::Sample(uint64_t random, size_t wanted, bool with_expire, FunctionRef<void(const Entry&)> fn) const {
+  if (size_ == 0 || wanted == 0 || (with_expire && due_.empty())) return;
+  const Entry* found[kMostSamples];
+  size_t count = 0;
+  wanted = std::min(wanted, kMostSamples);
+  // A segment each, the next ones if it has too few. Keys with a TTL are known to lie in the segments of due_.
+  constexpr size_t kMostSegments = 8;
+  size_t at = with_expire ? random % due_.size() : DirectoryIndex(random * 0xd1b54a32d192ed03);
+  // Where a bucket begins must be random, too: its first slots are filled first.
+  const auto turn = static_cast<uint32_t>(random >> 40 & 0xffff);
+  const Segment* first = with_expire ? due_[at] : directory_[at].segment;
+  for (size_t segments = 0; count < wanted; ++segments) {
+    const Segment& segment = with_expire ? *due_[at] : *directory_[at].segment;
+    if (segments > 0 && &segment == first) break;
+    if (segments >= kMostSegments && (count > 0 || !with_expire)) break;
+    uint32_t b = static_cast<uint32_t>(random >> 8 & 0xffff) * segment.bucket_count >> 16;
+    for (uint32_t tried = 0; tried < segment.bucket_count && count < wanted; ++tried) {
+      const Bucket& bucket = segment.buckets[b];
+      for (uint32_t s = 0; s < 7 && count < wanted; ++s) {
+        const uint64_t word = bucket.slots[(s + turn) % 7];
+        if (word == 0) continue;
+        const Entry* entry = EntryOf(word);
+        if (with_expire && !entry->has_expire()) continue;
+        if (!with_expire) __builtin_prefetch(entry);
+        found[count++] = entry;
+      }
+      if (++b == segment.bucket_count) b = 0;
+    }
+    if (with_expire) {
+      if (++at == due_.size()) at = 0;
+    } else {
+      const size_t span = size_t{1} << (depth_ - segment.depth);
+      at = (at / span + 1) * span % directory_.size();
+    }
+  }
+  if (count == 0 && !with_expire) found[count++] = RandomEntry(random);
+  for (size_t i = 0; i < count; ++i) fn(*found[i]);
 }
 
 void Table::Validate(uint32_t shard_index) const {

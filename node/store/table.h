@@ -23,7 +23,9 @@
 // changed again; a snapshot may still hold it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -77,15 +79,16 @@ class Table {
   void PrefetchBucket(uint64_t hash) const;
   void PrefetchEntry(uint64_t hash) const;
   static void NoteAccess(Entry& entry, int64_t now_ms);
+  static void SetAccess(Entry& entry, uint32_t bits) { entry.set_access_bits(bits); }
 
   // Mutations. All save pre-images first. `place` may be empty for a key that is not there.
   Entry* Set(const Place& place, std::string_view key, uint64_t hash, std::string_view value, int64_t expire_ms,
-             StringHint hint, uint32_t clock);
+             StringHint hint, uint32_t access);
   // Takes over a reference to blob.
   Entry* SetBlob(const Place& place, std::string_view key, uint64_t hash, Blob* blob, int64_t expire_ms,
-                 StringHint hint, uint32_t clock);
+                 StringHint hint, uint32_t access);
   Entry* Resize(const Place& place, std::string_view key, uint64_t hash, size_t value_bytes, StringHint hint,
-                uint32_t clock);
+                uint32_t access);
   void SetExpire(const Place& place, uint64_t hash, int64_t expire_ms);  // kNoExpire removes it
   void Erase(const Place& place, uint64_t hash, Freeing freeing);
   static std::span<char> ValueOf(Entry& entry);
@@ -93,14 +96,23 @@ class Table {
   // Walking. local: position within the shard, hash << shard_bits; `next` is 0 at the end.
   uint64_t ScanBucket(uint64_t local, FunctionRef<void(const Entry&)> fn) const;
   const Entry* RandomEntry(uint64_t random) const;
+  // Calls fn for up to `wanted` (at most kMostSamples) keys from a random place on; with_expire: only those that
+  // have a TTL. May find fewer where keys lie sparse, but at least one if there is any.
+  static constexpr size_t kMostSamples = 64;
+  void Sample(uint64_t random, size_t wanted, bool with_expire, FunctionRef<void(const Entry&)> fn) const;
   // Erases due keys of the segment that is first in the expiry order, if it may have any at now_ms. Calls
   // before_erase for each. Returns the number of entries looked at, 0 if nothing is due.
-  size_t ExpireSegment(int64_t now_ms, FunctionRef<void(const Entry&)> before_erase);
+  size_t ExpireSegment(int64_t now_ms, Freeing freeing, FunctionRef<void(const Entry&)> before_erase);
   int64_t next_expire_ms() const { return due_.empty() ? INT64_MAX : due_[0]->min_expire; }
 
   size_t size() const { return size_; }
   size_t expires() const { return expires_; }
-  size_t used_bytes() const { return heap_.live_bytes() + blob_bytes_ + index_bytes_; }
+  size_t used_bytes() const { return heap_.live_bytes() + blob_bytes_ + index_bytes(); }
+  // Of them directory, segments, buckets, order of expiry.
+  size_t index_bytes() const { return index_bytes_ + due_.capacity() * sizeof(Segment*); }
+  size_t free_bytes() const { return heap_.free_bytes(); }
+  // The table was given to the lazy freer: what it frees is taken off `waiting`.
+  void set_waiting(std::shared_ptr<std::atomic<size_t>> waiting) { waiting_ = std::move(waiting); }
 
   // Snapshots. slot < kMaxSnapshots; version: different for every snapshot of the process.
   void AttachSink(int slot, PreImageSink* sink, int db, uint32_t version);
@@ -136,7 +148,7 @@ class Table {
   bool MergeWithBuddy(Segment& segment);
 
   Entry* NewEntry(std::string_view key, int64_t expire_ms, size_t tail_bytes, bool external, StringHint hint,
-                  uint32_t clock);
+                  uint32_t access);
   void FreeEntry(Entry* entry, Freeing freeing);
   void DropBlob(Blob* blob, Freeing freeing);
   Entry* Install(const Place& place, uint64_t hash, Entry* entry);
@@ -169,6 +181,7 @@ class Table {
   size_t blob_bytes_ = 0;
   size_t index_bytes_ = 0;
 
+  std::shared_ptr<std::atomic<size_t>> waiting_;  // null until it is being freed
   int sinks_active_ = 0;
   PreImageSink* sinks_[kMaxSnapshots] = {};
   int sink_db_[kMaxSnapshots] = {};
