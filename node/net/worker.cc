@@ -364,34 +364,52 @@ void Worker::ParseInput(Connection& connection, std::string_view data, bool in_a
   resp::Limits limits;
   limits.max_bulk_bytes = settings_.max_bulk_bytes.load(std::memory_order_relaxed);
   limits.unauthenticated = !connection.trusted_;
+  const resp::PlainLimits plain_limits(limits);
   const uint32_t most = connection.trusted_ ? kCommandsPerSegment : 1;
   Segment segment{&connection, static_cast<uint32_t>(commands_.size()), 0};
   SegmentInput parsed{data, 0, in_arena, false};
   connection.input_needed_ = 0;
+  const char* const end = data.data() + data.size();
   while (parsed.parsed < data.size()) {
     if (segment.commands == most) {
       parsed.stopped = true;
       break;
     }
-    const uint32_t first = static_cast<uint32_t>(arguments_.views.size());
-    resp::ParseResult result =
-        resp::Parse(data.substr(parsed.parsed), limits, &arguments_, &connection.partial_);
-    if (result.outcome == resp::Outcome::kError) {
-      connection.protocol_error_ = std::move(result.error);
-      parsed.parsed = data.size();
+    Command command{static_cast<uint32_t>(arguments_.views.size())};
+    if (connection.partial_ == nullptr) {
+      command.plain_bytes = static_cast<uint32_t>(
+          resp::ParsePlain(data.data() + parsed.parsed, end, plain_limits, &arguments_, &command.arguments));
+    }
+    if (command.plain_bytes > 0) {
+      parsed.parsed += command.plain_bytes;
+    } else if (!ParseOne(connection, data, limits, &parsed, &command)) {
       break;
     }
-    parsed.parsed += result.consumed;
-    if (result.outcome == resp::Outcome::kNeedMore) {
-      connection.input_needed_ = std::max(result.needed, data.size() - parsed.parsed + 1);
-      if (parsed.parsed == data.size()) connection.input_needed_ = 0;
-      break;
-    }
-    commands_.push_back({first, static_cast<uint32_t>(result.arguments), static_cast<uint32_t>(parsed.parsed)});
+    command.input_end = static_cast<uint32_t>(parsed.parsed);
+    commands_.push_back(command);
     ++segment.commands;
   }
   segments_.push_back(segment);
   inputs_.push_back(parsed);
+}
+
+// A command in whatever form; false if there is none: it is not there as a whole, or no command.
+bool Worker::ParseOne(Connection& connection, std::string_view data, const resp::Limits& limits, SegmentInput* parsed,
+                      Command* command) {
+  resp::ParseResult result = resp::Parse(data.substr(parsed->parsed), limits, &arguments_, &connection.partial_);
+  if (result.outcome == resp::Outcome::kError) {
+    connection.protocol_error_ = std::move(result.error);
+    parsed->parsed = data.size();
+    return false;
+  }
+  parsed->parsed += result.consumed;
+  if (result.outcome == resp::Outcome::kNeedMore) {
+    connection.input_needed_ = std::max(result.needed, data.size() - parsed->parsed + 1);
+    if (parsed->parsed == data.size()) connection.input_needed_ = 0;
+    return false;
+  }
+  command->arguments = static_cast<uint32_t>(result.arguments);
+  return true;
 }
 
 // ---------------------------------------------------------------------------------------------- execute

@@ -33,7 +33,8 @@ namespace understudy::net {
 struct Command {
   uint32_t first_argument = 0;
   uint32_t arguments = 0;
-  uint32_t input_end = 0;  // where the command ends, counted from the segment's first byte
+  uint32_t input_end = 0;    // where the command ends, counted from the segment's first byte
+  uint32_t plain_bytes = 0;  // it came in the form that a replication stream has (resp::ParsePlain), so many bytes
 };
 
 // Consecutive commands of one connection.
@@ -48,7 +49,13 @@ struct Batch {
   std::span<const Command> commands;
   std::span<const std::string_view> arguments;
   std::span<const std::string_view> Arguments(const Command& c) const {
-    return arguments.subspan(c.first_argument, c.arguments);
+    return {arguments.data() + c.first_argument, c.arguments};
+  }
+  // The command as it came, if it came in the stream's form, else nothing.
+  std::string_view PlainBytes(const Command& c) const {
+    const std::string_view& last = arguments[c.first_argument + c.arguments - 1];
+    return c.plain_bytes == 0 ? std::string_view()
+                              : std::string_view(last.data() + last.size() + 2 - c.plain_bytes, c.plain_bytes);
   }
 };
 
@@ -165,6 +172,8 @@ class Worker final : private TurnOutput::Owner {
   void Read(Connection& connection);
   bool Receive(Connection& connection, char* to, size_t size, size_t* received);
   void ParseInput(Connection& connection, std::string_view data, bool in_arena);
+  bool ParseOne(Connection& connection, std::string_view data, const resp::Limits& limits, SegmentInput* parsed,
+                Command* command);
   void ExecuteBatch();
   void FinishSegment(const Segment& segment, const SegmentInput& input, uint32_t executed);
   void CloseOutput();
