@@ -11,6 +11,20 @@ struct Dispatcher::WorkerState {
   net::Worker* worker = nullptr;
   Effects effects;
   std::vector<Plan> plans;
+  // What PrefetchGroup looks at again once the buckets have come.
+  struct Target {
+    const store::Bucket* bucket;
+    uint64_t hash;
+  };
+  std::vector<Target> targets;
+  // Rows by the exact bytes of short names: clients write theirs in one way.
+  struct NamedRow {
+    uint64_t name = 0;  // NameWord
+    size_t size = 0;
+    const Row* row = nullptr;
+  };
+  static constexpr size_t kNamedRows = 64;
+  NamedRow named_rows[kNamedRows];
   std::vector<uint32_t> indexes, shards;
   std::vector<uint64_t> paused;  // connections that wait for the end of a pause
   std::vector<std::function<void()>> ack_waiters;

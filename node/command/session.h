@@ -46,8 +46,12 @@ class Session final : public net::ConnectionState {
   enum ReplyMode : uint8_t { kReplyOn, kReplyOff, kReplySkip, kReplySkipNext };
 
   explicit Session(net::Connection& connection) : connection(connection) {}
+  static Session& Of(net::Connection& connection) { return static_cast<Session&>(*connection.state()); }
 
   net::Connection& connection;
+
+  // Nothing of the session's own keeps a command from running and being answered.
+  bool ordinary() const { return authenticated && reply_mode == kReplyOn && transaction == nullptr; }
 
   // The worker's thread only.
   bool authenticated = false;

@@ -21,6 +21,7 @@
 #include "node/store/function_ref.h"
 #include "node/store/hash.h"
 #include "node/store/shard.h"
+#include "node/store/table.h"
 
 namespace understudy::store {
 
@@ -73,8 +74,17 @@ class Keyspace {
   // Hints for a group of commands, gathered before they are executed: first all buckets, then all entries.
   // Any thread, no lock. They do nothing while the keyspace is shared: without the lock a table may be freed
   // under the reader, and a hint must touch only memory that stays mapped.
-  void PrefetchBucket(int db, uint64_t hash) const;
-  void PrefetchEntry(int db, uint64_t hash) const;
+  // Null: nothing to go on with.
+  const Bucket* PrefetchBucket(int db, uint64_t hash) const {
+    if (shared()) return nullptr;
+    const Table* t = shards_[ShardIndex(hash)]->table(db);
+    if (t == nullptr) return nullptr;
+    const Bucket* bucket = t->BucketOf(hash);
+    __builtin_prefetch(bucket);
+    return bucket;
+  }
+  // No change of the keyspace may have come in between.
+  static void PrefetchEntries(const Bucket& bucket, uint64_t hash) { Table::PrefetchEntries(bucket, hash); }
 
   // ---- Set-up --------------------------------------------------------------------------------------------
   // Before threads start. nullptr: nobody is told.
@@ -145,6 +155,7 @@ class Keyspace {
   void Validate() const;
 
  private:
+  friend class OneShardGuard;
   friend class ShardGuard;
   friend class AllShardsGuard;
   static constexpr uint64_t kCursorMask = (uint64_t{1} << 48) - 1;

@@ -63,15 +63,6 @@ Table& Shard::TableForWrite(int db) {
 
 // ---- Reading -------------------------------------------------------------------------------------------------
 
-Entry* Shard::Find(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) {
-  Table* t = table(db);
-  if (t == nullptr) return nullptr;
-  Entry* entry = t->Find(key, hash);
-  if (entry == nullptr || (view == View::kNormal && entry->ExpiredAt(now_ms))) return nullptr;
-  Table::NoteAccess(*entry, now_ms);
-  return entry;
-}
-
 const Entry* Shard::Peek(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) const {
   const Table* t = table(db);
   if (t == nullptr) return nullptr;
@@ -98,26 +89,19 @@ bool Shard::EraseIfExpired(int db, std::string_view key, uint64_t hash, int64_t 
   return true;
 }
 
-Entry* Shard::FindForWrite(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) {
-  Table* t = table(db);
-  if (t == nullptr) return nullptr;
-  Entry* entry = t->Find(key, hash);
-  if (entry == nullptr) return nullptr;
-  if (view == View::kNormal && entry->ExpiredAt(now_ms)) {
-    EraseIfExpired(db, key, hash, now_ms);
-    return nullptr;
-  }
-  Table::NoteAccess(*entry, now_ms);
-  return entry;
-}
-
 Entry* Shard::Set(int db, std::string_view key, uint64_t hash, std::string_view value, int64_t now_ms,
                   const SetOptions& options) {
   Table& t = TableForWrite(db);
   Entry* entry;
+  const Table::Place place = t.Locate(key, hash);
+  // In place, without anything that is counted: the figures stay as they are.
+  const bool no_expire = options.expire_ms == kNoExpire || options.keep_expire;
+  if (place && no_expire && t.Overwrite(place, hash, value, options.hint, ClockOf(now_ms))) {
+    MarkWatchers(db, key, hash, false);
+    return place.entry;
+  }
   {
     Change change(*this, db, t);
-    const Table::Place place = t.Locate(key, hash);
     int64_t expire_ms = options.expire_ms;
     if (options.keep_expire) expire_ms = place ? place.entry->expire_ms() : kNoExpire;
     entry = t.Set(place, key, hash, value, expire_ms, options.hint, ClockOf(now_ms));
@@ -238,8 +222,7 @@ bool Shard::WatchedKeyExpired(const WatchedKey& watched, int64_t now_ms) const {
   return entry != nullptr && entry->ExpiredAt(now_ms);
 }
 
-void Shard::MarkWatchers(int db, std::string_view key, uint64_t hash, bool now_absent) {
-  if (watchers_.empty()) [[likely]] return;
+void Shard::MarkWatchersOf(int db, std::string_view key, uint64_t hash, bool now_absent) {
   const auto it = watchers_.find(hash);
   if (it == watchers_.end()) return;
   for (WatchedKey* watched : it->second) {

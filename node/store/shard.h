@@ -169,6 +169,7 @@ class alignas(64) Shard {
 
  private:
   friend class Keyspace;
+  friend class OneShardGuard;
   friend class ShardGuard;
   friend class AllShardsGuard;
   class Change;
@@ -177,7 +178,10 @@ class alignas(64) Shard {
   Table& TableForWrite(int db);
   void NoteExpired(int db, std::string_view key);
   // now_absent: the change was a removal.
-  void MarkWatchers(int db, std::string_view key, uint64_t hash, bool now_absent);
+  void MarkWatchers(int db, std::string_view key, uint64_t hash, bool now_absent) {
+    if (!watchers_.empty()) [[unlikely]] MarkWatchersOf(db, key, hash, now_absent);
+  }
+  void MarkWatchersOf(int db, std::string_view key, uint64_t hash, bool now_absent);
   // The database's table is about to be replaced: marks who watches a key that is in either.
   void MarkWatchersOfDb(int db, const Table* before, const Table* after);
   void PublishAll();  // after whole tables were exchanged

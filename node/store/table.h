@@ -33,6 +33,7 @@
 #include "node/store/function_ref.h"
 #include "node/store/pre_image.h"
 #include "node/store/shard.h"
+#include "node/store/table_bits.h"
 
 namespace understudy::store {
 
@@ -74,10 +75,17 @@ class Table {
   };
   Entry* Find(std::string_view key, uint64_t hash) const { return Locate(key, hash).entry; }
   Place Locate(std::string_view key, uint64_t hash) const;
-  void PrefetchBucket(uint64_t hash) const;
-  void PrefetchEntry(uint64_t hash) const;
-  static void NoteAccess(Entry& entry, int64_t now_ms);
+  // Where the search for the key begins: to be prefetched, then given to PrefetchEntries.
+  const Bucket* BucketOf(uint64_t hash) const;
+  static void PrefetchEntries(const Bucket& bucket, uint64_t hash);
+  static void NoteAccess(Entry& entry, int64_t now_ms) {
+    const uint32_t clock = static_cast<uint32_t>(now_ms / 1000) & 0xffffff;
+    if (!entry.accessed_at(clock)) entry.set_access_clock(clock);
+  }
 
+  // The common case of Set: a value in the entry becomes another one of the same size class, neither has a TTL.
+  // False if it is not that.
+  bool Overwrite(const Place& place, uint64_t hash, std::string_view value, StringHint hint, uint32_t clock);
   // Mutations. All save pre-images first. `place` may be empty for a key that is not there.
   Entry* Set(const Place& place, std::string_view key, uint64_t hash, std::string_view value, int64_t expire_ms,
              StringHint hint, uint32_t clock);
@@ -117,7 +125,7 @@ class Table {
     Segment* segment;
   };
 
-  size_t DirectoryIndex(uint64_t local) const { return depth_ == 0 ? 0 : local >> (64 - depth_); }
+  size_t DirectoryIndex(uint64_t local) const { return local >> 1 >> (63 - depth_); }
   static uint32_t Window(uint64_t local, int depth) { return static_cast<uint32_t>((local << depth) >> 48); }
   uint64_t Local(uint64_t hash) const { return hash << shard_bits_; }
   Segment& SegmentAt(uint64_t local) const { return *directory_[DirectoryIndex(local)].segment; }
@@ -174,5 +182,67 @@ class Table {
   int sink_db_[kMaxSnapshots] = {};
   uint32_t sink_version_[kMaxSnapshots] = {};
 };
+
+// Inline: every command pays for these.
+
+inline Table::Place Table::Locate(std::string_view key, uint64_t hash) const {
+  const uint64_t local = Local(hash);
+  const DirectoryEntry& directory = directory_[DirectoryIndex(local)];
+  const auto* buckets = reinterpret_cast<const Bucket*>(directory.word & kPointerMask);
+  const auto n = static_cast<uint32_t>(directory.word >> 48 & 0xff);
+  const uint32_t window = Window(local, static_cast<int>(directory.word >> 56));
+  const uint8_t tag = TagOf(hash);
+  uint32_t b = HomeBucket(window, n);
+  for (uint32_t tried = 0; tried < n; ++tried) {
+    const Bucket& bucket = buckets[b];
+    for (uint64_t match = MatchTag(bucket.head, tag); match != 0; match &= match - 1) {
+      const uint32_t slot = SlotOfMatch(match);
+      const uint64_t word = bucket.slots[slot];
+      if (word >> 48 != window) continue;
+      Entry* entry = EntryOf(word);
+      if (entry->HasKey(key)) return {directory.segment, b, slot, entry};
+    }
+    if (bucket.head >> 56 == 0) break;
+    if (++b == n) b = 0;
+  }
+  return {directory.segment, 0, 0, nullptr};
+}
+
+inline const Bucket* Table::BucketOf(uint64_t hash) const {
+  const uint64_t local = Local(hash);
+  const uint64_t word = directory_[DirectoryIndex(local)].word;
+  const uint32_t window = Window(local, static_cast<int>(word >> 56));
+  return reinterpret_cast<const Bucket*>(word & kPointerMask) + HomeBucket(window, word >> 48 & 0xff);
+}
+
+inline void Table::PrefetchEntries(const Bucket& bucket, uint64_t hash) {
+  for (uint64_t match = MatchTag(bucket.head, TagOf(hash)); match != 0; match &= match - 1) {
+    const auto* entry = reinterpret_cast<const char*>(bucket.slots[SlotOfMatch(match)] & kPointerMask);
+    __builtin_prefetch(entry);
+    __builtin_prefetch(entry + 64);
+  }
+}
+
+inline Entry* Shard::Find(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) {
+  const Table* t = table(db);
+  if (t == nullptr) return nullptr;
+  Entry* entry = t->Find(key, hash);
+  if (entry == nullptr || (view == View::kNormal && entry->ExpiredAt(now_ms))) return nullptr;
+  Table::NoteAccess(*entry, now_ms);
+  return entry;
+}
+
+inline Entry* Shard::FindForWrite(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) {
+  const Table* t = table(db);
+  if (t == nullptr) return nullptr;
+  Entry* entry = t->Find(key, hash);
+  if (entry == nullptr) return nullptr;
+  if (view == View::kNormal && entry->ExpiredAt(now_ms)) {
+    EraseIfExpired(db, key, hash, now_ms);
+    return nullptr;
+  }
+  Table::NoteAccess(*entry, now_ms);
+  return entry;
+}
 
 }  // namespace understudy::store
