@@ -84,7 +84,7 @@ class Keyspace {
     return bucket;
   }
   // No change of the keyspace may have come in between.
-  static void PrefetchEntries(const Bucket& bucket, uint64_t hash) { Table::PrefetchEntries(bucket, hash); }
+  [[gnu::always_inline]] static void PrefetchEntries(const Bucket& bucket, uint64_t hash) { Table::PrefetchEntries(bucket, hash); }
 
   // ---- Set-up --------------------------------------------------------------------------------------------
   // Before threads start. nullptr: nobody is told.
