@@ -16,6 +16,8 @@ namespace {
 constexpr size_t kPrefetchGroup = 64;
 // Keys of one command that are looked at.
 constexpr size_t kPrefetchKeys = 64;
+// Buckets that a search is followed through.
+constexpr size_t kPrefetchRounds = 3;
 
 // The bytes of a name of 4 to 8 bytes; with its size nothing else has this word.
 uint64_t NameWord(std::string_view name) {
@@ -76,10 +78,12 @@ void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span
 
 void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size_t begin, size_t end) {
   const store::Keyspace& keyspace = services_->keyspace;
-  state.targets.clear();
+  std::vector<store::Probe>& probes = state.probes;
+  probes.clear();
   // Most clients stay in database 0; elsewhere the hint is wasted, not wrong.
   const auto look_at = [&](uint64_t hash) {
-    if (const store::Bucket* bucket = keyspace.PrefetchBucket(0, hash)) state.targets.push_back({bucket, hash});
+    store::Probe probe;
+    if (keyspace.Prefetch(0, hash, &probe)) probes.push_back(probe);
   };
   for (size_t i = begin; i < end; ++i) {
     const Args args = batch.Arguments(batch.commands[i]);
@@ -99,7 +103,15 @@ void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size
       look_at(keyspace.Hash(args[at]));
     }
   }
-  for (const WorkerState::Target& target : state.targets) store::Keyspace::PrefetchEntries(*target.bucket, target.hash);
+  // Round by round, so that each waits for its memory while the others are looked at.
+  size_t open = probes.size();
+  for (size_t round = 0; round < kPrefetchRounds && open > 0; ++round) {
+    size_t left = 0;
+    for (size_t i = 0; i < open; ++i) {
+      if (probes[i].Step()) probes[left++] = probes[i];
+    }
+    open = left;
+  }
 }
 
 uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment) {

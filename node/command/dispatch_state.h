@@ -11,12 +11,7 @@ struct Dispatcher::WorkerState {
   net::Worker* worker = nullptr;
   Effects effects;
   std::vector<Plan> plans;
-  // What PrefetchGroup looks at again once the buckets have come.
-  struct Target {
-    const store::Bucket* bucket;
-    uint64_t hash;
-  };
-  std::vector<Target> targets;
+  std::vector<store::Probe> probes;  // of PrefetchGroup
   // Rows by the exact bytes of short names: clients write theirs in one way.
   struct NamedRow {
     uint64_t name = 0;  // NameWord

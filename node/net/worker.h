@@ -1,10 +1,11 @@
 // A worker: one thread, one epoll loop, one listener per address (SO_REUSEPORT), its own connections.
 //
-// RunTurn is the list of phases: accept, read + parse, execute (a batch gathered across connections), flush,
-// close. Each has a bound, so that neither one deep pipeline nor a storm of new connections starves the rest:
+// RunTurn is the list of phases: accept, read + parse, execute (batches gathered across connections, each
+// flushed before the next is read), flush what is left, close. Each has a bound, so that neither one deep pipeline nor a storm of new connections starves the rest:
 // what is left is done in the next turn, which then does not sleep. Edge-triggered; a read that is shorter
 // than its buffer means that the socket is drained (research/floor/REPORT.md: 8 % at P=1). One send per
-// connection at the end of the turn.
+// connection and turn, at the end of its batch: a batch's input and replies are a few KiB that stay in the
+// first-level caches from the read to the send.
 // net knows no command: it calls a Handler. Any thread may Post; everything else is for the worker's thread.
 #pragma once
 
@@ -182,6 +183,7 @@ class Worker final : private TurnOutput::Owner {
   char* OnFull(char* cursor, size_t bytes) override;
   void OnRoom(char* cursor) override;
   void FlushPhase();
+  void FlushOutput();
   void Flush(Connection& connection);
   bool Send(Connection& connection, size_t limit);
   void CheckOutputLimits(Connection& connection);
@@ -225,7 +227,7 @@ class Worker final : private TurnOutput::Owner {
   Connection* output_owner_ = nullptr;
   bool output_large_ = false;        // the owner writes into a chunk of its queue, from large_begin_ on
   char* large_begin_ = nullptr;
-  std::vector<Connection*> ready_, reading_, turn_list_, closed_;
+  std::vector<Connection*> ready_, reading_, turn_list_, flushing_, closed_;
   bool listeners_ready_ = false;
   bool check_holds_ = false;
   std::vector<uint64_t> held_;       // connections whose output waits for a ticket

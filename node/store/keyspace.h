@@ -71,20 +71,16 @@ class Keyspace {
   uint32_t shard_count() const { return static_cast<uint32_t>(shards_.size()); }
   int databases() const { return databases_; }
 
-  // Hints for a group of commands, gathered before they are executed: first all buckets, then all entries.
-  // Any thread, no lock. They do nothing while the keyspace is shared: without the lock a table may be freed
-  // under the reader, and a hint must touch only memory that stays mapped.
-  // Null: nothing to go on with.
-  const Bucket* PrefetchBucket(int db, uint64_t hash) const {
-    if (shared()) return nullptr;
+  // A hint for a group of commands, gathered before they are executed: begins to fetch the key's memory, see Probe.
+  // Any thread, no lock. False while the keyspace is shared: without the lock a table may be freed under the
+  // reader, and a hint must touch only memory that stays mapped.
+  bool Prefetch(int db, uint64_t hash, Probe* probe) const {
+    if (shared()) return false;
     const Table* t = shards_[ShardIndex(hash)]->table(db);
-    if (t == nullptr) return nullptr;
-    const Bucket* bucket = t->BucketOf(hash);
-    __builtin_prefetch(bucket);
-    return bucket;
+    if (t == nullptr) return false;
+    *probe = t->Prefetch(hash);
+    return true;
   }
-  // No change of the keyspace may have come in between.
-  [[gnu::always_inline]] static void PrefetchEntries(const Bucket& bucket, uint64_t hash) { Table::PrefetchEntries(bucket, hash); }
 
   // ---- Set-up --------------------------------------------------------------------------------------------
   // Before threads start. nullptr: nobody is told.

@@ -99,16 +99,16 @@ void Speed(Keyspace& keyspace, size_t keys, size_t group, bool set) {
   std::vector<KeyText> texts;
   for (size_t i = 0; i < kOperations; ++i) texts.emplace_back(Next(state) % keys);
   std::vector<uint64_t> hashes(group);
-  std::vector<const store::Bucket*> buckets(group);
+  std::vector<store::Probe> probes(group);
   size_t found = 0;
   const int64_t start = CpuNs();
   for (size_t done = 0; done < kOperations; done += group) {
     for (size_t i = 0; i < group; ++i) {
       hashes[i] = Keyspace::Hash(texts[done + i].view());
-      if (group > 1) buckets[i] = keyspace.PrefetchBucket(0, hashes[i]);
+      if (group > 1) keyspace.Prefetch(0, hashes[i], &probes[i]);
     }
     if (group > 1) {
-      for (size_t i = 0; i < group; ++i) Keyspace::PrefetchEntries(*buckets[i], hashes[i]);
+      for (store::Probe& probe : probes) probe.Step();
     }
     for (size_t i = 0; i < group; ++i) {
       const std::string_view key = texts[done + i].view();
