@@ -3,10 +3,10 @@
 #include "node/store/table.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <new>
 
 #include "common/check.h"
+#include "node/store/bucket_pool.h"
 #include "node/store/hash.h"
 #include "node/store/table_bits.h"
 
@@ -18,7 +18,7 @@ constexpr uint8_t kPassedFull = 255;
 constexpr int kCursorBits = 48;
 
 // The last step to 64 loses nothing when it splits into two of 32.
-constexpr int kBucketCounts[] = {4, 8, 16, 24, 32, 40, 48, 56, 64};
+constexpr int kBucketCounts[] = {8, 16, 24, 32, 40, 48, 56, 64};
 
 // Keys a segment takes before it grows: 7/8 of its slots.
 constexpr uint32_t MaxCount(int bucket_count) { return static_cast<uint32_t>(bucket_count) * 49 / 8; }
@@ -66,8 +66,7 @@ Table::~Table() {
 
 Bucket* Table::NewBuckets(int bucket_count) {
   const size_t bytes = static_cast<size_t>(bucket_count) * sizeof(Bucket);
-  void* memory = std::aligned_alloc(alignof(Bucket), bytes);
-  CHECK(memory != nullptr);
+  void* memory = BucketPool::Get().Allocate(bytes);
   index_bytes_ += bytes;
   Bucket* buckets = static_cast<Bucket*>(memory);
   std::uninitialized_fill_n(buckets, bucket_count, Bucket{});
@@ -75,8 +74,9 @@ Bucket* Table::NewBuckets(int bucket_count) {
 }
 
 void Table::DeleteBuckets(Bucket* buckets, int bucket_count) {
-  index_bytes_ -= static_cast<size_t>(bucket_count) * sizeof(Bucket);
-  std::free(buckets);
+  const size_t bytes = static_cast<size_t>(bucket_count) * sizeof(Bucket);
+  index_bytes_ -= bytes;
+  BucketPool::Get().Free(buckets, bytes);
 }
 
 Segment* Table::NewSegment(int bucket_count, int depth, uint64_t prefix) {

@@ -1,6 +1,6 @@
 // Table: the keys of one database in one shard.
 //
-// A directory indexed by hash bits leads to segments, each with 4 to 64 buckets of 64 bytes; a bucket has 7
+// A directory indexed by hash bits leads to segments, each with 8 to 64 buckets of 64 bytes; a bucket has 7
 // slots. A segment grows in small steps up to 64 buckets, then splits in two, so there is never a second table,
 // nor a pause, and buckets are 77 % full on average. Everything is in the order of the hash:
 //
