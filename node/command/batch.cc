@@ -77,13 +77,22 @@ void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span
 }
 
 void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size_t begin, size_t end) {
-  const store::Keyspace& keyspace = services_->keyspace;
+  store::Keyspace& keyspace = services_->keyspace;
+  const bool shared = keyspace.shared();
   std::vector<store::Probe>& probes = state.probes;
   probes.clear();
+  state.hashes.clear();
   // Most clients stay in database 0; elsewhere the hint is wasted, not wrong.
   const auto look_at = [&](uint64_t hash) {
+    store::Shard& shard = keyspace.ShardOf(hash);
     store::Probe probe;
-    if (keyspace.Prefetch(0, hash, &probe)) probes.push_back(probe);
+    const store::OneShardGuard guard(keyspace, shard);
+    if (!shard.Prefetch(0, hash, &probe)) return;
+    if (shared) {
+      state.hashes.push_back(hash);
+    } else {
+      probes.push_back(probe);
+    }
   };
   for (size_t i = begin; i < end; ++i) {
     const Args args = batch.Arguments(batch.commands[i]);
@@ -111,6 +120,13 @@ void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size
       if (probes[i].Step()) probes[left++] = probes[i];
     }
     open = left;
+  }
+  // Others change the tables, too: the lock is taken once more rather than held, and the search begins anew.
+  for (const uint64_t hash : state.hashes) {
+    store::Shard& shard = keyspace.ShardOf(hash);
+    store::Probe probe;
+    const store::OneShardGuard guard(keyspace, shard);
+    if (shard.Prefetch(0, hash, &probe)) probe.Step();
   }
 }
 

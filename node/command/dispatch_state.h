@@ -12,6 +12,7 @@ struct Dispatcher::WorkerState {
   Effects effects;
   std::vector<Plan> plans;
   std::vector<store::Probe> probes;  // of PrefetchGroup
+  std::vector<uint64_t> hashes;      // the same, while the keyspace is shared
   // Rows by the exact bytes of short names: clients write theirs in one way.
   struct NamedRow {
     uint64_t name = 0;  // NameWord

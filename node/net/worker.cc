@@ -12,6 +12,7 @@
 
 #include "common/log.h"
 #include "node/net/listener.h"
+#include "node/net/socket_calls.h"
 
 namespace understudy::net {
 namespace {
@@ -290,7 +291,7 @@ void Worker::ReadPhase() {
 bool Worker::Receive(Connection& connection, char* to, size_t size, size_t* received) {
   *received = 0;
   for (;;) {
-    const ssize_t n = recv(connection.fd_, to, size, MSG_DONTWAIT);
+    const ssize_t n = net::Receive(connection.fd_, to, size);
     if (n > 0) {
       *received = static_cast<size_t>(n);
       input_bytes_ += *received;

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "common/log.h"
+#include "node/net/socket_calls.h"
 #include "node/net/worker.h"
 
 namespace understudy::net {
@@ -118,7 +119,7 @@ void Worker::Flush(Connection& connection) {
     // The usual case: this turn's replies, straight from the turn buffer.
     const size_t size = static_cast<size_t>(connection.turn_end_ - connection.turn_begin_);
     if (size > 0) {
-      ssize_t n = send(connection.fd_, connection.turn_begin_, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+      ssize_t n = net::Send(connection.fd_, connection.turn_begin_, size);
       if (n < 0 && errno != EAGAIN && errno != EINTR) return EndConnection(connection);
       n = std::max<ssize_t>(n, 0);
       connection.turn_begin_ += n;

@@ -71,17 +71,6 @@ class Keyspace {
   uint32_t shard_count() const { return static_cast<uint32_t>(shards_.size()); }
   int databases() const { return databases_; }
 
-  // A hint for a group of commands, gathered before they are executed: begins to fetch the key's memory, see Probe.
-  // Any thread, no lock. False while the keyspace is shared: without the lock a table may be freed under the
-  // reader, and a hint must touch only memory that stays mapped.
-  bool Prefetch(int db, uint64_t hash, Probe* probe) const {
-    if (shared()) return false;
-    const Table* t = shards_[ShardIndex(hash)]->table(db);
-    if (t == nullptr) return false;
-    *probe = t->Prefetch(hash);
-    return true;
-  }
-
   // ---- Set-up --------------------------------------------------------------------------------------------
   // Before threads start. nullptr: nobody is told.
   void SetExpirySink(ExpirySink* sink);

@@ -29,6 +29,7 @@ namespace understudy::store {
 class Table;
 class Keyspace;
 class LazyFreer;
+class Probe;
 
 // What a caller sees of keys whose time has come but which are still stored.
 enum class View {
@@ -91,6 +92,10 @@ class alignas(64) Shard {
   // Find notes the access for OBJECT IDLETIME; Peek does not (OBJECT, TTL, TYPE, EXISTS, DEBUG).
   Entry* Find(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view);
   const Entry* Peek(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) const;
+
+  // A hint for a group of commands, gathered before they are executed: begins to fetch the key's memory. False:
+  // there is none. The probe is good until the shard is changed: where it is shared, until the lock is freed.
+  [[gnu::always_inline]] bool Prefetch(int db, uint64_t hash, Probe* probe) const;
 
   // ---- Writing -----------------------------------------------------------------------------------------
   // As Find, but kNormal removes an expired key for good first (ExpirySink::OnExpired). Every command that

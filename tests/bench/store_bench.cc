@@ -105,7 +105,7 @@ void Speed(Keyspace& keyspace, size_t keys, size_t group, bool set) {
   for (size_t done = 0; done < kOperations; done += group) {
     for (size_t i = 0; i < group; ++i) {
       hashes[i] = Keyspace::Hash(texts[done + i].view());
-      if (group > 1) keyspace.Prefetch(0, hashes[i], &probes[i]);
+      if (group > 1) keyspace.ShardOf(hashes[i]).Prefetch(0, hashes[i], &probes[i]);
     }
     if (group > 1) {
       for (store::Probe& probe : probes) probe.Step();

@@ -333,7 +333,11 @@ TEST(Threads, ReadersWritersSweeperScannerAndFlushWorkTogether) {
       keyspace.ForEach(i % 2, 0, View::kNormal, Keyspace::Locking::kTake, [&](const Entry&) { ++seen; });
       (void)keyspace.RandomKey(i % 2, 0, View::kRaw, Keyspace::Locking::kTake);
       store::Probe probe;
-      if (keyspace.Prefetch(0, static_cast<uint64_t>(i), &probe)) probe.Step();
+      {
+        const auto hash = static_cast<uint64_t>(i) * 0x9e3779b97f4a7c15;
+        const OneShardGuard guard(keyspace, keyspace.ShardOf(hash));
+        if (keyspace.ShardOf(hash).Prefetch(0, hash, &probe)) probe.Step();
+      }
       if (i % 50 == 0) {
         AllShardsGuard guard(keyspace);
         keyspace.SwapDb(0, 1);
