@@ -1,9 +1,14 @@
 // From a batch of parsed commands to executed ones.
 //
-// For each group of commands, gathered across connections: look up the rows, hash the keys, prefetch buckets,
-// then entries; then execute in order. A command is admitted (Admit, one ordered list of checks), its shards
-// are locked as its row says, its handler runs, its effects go into the replication log while the locks are
-// still held.
+// For each group of commands, gathered across connections (batch.cc): look up the rows, hash the keys, prefetch
+// buckets, then entries; then execute in order. A command is admitted (Admit, one ordered list of checks), its
+// shards are locked as its row says, its handler runs, its effects go into the replication log while the locks
+// are still held.
+//
+// An ordinary command (Row::ordinary, one key, a session without MULTI, replies on) goes the short way,
+// RunOrdinary: the same checks as loads and comparisons that refuse nothing themselves; whatever they do not
+// pass goes to RunCommand, which finds out what it is. One context serves all ordinary commands of a segment,
+// and one reading of the processor's ticks is the end of a command and the beginning of the next.
 //
 // Threads: one per-worker state for each worker, used by its thread; the rest is atomic or says so.
 #pragma once
@@ -97,12 +102,18 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   friend class ApplySink;
   struct Plan {
     const Row* row = nullptr;
-    uint64_t hash = 0;
+    uint64_t hash = 0;       // of the first key
+    bool ordinary = false;   // as far as the row and the number of arguments tell
   };
   struct WorkerState;
 
+  const Row* FindRow(WorkerState& state, std::string_view name);
   void PrefetchGroup(WorkerState& state, const net::Batch& batch, size_t begin, size_t end);
   uint32_t RunSegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment);
+  // Would Admit() let it pass without a word?
+  bool Passes(WorkerState& state, const Session& session, const Row& row, Args args) const;
+  void RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& plan, Args args, std::string_view bytes,
+                   resp::Writer& reply, uint64_t* ticks);
   void RunCommand(WorkerState& state, Session& session, const Plan& plan, Args args, resp::Writer& reply);
   // The row (or subcommand) to run; null after the error reply was written.
   static bool IsHttp(std::string_view word);
@@ -113,12 +124,17 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   // Locks what the row says, runs the handler, replicates.
   void Call(WorkerState& state, Session& session, const Row& row, Args args, uint64_t hash, resp::Writer& reply);
   void RunHandler(CallContext& ctx, const Row& row, Args args, resp::Writer& reply);
+  // Counts a call that took so many ticks.
+  void CountCall(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks, bool failed,
+                 const resp::Writer& reply);
   void Replicate(CallContext& ctx);
   void Reject(WorkerState& state, Session& session, const Row* row, std::string_view error, resp::Writer& reply);
   void ParkUntil(WorkerState& state, Session& session, MonoTime until);
   // memory.cc
   enum class Room : uint8_t { kYes, kNo, kLater };
   static int64_t MemoryNeed(const Session& session, const Row& row, Args args);
+  // The usual case of TakeMemory: there is no limit, or this worker's share is enough and becomes smaller.
+  bool TakeShare(WorkerState& state, const Session& session, const Row& row, Args args) const;
   Room TakeMemory(WorkerState& state, Session& session, const Row& row, Args args);
   Room MakeRoom(WorkerState& state, int64_t limit, int64_t need);
   void KeepLimit(WorkerState& state);

@@ -12,6 +12,16 @@ struct Dispatcher::WorkerState {
   net::Worker* worker = nullptr;
   Effects effects;
   std::vector<Plan> plans;
+  std::vector<store::Probe> probes;  // of PrefetchGroup
+  std::vector<uint64_t> hashes;      // the same, while the keyspace is shared
+  // Rows by the exact bytes of short names: clients write theirs in one way.
+  struct NamedRow {
+    uint64_t name = 0;  // NameWord
+    size_t size = 0;
+    const Row* row = nullptr;
+  };
+  static constexpr size_t kNamedRows = 64;
+  NamedRow named_rows[kNamedRows];
   std::vector<uint32_t> indexes, shards;
   std::vector<uint64_t> paused;  // connections that wait for the end of a pause
   std::vector<std::function<void()>> ack_waiters;

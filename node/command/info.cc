@@ -17,6 +17,7 @@
 #include "node/command/stats.h"
 #include "node/config/config.h"
 #include "node/replication/replication.h"
+#include "node/store/run_pool.h"
 
 extern "C" int mallctl(const char*, void*, size_t*, void*, size_t) __attribute__((weak));
 
@@ -311,6 +312,11 @@ MemoryFigures ReadMemoryFigures() {
   };
   figures.from_allocator = read("stats.allocated", &figures.allocated) && read("stats.active", &figures.active) &&
                            read("stats.resident", &figures.resident);
+  // The data set lies beside it.
+  const store::RunPool& pool = store::RunPool::Get();
+  figures.allocated += pool.used_bytes();
+  figures.active += pool.used_bytes();
+  figures.resident += pool.mapped_bytes();
   return figures;
 }
 

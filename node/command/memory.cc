@@ -95,16 +95,20 @@ int64_t Dispatcher::MemoryNeed(const Session& session, const Row& row, Args args
   return static_cast<int64_t>(need);
 }
 
-Dispatcher::Room Dispatcher::TakeMemory(WorkerState& state, Session& session, const Row& row, Args args) {
+bool Dispatcher::TakeShare(WorkerState& state, const Session& session, const Row& row, Args args) const {
   const int64_t limit = services_->config.max_memory_bytes.load(std::memory_order_relaxed);
   // A replica holds what its primary holds; while writes are paused the data must not change.
-  if (limit == 0 || !state.may_expire) return Room::kYes;
+  if (limit == 0 || !state.may_expire) return true;
   const int64_t need = MemoryNeed(session, row, args);
-  if (state.room_limit == limit && state.room >= need) [[likely]] {
-    state.room -= need;
-    return Room::kYes;
-  }
-  Room room = MakeRoom(state, limit, need);
+  if (state.room_limit != limit || state.room < need) [[unlikely]] return false;
+  state.room -= need;
+  return true;
+}
+
+Dispatcher::Room Dispatcher::TakeMemory(WorkerState& state, Session& session, const Row& row, Args args) {
+  if (TakeShare(state, session, row, args)) [[likely]] return Room::kYes;
+  const int64_t limit = services_->config.max_memory_bytes.load(std::memory_order_relaxed);
+  Room room = MakeRoom(state, limit, MemoryNeed(session, row, args));
   const MonoTime now = state.worker->now();
   if (room != Room::kLater) {
     session.waits_for_memory_since = {};

@@ -50,8 +50,12 @@ class Session final : public net::ConnectionState {
     constexpr size_t kCommandBytes = sizeof(QueuedCommand) + 64;
     return sizeof(Session) + watch_bytes + (transaction ? transaction->bytes + transaction->queue.size() * kCommandBytes : 0);
   }
+  static Session& Of(net::Connection& connection) { return static_cast<Session&>(*connection.state()); }
 
   net::Connection& connection;
+
+  // Nothing of the session's own keeps a command from running and being answered.
+  bool ordinary() const { return authenticated && reply_mode == kReplyOn && transaction == nullptr; }
 
   // The worker's thread only.
   bool authenticated = false;

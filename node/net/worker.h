@@ -1,10 +1,11 @@
 // A worker: one thread, one epoll loop, one listener per address (SO_REUSEPORT), its own connections.
 //
-// RunTurn is the list of phases: accept, read + parse, execute (a batch gathered across connections), flush,
-// close. Each has a bound, so that neither one deep pipeline nor a storm of new connections starves the rest:
+// RunTurn is the list of phases: accept, read + parse, execute (batches gathered across connections, each
+// flushed before the next is read), flush what is left, close. Each has a bound, so that neither one deep pipeline nor a storm of new connections starves the rest:
 // what is left is done in the next turn, which then does not sleep. Edge-triggered; a read that is shorter
 // than its buffer means that the socket is drained (research/floor/REPORT.md: 8 % at P=1). One send per
-// connection at the end of the turn.
+// connection and turn, at the end of its batch: a batch's input and replies are a few KiB that stay in the
+// first-level caches from the read to the send.
 // net knows no command: it calls a Handler. Any thread may Post; everything else is for the worker's thread.
 #pragma once
 
@@ -34,7 +35,8 @@ namespace understudy::net {
 struct Command {
   uint32_t first_argument = 0;
   uint32_t arguments = 0;
-  uint32_t input_end = 0;  // where the command ends, counted from the segment's first byte
+  uint32_t input_end = 0;    // where the command ends, counted from the segment's first byte
+  uint32_t plain_bytes = 0;  // it came in the form that a replication stream has (resp::ParsePlain), so many bytes
 };
 
 // Consecutive commands of one connection.
@@ -49,7 +51,13 @@ struct Batch {
   std::span<const Command> commands;
   std::span<const std::string_view> arguments;
   std::span<const std::string_view> Arguments(const Command& c) const {
-    return arguments.subspan(c.first_argument, c.arguments);
+    return {arguments.data() + c.first_argument, c.arguments};
+  }
+  // The command as it came, if it came in the stream's form, else nothing.
+  std::string_view PlainBytes(const Command& c) const {
+    const std::string_view& last = arguments[c.first_argument + c.arguments - 1];
+    return c.plain_bytes == 0 ? std::string_view()
+                              : std::string_view(last.data() + last.size() + 2 - c.plain_bytes, c.plain_bytes);
   }
 };
 
@@ -175,6 +183,8 @@ class Worker final : private TurnOutput::Owner {
   void Read(Connection& connection);
   bool Receive(Connection& connection, char* to, size_t size, size_t* received);
   void ParseInput(Connection& connection, std::string_view data, bool in_arena);
+  bool ParseOne(Connection& connection, std::string_view data, const resp::Limits& limits, SegmentInput* parsed,
+                Command* command);
   void ExecuteBatch();
   void FinishSegment(const Segment& segment, const SegmentInput& input, uint32_t executed);
   void Account(Connection& connection);
@@ -184,6 +194,7 @@ class Worker final : private TurnOutput::Owner {
   char* OnFull(char* cursor, size_t bytes) override;
   void OnRoom(char* cursor) override;
   void FlushPhase();
+  void FlushOutput();
   void Flush(Connection& connection);
   bool Send(Connection& connection, size_t limit);
   void CheckOutputLimits(Connection& connection);
@@ -230,7 +241,7 @@ class Worker final : private TurnOutput::Owner {
   char* large_begin_ = nullptr;
   bool output_full_ = false;
   size_t moved_bytes_ = 0;           // of this turn's output that did not fit into the block
-  std::vector<Connection*> ready_, reading_, turn_list_, closed_;
+  std::vector<Connection*> ready_, reading_, turn_list_, flushing_, closed_;
   bool listeners_ready_ = false;
   bool check_holds_ = false;
   std::vector<uint64_t> held_;       // connections whose output waits for a ticket

@@ -132,6 +132,7 @@ class Log {
     char bytes[kBlockBytes];
   };
 
+  uint64_t AppendEncoded(int first_db, std::string_view bytes, int last_db);
   void AppendLocked(std::string_view bytes);
   void RenameLocked(std::string replid);
   void SelectLocked(int db);
@@ -145,6 +146,8 @@ class Log {
 
   mutable std::mutex mutex_;
   std::deque<std::unique_ptr<Block>> blocks_;  // mutex_
+  char* tail_ = nullptr;                       // mutex_: where the next byte goes, in the last block
+  size_t room_ = 0;                            // mutex_: bytes left there
   uint64_t first_ = 0;                         // mutex_: offset of the first byte of the first block
   uint64_t backlog_bytes_;                     // mutex_
   std::vector<Reader*> readers_;               // mutex_

@@ -235,7 +235,7 @@ Status PrimaryLink::ApplyStream(MonoTime now) {
 }
 
 Status PrimaryLink::OnStreamCommand(std::string_view raw, MonoTime now) {
-  const std::vector<std::string_view>& argv = arguments_.views;
+  const std::span<const std::string_view> argv = arguments_.views;
   const std::string_view name = argv[0];
   acknowledge_ = acknowledge_ || target_.own;
   if (EqualsIgnoringCase(name, "SELECT")) {

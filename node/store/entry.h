@@ -88,6 +88,22 @@ class BlobRef {
   Blob* blob_ = nullptr;
 };
 
+// Keys are short: comparing them here costs less than a call would.
+inline bool SameBytes(const char* a, const char* b, size_t n) {
+  const auto differ = [](const char* x, const char* y) {
+    uint64_t u, v;
+    std::memcpy(&u, x, sizeof u);
+    std::memcpy(&v, y, sizeof v);
+    return u ^ v;
+  };
+  if (n >= 8 && n <= 64) [[likely]] {
+    uint64_t difference = differ(a + n - 8, b + n - 8);
+    for (; n > 8; n -= 8, a += 8, b += 8) difference |= differ(a, b);
+    return difference == 0;
+  }
+  return n == 0 || std::memcmp(a, b, n) == 0;
+}
+
 class Entry {
  public:
   Entry(const Entry&) = delete;
@@ -112,6 +128,10 @@ class Entry {
     uint32_t n;
     std::memcpy(&n, p, sizeof n);
     return {p + sizeof n, n};
+  }
+  bool HasKey(std::string_view name) const {
+    const std::string_view k = key();
+    return k.size() == name.size() && SameBytes(k.data(), name.data(), name.size());
   }
   // The string value.
   std::string_view value() const {
@@ -167,6 +187,12 @@ class Entry {
     value_[0] = static_cast<uint8_t>(n);
     value_[1] = static_cast<uint8_t>(n >> 8);
     value_[2] = static_cast<uint8_t>(n >> 16);
+  }
+  // Type, flags and access bits in one load.
+  bool HasAccessBits(uint32_t bits) const {
+    uint32_t word;
+    std::memcpy(&word, this, sizeof word);
+    return word >> 8 == bits;
   }
   void set_access_bits(uint32_t bits) {
     access_[0] = static_cast<uint8_t>(bits);

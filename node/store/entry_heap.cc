@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "common/check.h"
+#include "node/store/run_pool.h"
 
 namespace understudy::store {
 
@@ -18,14 +19,13 @@ void EntryHeap::FreeRuns() {
   while (runs_ != nullptr) {
     Run* run = runs_;
     runs_ = run->next;
-    std::free(run);
+    RunPool::Get().Free(run, run->run_bytes);
   }
 }
 
 EntryHeap::Run* EntryHeap::NewRun(size_t size_class) {
   const size_t bytes = RunBytes(size_class);
-  Run* run = static_cast<Run*>(std::aligned_alloc(bytes, bytes));
-  CHECK(run != nullptr);
+  Run* run = static_cast<Run*>(RunPool::Get().Allocate(bytes));
   *run = Run{};
   run->bump = kRunHeaderBytes;
   run->slot_bytes = static_cast<uint32_t>(size_class * 8);
@@ -106,7 +106,7 @@ void EntryHeap::Free(void* block, size_t bytes) {
     }
     if (run->next != nullptr) run->next->prev = run->prev;
     run_bytes_ -= run->run_bytes;
-    std::free(run);
+    RunPool::Get().Free(run, run->run_bytes);
   }
 }
 

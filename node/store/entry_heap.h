@@ -1,7 +1,8 @@
 // EntryHeap: memory for the entries of one table.
 //
 // A general allocator's classes lose up to 25 % between 128 bytes and 1 KiB, where most cached values are.
-// Here sizes to kSlabMaxBytes go in steps of 8 bytes, cut from runs of 16 or 32 KiB; larger ones are malloc's.
+// Here sizes to kSlabMaxBytes go in steps of 8 bytes, cut from runs of 16 or 32 KiB (run_pool.h); larger ones are
+// malloc's.
 // A heap belongs to a table, so a flushed table gives back whole runs instead of entries one by one.
 //
 //   run (aligned to its size) = header of 64 bytes, slots of one class: bumped first, then a free list

@@ -38,16 +38,6 @@ Keyspace::Keyspace(const Options& options) : databases_(options.databases) {
 
 Keyspace::~Keyspace() = default;
 
-void Keyspace::PrefetchBucket(int db, uint64_t hash) const {
-  if (shared()) return;
-  if (const Table* t = shards_[ShardIndex(hash)]->table(db); t != nullptr) t->PrefetchBucket(hash);
-}
-
-void Keyspace::PrefetchEntry(int db, uint64_t hash) const {
-  if (shared()) return;
-  if (const Table* t = shards_[ShardIndex(hash)]->table(db); t != nullptr) t->PrefetchEntry(hash);
-}
-
 void Keyspace::SetExpirySink(ExpirySink* sink) {
   for (const auto& shard : shards_) shard->expiry_sink_ = sink;
 }

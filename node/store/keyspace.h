@@ -21,6 +21,7 @@
 #include "node/store/function_ref.h"
 #include "node/store/hash.h"
 #include "node/store/shard.h"
+#include "node/store/table.h"
 
 namespace understudy::store {
 
@@ -69,12 +70,6 @@ class Keyspace {
   Shard& ShardOf(uint64_t hash) { return *shards_[ShardIndex(hash)]; }
   uint32_t shard_count() const { return static_cast<uint32_t>(shards_.size()); }
   int databases() const { return databases_; }
-
-  // Hints for a group of commands, gathered before they are executed: first all buckets, then all entries.
-  // Any thread, no lock. They do nothing while the keyspace is shared: without the lock a table may be freed
-  // under the reader, and a hint must touch only memory that stays mapped.
-  void PrefetchBucket(int db, uint64_t hash) const;
-  void PrefetchEntry(int db, uint64_t hash) const;
 
   // ---- Set-up --------------------------------------------------------------------------------------------
   // Before threads start. nullptr: nobody is told.
@@ -160,6 +155,7 @@ class Keyspace {
   void Validate() const;
 
  private:
+  friend class OneShardGuard;
   friend class ShardGuard;
   friend class AllShardsGuard;
   static constexpr uint64_t kCursorMask = (uint64_t{1} << 48) - 1;

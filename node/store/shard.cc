@@ -61,28 +61,11 @@ Table& Shard::TableForWrite(int db) {
 
 // ---- Reading -------------------------------------------------------------------------------------------------
 
-Entry* Shard::Find(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) {
-  Table* t = table(db);
-  if (t == nullptr) return nullptr;
-  Entry* entry = t->Find(key, hash);
-  if (entry == nullptr || (view == View::kNormal && entry->ExpiredAt(now_ms))) return nullptr;
-  NoteAccess(*entry, now_ms);
-  return entry;
-}
-
 const Entry* Shard::Peek(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) const {
   const Table* t = table(db);
   if (t == nullptr) return nullptr;
   const Entry* entry = t->Find(key, hash);
   return entry == nullptr || (view == View::kNormal && entry->ExpiredAt(now_ms)) ? nullptr : entry;
-}
-
-void Shard::NoteAccess(Entry& entry, int64_t now_ms) {
-  if (lfu_.load(std::memory_order_relaxed)) [[unlikely]] {
-    Table::SetAccess(entry, TouchedLfu(entry.access_bits(), now_ms));
-  } else {
-    Table::NoteAccess(entry, now_ms);
-  }
 }
 
 uint32_t Shard::TouchedLfu(uint32_t bits, int64_t now_ms) {
@@ -114,29 +97,23 @@ bool Shard::EraseIfExpired(int db, std::string_view key, uint64_t hash, int64_t 
   return true;
 }
 
-Entry* Shard::FindForWrite(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) {
-  Table* t = table(db);
-  if (t == nullptr) return nullptr;
-  Entry* entry = t->Find(key, hash);
-  if (entry == nullptr) return nullptr;
-  if (view == View::kNormal && entry->ExpiredAt(now_ms)) {
-    EraseIfExpired(db, key, hash, now_ms);
-    return nullptr;
-  }
-  NoteAccess(*entry, now_ms);
-  return entry;
-}
-
 Entry* Shard::Set(int db, std::string_view key, uint64_t hash, std::string_view value, int64_t now_ms,
                   const SetOptions& options) {
   Table& t = TableForWrite(db);
   Entry* entry;
+  const Table::Place place = t.Locate(key, hash);
+  // In place, without anything that is counted: the figures stay as they are.
+  const bool no_expire = options.expire_ms == kNoExpire || options.keep_expire;
+  const uint32_t access = AccessBits(place.entry, now_ms);
+  if (place && no_expire && t.Overwrite(place, hash, value, options.hint, access)) {
+    MarkWatchers(db, key, hash, false);
+    return place.entry;
+  }
   {
     Change change(*this, db, t);
-    const Table::Place place = t.Locate(key, hash);
     int64_t expire_ms = options.expire_ms;
     if (options.keep_expire) expire_ms = place ? place.entry->expire_ms() : kNoExpire;
-    entry = t.Set(place, key, hash, value, expire_ms, options.hint, AccessBits(place.entry, now_ms));
+    entry = t.Set(place, key, hash, value, expire_ms, options.hint, access);
   }
   MarkWatchers(db, entry->key(), hash, false);
   return entry;
@@ -255,8 +232,7 @@ bool Shard::WatchedKeyExpired(const WatchedKey& watched, int64_t now_ms) const {
   return entry != nullptr && entry->ExpiredAt(now_ms);
 }
 
-void Shard::MarkWatchers(int db, std::string_view key, uint64_t hash, bool now_absent) {
-  if (watchers_.empty()) [[likely]] return;
+void Shard::MarkWatchersOf(int db, std::string_view key, uint64_t hash, bool now_absent) {
   const auto it = watchers_.find(hash);
   if (it == watchers_.end()) return;
   for (WatchedKey* watched : it->second) {

@@ -30,6 +30,7 @@ namespace understudy::store {
 class Table;
 class Keyspace;
 class LazyFreer;
+class Probe;
 
 // What a caller sees of keys whose time has come but which are still stored.
 enum class View {
@@ -97,6 +98,10 @@ class alignas(64) Shard {
   // Find notes the access for OBJECT IDLETIME; Peek does not (OBJECT, TTL, TYPE, EXISTS, DEBUG).
   Entry* Find(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view);
   const Entry* Peek(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) const;
+
+  // A hint for a group of commands, gathered before they are executed: begins to fetch the key's memory. False:
+  // there is none. The probe is good until the shard is changed: where it is shared, until the lock is freed.
+  [[gnu::always_inline]] bool Prefetch(int db, uint64_t hash, Probe* probe) const;
 
   // ---- Writing -----------------------------------------------------------------------------------------
   // As Find, but kNormal removes an expired key for good first (ExpirySink::OnExpired). Every command that
@@ -185,6 +190,7 @@ class alignas(64) Shard {
 
  private:
   friend class Keyspace;
+  friend class OneShardGuard;
   friend class ShardGuard;
   friend class AllShardsGuard;
   class Change;
@@ -197,7 +203,10 @@ class alignas(64) Shard {
   uint32_t AccessBits(const Entry* old, int64_t now_ms, uint32_t idle_seconds = 0);
   uint32_t TouchedLfu(uint32_t bits, int64_t now_ms);
   // now_absent: the change was a removal.
-  void MarkWatchers(int db, std::string_view key, uint64_t hash, bool now_absent);
+  void MarkWatchers(int db, std::string_view key, uint64_t hash, bool now_absent) {
+    if (!watchers_.empty()) [[unlikely]] MarkWatchersOf(db, key, hash, now_absent);
+  }
+  void MarkWatchersOf(int db, std::string_view key, uint64_t hash, bool now_absent);
   // The database's table is about to be replaced: marks who watches a key that is in either.
   void MarkWatchersOfDb(int db, const Table* before, const Table* after);
   void PublishAll();  // after whole tables were exchanged

@@ -55,14 +55,27 @@ void Table::FreeEntry(Entry* entry, Freeing freeing) {
   heap_.Free(entry, entry->BlockBytes());
 }
 
-void Table::NoteAccess(Entry& entry, int64_t now_ms) {
-  const uint32_t access = LruBits(now_ms);
-  if (entry.access_bits() != access) entry.set_access_bits(access);
-}
-
 std::span<char> Table::ValueOf(Entry& entry) {
   if (Blob* blob = entry.blob(); blob != nullptr) return {blob->data(), blob->size()};
   return {entry.mutable_value(), entry.embedded_value_bytes()};
+}
+
+bool Table::Overwrite(const Place& place, uint64_t hash, std::string_view value, StringHint hint, uint32_t access) {
+  Entry& entry = *place.entry;
+  if (entry.external() || entry.has_expire() || value.size() >= kBlobMinBytes) return false;
+  const size_t old_bytes = entry.embedded_value_bytes();
+  if (value.size() != old_bytes) {
+    const size_t rest = entry.BlockBytes() - old_bytes;
+    if (!EntryHeap::SameClass(&entry, rest + old_bytes, rest + value.size())) return false;
+    BeforeChange(*place.segment, hash);
+    entry.set_embedded_value_bytes(static_cast<uint32_t>(value.size()));
+  } else {
+    BeforeChange(*place.segment, hash);
+  }
+  if (!value.empty()) std::memmove(entry.mutable_value(), value.data(), value.size());
+  entry.set_hint(hint);
+  entry.set_access_bits(access);
+  return true;
 }
 
 Entry* Table::Set(const Place& place, std::string_view key, uint64_t hash, std::string_view value,
