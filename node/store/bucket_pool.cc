@@ -12,7 +12,7 @@ uint64_t Bits(size_t units) { return units == 64 ? ~uint64_t{0} : (uint64_t{1} <
 
 // Bit i stays set if `units` bits from i on are set.
 uint64_t StartsOf(uint64_t free, size_t units) {
-  for (size_t i = 1; i < units; ++i) free &= free >> 1 & ~(uint64_t{1} << 63);
+  for (size_t i = 1; i < units; ++i) free &= free >> 1;
   return free;
 }
 
