@@ -118,6 +118,7 @@ int main(int argc, char** argv) {
     server.set_role_events(&data_path);
   }
   if (const Status status = server.Start(); !status.ok()) return Fail(status);
+  registry.AddCollector([&server](metrics::Writer& writer) { server.CollectMetrics(writer); });
   if (plane) plane->Start();
   LOG_INFO("serving port {} with {} worker threads{}", server.port(), server.dispatcher().workers().size(),
            config.standalone ? "" : ", incarnation " + incarnation + ", waiting for a role");

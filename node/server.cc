@@ -9,8 +9,10 @@
 #include <filesystem>
 
 #include "common/log.h"
+#include "common/metrics.h"
 #include "common/random.h"
 #include "node/command/info.h"
+#include "node/command/memory.h"
 #include "node/net/listener.h"
 #include "node/role/write_lease.h"
 
@@ -43,7 +45,8 @@ command::Table BuildCommandTable() {
   const std::span<const command::Row> families[] = {
       command::StringCommands(),     command::StringNumberCommands(), command::KeyCommands(),
       command::KeyspaceCommands(),   command::ExpireCommands(),       command::ConnectionCommands(),
-      command::ClientCommands(),     command::ServerCommands(),       command::CommandCommands(),
+      command::ClientCommands(),     command::ServerCommands(),       command::MemoryCommands(),
+      command::CommandCommands(),
       command::TransactionCommands(), command::ReplicationCommands(),
   };
   return command::Table(families);
@@ -98,6 +101,11 @@ Status Server::Start() {
   dispatcher_->Attach(*services_, std::move(pointers));
   if (config_.standalone) gate_.ServeStandalone();
   RETURN_IF_ERROR(replication_->Start());
+  // What else is allocated from here on is in one of the accounts.
+  if (const command::MemoryFigures memory = command::ReadMemoryFigures(); memory.from_allocator) {
+    const size_t counted = command::ReadMemoryUse(*services_).total();
+    dispatcher_->set_startup_bytes(memory.allocated - std::min(memory.allocated, counted));
+  }
   for (auto& worker : workers_) worker->Start();
   if (!config_.replica_of_host.empty()) {
     replication_->FollowForeign(config_.replica_of_host, config_.replica_of_port, [](Status status) {
@@ -160,6 +168,41 @@ void Server::ApplySettings() {
   s.output_hard_bytes = limit.hard_bytes;
   s.output_soft_bytes = limit.soft_bytes;
   s.output_soft_s = limit.soft_s;
+
+  store::MemorySettings& memory = keyspace_->memory_settings();
+  static_assert(static_cast<int>(config::MemoryPolicy::kVolatileTtl) == static_cast<int>(store::EvictionPolicy::kVolatileTtl));
+  keyspace_->SetEvictionPolicy(static_cast<store::EvictionPolicy>(config_.max_memory_policy.load()));
+  memory.samples = static_cast<int>(config_.max_memory_samples.load());
+  memory.lfu_log_factor = static_cast<int>(config_.lfu_log_factor.load());
+  memory.lfu_decay_minutes = static_cast<int>(config_.lfu_decay_minutes.load());
+  memory.lazy_eviction = config_.lazy_eviction.load();
+  memory.lazy_expire = config_.lazy_expire.load();
+  memory.lazy_server_del = config_.lazy_server_del.load();
+  // Half of the per cent within which maxmemory holds.
+  const int64_t most = config_.max_memory_bytes.load();
+  memory.lazy_limit_bytes = most > 0 ? static_cast<size_t>(most) / 200 : SIZE_MAX;
+}
+
+void Server::CollectMetrics(metrics::Writer& writer) const {
+  const command::MemoryUse use = command::ReadMemoryUse(*services_);
+  const std::pair<const char*, size_t> accounts[] = {
+      {"entries", use.entries}, {"tables", use.index},    {"waiting", use.waiting},   {"clients", use.clients},
+      {"backlog", use.backlog}, {"replicas", use.replicas}, {"startup", use.startup},
+  };
+  for (const auto& [name, bytes] : accounts) {
+    writer.Sample("understudy_memory_used_bytes", "gauge",
+                  "Memory in use, by what for; all but replicas count against maxmemory.", {{"use", name}},
+                  static_cast<double>(bytes));
+  }
+  writer.Sample("understudy_memory_limit_bytes", "gauge", "maxmemory; 0 = no limit.", {},
+                static_cast<double>(config_.max_memory_bytes.load()));
+  writer.Sample("understudy_memory_limit_exceeded_seconds_total", "counter", "For how long more was used than maxmemory.",
+                {}, static_cast<double>(dispatcher_->eviction_exceeded_ms(true)) / 1e3);
+  writer.Sample("understudy_evicted_keys_total", "counter", "Keys removed because memory was short.", {},
+                static_cast<double>(keyspace_->EvictedKeys()));
+  writer.Sample("understudy_evicted_clients_total", "counter",
+                "Clients closed because all together took more than maxmemory-clients.", {},
+                static_cast<double>(dispatcher_->evicted_clients()));
 }
 
 void Server::PostToAllWorkers(std::function<void(net::Worker&)> task, std::function<void()> done) {

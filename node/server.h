@@ -29,6 +29,10 @@
 #include "node/role/role_gate.h"
 #include "node/store/keyspace.h"
 
+namespace understudy::metrics {
+class Writer;
+}
+
 namespace understudy {
 
 // What the role machine wants to hear of replication; the meanings are those of replication::Hooks.
@@ -65,6 +69,8 @@ class Server final : public replication::Hooks {
   void CloseClients() { dispatcher_->CloseAllClients(); }
   // A pause of the gate ended, or its end moved.
   void WakePausedClients() { dispatcher_->WakePaused(); }
+  // What /metrics shows of memory. Any thread, after Start.
+  void CollectMetrics(metrics::Writer& writer) const;
   // Runs on each worker; `done` (on the last worker) after all did.
   void PostToAllWorkers(std::function<void(net::Worker&)> task, std::function<void()> done);
   // Workers that have not ended a turn for this long make the node unfit; the longest of all workers.

@@ -19,7 +19,7 @@ bool MayDebug(config::DebugCommand allowed, const net::Connection& connection) {
 
 }  // namespace
 
-bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Args, resp::Writer& reply) {
+bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Args args, resp::Writer& reply) {
   uint32_t flags = row.flags;
   if ((flags & kRunsQueue) && session.transaction) {  // EXEC does what its queue does
     flags |= session.transaction->flags & (kWrite | kDenyOom);
@@ -37,7 +37,15 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
         "server.");
   }
   if (session.transaction && (flags & kNoMulti)) return refuse("ERR Command not allowed inside a transaction");
-  if (state.over_memory && (flags & kDenyOom)) [[unlikely]] return refuse(resp::kOutOfMemory);
+  // A queue takes memory whatever its commands do.
+  if ((flags & kDenyOom) || (session.transaction && !(flags & kImmediate))) {
+    const Room room = TakeMemory(state, session, row, args);
+    if (room == Room::kNo) [[unlikely]] return refuse(resp::kOutOfMemory);
+    if (room == Room::kLater) [[unlikely]] {
+      ParkUntil(state, session, state.worker->now() + state.room_wait);
+      return false;
+    }
+  }
 
   const bool writes = (flags & kWrite) != 0;
   if (!(flags & kLoading)) {

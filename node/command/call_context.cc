@@ -13,15 +13,6 @@ void CallContext::WithShard(uint32_t index, store::FunctionRef<void(store::Shard
   visit(keyspace.shard(index));
 }
 
-Key FirstKey(const CallContext& ctx, std::string_view name) {
-  return {name, ctx.first_hash, ctx.keyspace.ShardOf(ctx.first_hash)};
-}
-
-Key AnyKey(const CallContext& ctx, std::string_view name) {
-  const uint64_t hash = ctx.keyspace.Hash(name);
-  return {name, hash, ctx.keyspace.ShardOf(hash)};
-}
-
 const store::Entry* LookupPeek(CallContext& ctx, const Key& key) {
   const store::Entry* entry = key.shard.Peek(ctx.db, key.name, key.hash, ctx.now_ms, ctx.view);
   if (entry == nullptr && ctx.may_expire && key.shard.ExpireCount(ctx.db) > 0) {
@@ -30,26 +21,17 @@ const store::Entry* LookupPeek(CallContext& ctx, const Key& key) {
   return entry;
 }
 
-const store::Entry* LookupRead(CallContext& ctx, const Key& key) {
-  if (ctx.session != nullptr && ctx.session->no_touch.load(std::memory_order_relaxed)) [[unlikely]] {
-    const store::Entry* entry = LookupPeek(ctx, key);
-    (entry ? ctx.stats.hits : ctx.stats.misses).Add();
-    return entry;
-  }
-  const store::Entry* entry = key.shard.Find(ctx.db, key.name, key.hash, ctx.now_ms, ctx.view);
-  if (entry != nullptr) {
-    ctx.stats.hits.Add();
-    return entry;
-  }
+void NoteMiss(CallContext& ctx, const Key& key) {
   ctx.stats.misses.Add();
   if (ctx.may_expire && key.shard.ExpireCount(ctx.db) > 0) {
     key.shard.EraseIfExpired(ctx.db, key.name, key.hash, ctx.now_ms);
   }
-  return nullptr;
 }
 
-store::Entry* LookupWrite(CallContext& ctx, const Key& key) {
-  return key.shard.FindForWrite(ctx.db, key.name, key.hash, ctx.now_ms, ctx.view);
+const store::Entry* LookupUntouched(CallContext& ctx, const Key& key) {
+  const store::Entry* entry = LookupPeek(ctx, key);
+  (entry ? ctx.stats.hits : ctx.stats.misses).Add();
+  return entry;
 }
 
 void ReplyManaged(resp::Writer& reply, std::string_view what) {

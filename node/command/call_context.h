@@ -11,6 +11,7 @@
 
 #include "node/command/effects.h"
 #include "node/command/session.h"
+#include "node/command/stats.h"
 #include "node/command/table.h"
 #include "node/resp/writer.h"
 #include "node/store/keyspace.h"
@@ -70,16 +71,38 @@ struct Key {
   uint64_t hash;
   store::Shard& shard;
 };
-Key FirstKey(const CallContext& ctx, std::string_view name);  // the first of the row's key positions
-Key AnyKey(const CallContext& ctx, std::string_view name);
+// The first of the row's key positions.
+inline Key FirstKey(const CallContext& ctx, std::string_view name) {
+  return {name, ctx.first_hash, ctx.keyspace.ShardOf(ctx.first_hash)};
+}
+inline Key AnyKey(const CallContext& ctx, std::string_view name) {
+  const uint64_t hash = ctx.keyspace.Hash(name);
+  return {name, hash, ctx.keyspace.ShardOf(hash)};
+}
 
-// For commands that read: counts a hit or a miss, notes the access. An expired key is not there; on a primary
-// it is removed for good (and replicas are told).
-const store::Entry* LookupRead(CallContext& ctx, const Key& key);
-// The same without noting anything: TTL, TYPE, EXISTS, OBJECT.
+// Without noting anything: TTL, TYPE, EXISTS, OBJECT. An expired key is not there; on a primary it is removed for
+// good (and replicas are told).
 const store::Entry* LookupPeek(CallContext& ctx, const Key& key);
+// The same, counting a hit or a miss: what a client reads under CLIENT NO-TOUCH.
+const store::Entry* LookupUntouched(CallContext& ctx, const Key& key);
+void NoteMiss(CallContext& ctx, const Key& key);  // an expired key is removed as by LookupPeek
+// For commands that read: counts a hit or a miss, notes the access.
+inline const store::Entry* LookupRead(CallContext& ctx, const Key& key) {
+  if (ctx.session != nullptr && ctx.session->no_touch.load(std::memory_order_relaxed)) [[unlikely]] {
+    return LookupUntouched(ctx, key);
+  }
+  const store::Entry* entry = key.shard.Find(ctx.db, key.name, key.hash, ctx.now_ms, ctx.view);
+  if (entry != nullptr) [[likely]] {
+    ctx.stats.hits.Add();
+  } else {
+    NoteMiss(ctx, key);
+  }
+  return entry;
+}
 // For commands that may write it: an expired key is removed first.
-store::Entry* LookupWrite(CallContext& ctx, const Key& key);
+inline store::Entry* LookupWrite(CallContext& ctx, const Key& key) {
+  return key.shard.FindForWrite(ctx.db, key.name, key.hash, ctx.now_ms, ctx.view);
+}
 
 // The parts that handlers work with; they live as long as the process. Built by the server.
 struct Services {

@@ -39,7 +39,7 @@ std::string Describe(const Session& s, const Table& table, int64_t now_ms) {
                     " idle=" + seconds_since(s.last_command_ms) + " flags=" + FlagsOf(s) + " db=" + get(s.db) +
                     " sub=0 psub=0 ssub=0 multi=" + get(s.multi_commands) + " watch=" + get(s.watch_count) +
                     " qbuf=" + get(c.input_bytes) + " omem=" + get(c.output_bytes) +
-                    " tot-net-in=" + get(c.total_input_bytes) + " tot-net-out=" + get(c.total_output_bytes) +
+                    " tot-mem=" + get(c.memory_bytes) + " tot-net-in=" + get(c.total_input_bytes) + " tot-net-out=" + get(c.total_output_bytes) +
                     " tot-cmds=" + get(c.commands) + " events=" + (events_write ? "rw" : "r") +
                     " cmd=" + (last == UINT32_MAX ? "NULL" : table.FullName(last)) + " user=" + s.user +
                     " redir=-1 resp=" + get(s.protocol) + " lib-name=" + s.library_name +
@@ -261,7 +261,6 @@ void SetFlag(std::atomic<bool>& flag, Args args, Writer& reply) {
   flag.store(Is(args[2], "on"), std::memory_order_relaxed);
   reply.Ok();
 }
-// Clients are never closed to free memory, so this only shows in CLIENT LIST.
 void NoEvict(CallContext& ctx, Args args, Writer& reply) { SetFlag(ctx.session->no_evict, args, reply); }
 void NoTouch(CallContext& ctx, Args args, Writer& reply) { SetFlag(ctx.session->no_touch, args, reply); }
 

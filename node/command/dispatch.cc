@@ -4,6 +4,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/random.h"
 #include "node/command/dispatch_state.h"
 #include "node/config/config.h"
 #include "node/replication/replication.h"
@@ -14,13 +15,8 @@
 namespace understudy::command {
 namespace {
 
-// Commands looked at before the first of them is executed: enough to hide a cache miss, few enough to stay in
-// the first-level cache (measured best between 16 and 128).
-constexpr size_t kPrefetchGroup = 64;
 constexpr Duration kSweepAgain = Milliseconds(4);
 constexpr Duration kLateReplyLimit = Milliseconds(200);  // shorter than from the end of a lease to a takeover
-
-Session& SessionOf(net::Connection& connection) { return static_cast<Session&>(*connection.state()); }
 
 }  // namespace
 
@@ -34,7 +30,10 @@ void Dispatcher::Attach(Services& services, std::vector<net::Worker*> workers) {
   services_ = &services;
   workers_ = std::move(workers);
   CHECK(workers_.size() == states_.size());
-  for (size_t i = 0; i < workers_.size(); ++i) states_[i]->worker = workers_[i];
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    states_[i]->worker = workers_[i];
+    states_[i]->evictor = std::make_unique<store::Evictor>(services.keyspace, RandomU64());
+  }
   first_ticks_ = Ticks();
   first_time_ = services.clock.Mono();
   SampleRates();
@@ -56,9 +55,15 @@ void Dispatcher::OnOpen(net::Connection& connection) {
 }
 
 void Dispatcher::OnClose(net::Connection& connection) {
-  Session& session = SessionOf(connection);
+  Session& session = Session::Of(connection);
   clients_.Remove(session);
   UnwatchAll(services_->keyspace, session, false);
+}
+
+void EndTransaction(store::Keyspace& keyspace, Session& session) {
+  session.transaction.reset();
+  session.multi_commands.store(-1, std::memory_order_relaxed);
+  UnwatchAll(keyspace, session, false);
 }
 
 void UnwatchAll(store::Keyspace& keyspace, Session& session, bool held) {
@@ -72,6 +77,7 @@ void UnwatchAll(store::Keyspace& keyspace, Session& session, bool held) {
     }
   }
   session.watches.clear();
+  session.watch_bytes = 0;
   session.watch_dirty.store(false, std::memory_order_relaxed);
   session.watch_count.store(0, std::memory_order_relaxed);
 }
@@ -82,92 +88,6 @@ bool Dispatcher::MayFlush(net::Connection& connection, MonoTime now) {
 
 uint64_t Dispatcher::ReleasedTicket() {
   return services_->gate.synchronous_replicas() == 0 ? UINT64_MAX : services_->replication.SyncOffset();
-}
-
-// ---------------------------------------------------------------------------------------------- batches
-
-void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span<uint32_t> executed) {
-  WorkerState& state = *states_[worker.index()];
-  state.may_expire = MayExpire(worker.wall_ms());
-  const int64_t max_memory = services_->config.max_memory_bytes.load(std::memory_order_relaxed);
-  state.over_memory = max_memory > 0 && services_->keyspace.UsedBytes() > static_cast<size_t>(max_memory);
-  state.plans.resize(batch.commands.size());
-  size_t prefetched = 0;
-  for (size_t i = 0; i < batch.segments.size(); ++i) {
-    const net::Segment& segment = batch.segments[i];
-    if (segment.first_command + segment.commands > prefetched) {
-      // A group may begin in the middle of a segment only if it is a long one; RunSegment goes on from there.
-      prefetched = std::max<size_t>(prefetched, segment.first_command);
-    }
-    uint32_t done = 0;
-    while (done < segment.commands) {
-      const size_t next = segment.first_command + done;
-      if (next >= prefetched) {
-        const size_t end = std::min(batch.commands.size(), next + kPrefetchGroup);
-        PrefetchGroup(state, batch, next, end);
-        prefetched = end;
-      }
-      net::Segment part = segment;
-      part.first_command = static_cast<uint32_t>(next);
-      part.commands = static_cast<uint32_t>(std::min<size_t>(segment.commands - done, prefetched - next));
-      const uint32_t ran = RunSegment(state, batch, part);
-      done += ran;
-      if (ran < part.commands) break;
-    }
-    executed[i] = done;
-  }
-}
-
-void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size_t begin, size_t end) {
-  const store::Keyspace& keyspace = services_->keyspace;
-  std::string_view last_name;
-  const Row* last_row = nullptr;
-  for (size_t i = begin; i < end; ++i) {
-    const Args args = batch.Arguments(batch.commands[i]);
-    Plan& plan = state.plans[i];
-    if (args[0] != last_name) {
-      last_name = args[0];
-      last_row = table_.Find(last_name);
-    }
-    plan.row = last_row;
-    plan.hash = 0;
-    if (last_row == nullptr || last_row->keys.first == 0 || args.size() <= static_cast<size_t>(last_row->keys.first)) {
-      continue;
-    }
-    plan.hash = keyspace.Hash(args[static_cast<size_t>(last_row->keys.first)]);
-    // Most clients stay in database 0; elsewhere the hint is wasted, not wrong.
-    keyspace.PrefetchBucket(0, plan.hash);
-  }
-  for (size_t i = begin; i < end; ++i) {
-    if (state.plans[i].hash != 0) keyspace.PrefetchEntry(0, state.plans[i].hash);
-  }
-}
-
-uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment) {
-  net::Connection& connection = *segment.connection;
-  Session& session = SessionOf(connection);
-  if (!connection.accepts_commands()) return 0;
-  session.last_command_ms.store(state.worker->wall_ms(), std::memory_order_relaxed);
-  resp::Writer reply(state.worker->OpenOutput(connection), session.protocol.load(std::memory_order_relaxed));
-  for (uint32_t i = 0; i < segment.commands; ++i) {
-    const size_t at = segment.first_command + i;
-    const Args args = batch.Arguments(batch.commands[at]);
-    if (session.reply_mode == Session::kReplyOn) [[likely]] {
-      RunCommand(state, session, state.plans[at], args, reply);
-    } else {
-      if (session.reply_mode == Session::kReplySkipNext) session.reply_mode = Session::kReplySkip;
-      const bool skip_this = session.reply_mode == Session::kReplySkip;
-      resp::Writer discarded(state.discard, reply.protocol());
-      RunCommand(state, session, state.plans[at], args, discarded);
-      reply.set_protocol(discarded.protocol());
-      // CLIENT REPLY ON and RESET are answered, though replies were off when they came.
-      if (session.reply_mode == Session::kReplyOn) reply.SimpleString(Is(args[0], "reset") ? "RESET" : "OK");
-      if (skip_this && session.reply_mode == Session::kReplySkip) session.reply_mode = Session::kReplyOn;
-    }
-    if (connection.TakeRepeat()) return i;
-    if (!connection.accepts_commands()) return i + 1;
-  }
-  return segment.commands;
 }
 
 // ---------------------------------------------------------------------------------------------- one command
@@ -195,8 +115,7 @@ const Row* Dispatcher::Resolve(WorkerState& state, const Row* row, Args args, re
       return nullptr;
     }
   }
-  const int count = static_cast<int>(args.size());
-  if ((row->arity > 0 && count != row->arity) || count < -row->arity) {
+  if (!ArityFits(*row, args.size())) {
     const std::string name = parent ? std::string(parent->name) + "|" + std::string(row->name) : std::string(row->name);
     reply.Error("ERR wrong number of arguments for '" + name + "' command");
     state.stats.by_command[row->index].rejected.Add();
@@ -208,6 +127,12 @@ const Row* Dispatcher::Resolve(WorkerState& state, const Row* row, Args args, re
 void Dispatcher::Reject(WorkerState& state, Session& session, const Row* row, std::string_view error,
                         resp::Writer& reply) {
   if (row != nullptr) state.stats.by_command[row->index].rejected.Add();
+  if (row != nullptr && (row->flags & kRunsQueue) && session.transaction) {
+    reply.Error("EXECABORT Transaction discarded because of: " + std::string(error));
+    state.stats.CountError(reply.last_error_code());
+    EndTransaction(services_->keyspace, session);
+    return;
+  }
   if (!error.empty()) reply.Error(error);
   state.stats.CountError(reply.last_error_code());
   if (session.transaction) session.transaction->failed = true;
@@ -215,8 +140,7 @@ void Dispatcher::Reject(WorkerState& state, Session& session, const Row* row, st
 
 void Dispatcher::RunCommand(WorkerState& state, Session& session, const Plan& plan, Args args, resp::Writer& reply) {
   const Row* row = plan.row;
-  // The usual case needs one comparison: a known command without subcommands and with a fixed arity.
-  if (row == nullptr || row->arity != static_cast<int>(args.size()) || !row->subcommands.empty()) {
+  if (row == nullptr || !ArityFits(*row, args.size()) || !row->subcommands.empty()) {
     if (row == nullptr && IsHttp(args[0])) {
       LOG_WARN("client {} closed: it speaks HTTP, perhaps a page that a browser was lured to", session.connection.peer_address());
       return session.connection.Close();
@@ -254,23 +178,27 @@ void Dispatcher::Queue(WorkerState& state, Session& session, const Row& row, Arg
 }
 
 void Dispatcher::RunHandler(CallContext& ctx, const Row& row, Args args, resp::Writer& reply) {
-  const uint32_t index = row.index;
-  CommandStats& stats = ctx.stats.by_command[index];
   const uint64_t errors = reply.errors();
   const uint64_t begin = Ticks();
   ctx.row = &row;
   Session& session = *ctx.session;
-  if (!ctx.in_exec) session.last_command.store(index, std::memory_order_relaxed);
+  if (!ctx.in_exec) session.last_command.store(row.index, std::memory_order_relaxed);
   row.handler(ctx, args, reply);
-  const uint64_t ticks = Ticks() - begin;
+  CountCall(*states_[session.connection.worker().index()], ctx, args, Ticks() - begin, reply.errors() != errors, reply);
+}
+
+void Dispatcher::CountCall(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks, bool failed,
+                           const resp::Writer& reply) {
+  CommandStats& stats = ctx.stats.by_command[ctx.row->index];
   stats.calls.Add();
   stats.ticks.Add(ticks);
   ctx.stats.commands.Add();
-  if (reply.errors() != errors) [[unlikely]] {
+  if (failed) [[unlikely]] {
     stats.failed.Add();
     ctx.stats.CountError(reply.last_error_code());
   }
-  if (ticks >= states_[session.connection.worker().index()]->slow_ticks && !(row.flags & kSkipSlowlog)) [[unlikely]] {
+  if (ticks >= state.slow_ticks && !(ctx.row->flags & kSkipSlowlog)) [[unlikely]] {
+    const Session& session = *ctx.session;
     slowlog_.Add(args, ctx.now_ms / 1000, static_cast<int64_t>(static_cast<double>(ticks) / ticks_per_us()),
                  session.connection.peer_address(), session.name,
                  static_cast<size_t>(services_->config.slowlog_entries.load(std::memory_order_relaxed)));
@@ -278,8 +206,7 @@ void Dispatcher::RunHandler(CallContext& ctx, const Row& row, Args args, resp::W
 }
 
 void Dispatcher::Replicate(CallContext& ctx) {
-  if (ctx.effects.changes() == 0) [[likely]] return;
-  if (ctx.effects.empty()) return;
+  if (ctx.effects.empty()) [[likely]] return;
   const uint64_t offset = services_->replication.Append(ctx.effects.Records());
   if (ctx.session == nullptr) return;
   Session& session = *ctx.session;
@@ -310,7 +237,11 @@ void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args
       RunHandler(ctx, row, args, reply);  // EXEC replicates by itself, under its locks
     }
   } else if (row.keys.first == row.keys.last && row.keys.find == nullptr) {
-    store::ShardGuard guard(keyspace, keyspace.ShardIndex(hash));
+    store::OneShardGuard guard(keyspace, keyspace.ShardOf(hash));
+    RunHandler(ctx, row, args, reply);
+    Replicate(ctx);
+  } else if (!keyspace.shared()) {
+    // No lock to take, so no need to know of which shards.
     RunHandler(ctx, row, args, reply);
     Replicate(ctx);
   } else {
@@ -394,6 +325,8 @@ void Dispatcher::RunTransaction(CallContext& ctx, Transaction& transaction, resp
 
 void Dispatcher::OnTurnEnd(net::Worker& worker) {
   WorkerState& state = *states_[worker.index()];
+  ReturnRoom(state);
+  EvictClients();
   if (!state.appended && !expired_appended_.load(std::memory_order_relaxed)) return;
   state.appended = false;
   expired_appended_.store(false, std::memory_order_relaxed);
@@ -428,6 +361,7 @@ void Dispatcher::OnTick(net::Worker& worker) {
   if (us > 1000) ticks_per_us_.store(static_cast<double>(Ticks() - first_ticks_) / us, std::memory_order_relaxed);
   SampleRates();
   Sweep(worker);
+  WatchMemory(worker);
 }
 
 void Dispatcher::Sweep(net::Worker& worker) {
@@ -474,6 +408,9 @@ void Dispatcher::ResetStats() {
     std::lock_guard lock(stats.mutex);
     stats.errors.clear();
   }
+  services_->keyspace.ResetTotals();
+  evicted_clients_ = 0;
+  exceeded_ms_ = 0;
   totals_.accepted = 0;
   totals_.rejected = 0;
   totals_.input_bytes = 0;

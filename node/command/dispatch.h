@@ -1,9 +1,14 @@
 // From a batch of parsed commands to executed ones.
 //
-// For each group of commands, gathered across connections: look up the rows, hash the keys, prefetch buckets,
-// then entries; then execute in order. A command is admitted (Admit, one ordered list of checks), its shards
-// are locked as its row says, its handler runs, its effects go into the replication log while the locks are
-// still held.
+// For each group of commands, gathered across connections (batch.cc): look up the rows, hash the keys, prefetch
+// buckets, then entries; then execute in order. A command is admitted (Admit, one ordered list of checks), its
+// shards are locked as its row says, its handler runs, its effects go into the replication log while the locks
+// are still held.
+//
+// An ordinary command (Row::ordinary, one key, a session without MULTI, replies on) goes the short way,
+// RunOrdinary: the same checks as loads and comparisons that refuse nothing themselves; whatever they do not
+// pass goes to RunCommand, which finds out what it is. One context serves all ordinary commands of a segment,
+// and one reading of the processor's ticks is the end of a command and the beginning of the next.
 //
 // Threads: one per-worker state for each worker, used by its thread; the rest is atomic or says so.
 #pragma once
@@ -44,9 +49,11 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   uint64_t ReleasedTicket() override;
   void OnTick(net::Worker& worker) override;
   void OnTurnEnd(net::Worker& worker) override;
+  std::optional<Duration> WaitToReceive(net::Worker& worker, size_t bytes) override;
 
   // store::ExpirySink
   void OnExpired(int db, std::string_view key) override;
+  void OnEvicted(int db, std::string_view key) override;
 
   // Runs the queued commands of a transaction: EXEC. Takes and frees the locks.
   void RunTransaction(CallContext& ctx, Transaction& transaction, resp::Writer& reply);
@@ -83,16 +90,30 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   Rates rates() const;
   void ResetStats();
 
+  // Memory; see memory.h.
+  void set_startup_bytes(size_t bytes) { startup_bytes_.store(bytes, std::memory_order_relaxed); }
+  size_t startup_bytes() const { return startup_bytes_.load(std::memory_order_relaxed); }
+  size_t NotePeak(size_t used);  // returns the peak
+  uint64_t evicted_clients() const { return evicted_clients_.load(std::memory_order_relaxed); }
+  // For how long used memory is above maxmemory now, or was in all.
+  int64_t eviction_exceeded_ms(bool total) const;
+
  private:
   friend class ApplySink;
   struct Plan {
     const Row* row = nullptr;
-    uint64_t hash = 0;
+    uint64_t hash = 0;       // of the first key
+    bool ordinary = false;   // as far as the row and the number of arguments tell
   };
   struct WorkerState;
 
+  const Row* FindRow(WorkerState& state, std::string_view name);
   void PrefetchGroup(WorkerState& state, const net::Batch& batch, size_t begin, size_t end);
   uint32_t RunSegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment);
+  // Would Admit() let it pass without a word?
+  bool Passes(WorkerState& state, const Session& session, const Row& row, Args args) const;
+  void RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& plan, Args args, std::string_view bytes,
+                   resp::Writer& reply, uint64_t* ticks);
   void RunCommand(WorkerState& state, Session& session, const Plan& plan, Args args, resp::Writer& reply);
   // The row (or subcommand) to run; null after the error reply was written.
   static bool IsHttp(std::string_view word);
@@ -103,9 +124,27 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   // Locks what the row says, runs the handler, replicates.
   void Call(WorkerState& state, Session& session, const Row& row, Args args, uint64_t hash, resp::Writer& reply);
   void RunHandler(CallContext& ctx, const Row& row, Args args, resp::Writer& reply);
+  // Counts a call that took so many ticks.
+  void CountCall(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks, bool failed,
+                 const resp::Writer& reply);
   void Replicate(CallContext& ctx);
   void Reject(WorkerState& state, Session& session, const Row* row, std::string_view error, resp::Writer& reply);
   void ParkUntil(WorkerState& state, Session& session, MonoTime until);
+  // memory.cc
+  enum class Room : uint8_t { kYes, kNo, kLater };
+  static int64_t MemoryNeed(const Session& session, const Row& row, Args args);
+  // The usual case of TakeMemory: there is no limit, or this worker's share is enough and becomes smaller.
+  bool TakeShare(WorkerState& state, const Session& session, const Row& row, Args args) const;
+  Room TakeMemory(WorkerState& state, Session& session, const Row& row, Args args);
+  Room MakeRoom(WorkerState& state, int64_t limit, int64_t need);
+  void KeepLimit(WorkerState& state);
+  void ReturnRoom(WorkerState& state);
+  Room Evict(WorkerState& state, int64_t limit, int64_t need, int64_t* used);
+  int64_t CountedBytes() const;
+  int64_t ReservedByOthers(const WorkerState& mine) const;
+  void EvictInBackground(net::Worker& worker);
+  void WatchMemory(net::Worker& worker);
+  void EvictClients();
   void Sweep(net::Worker& worker);
   void SampleRates();
   bool MayExpire(int64_t now_ms) const;
@@ -127,6 +166,12 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   uint64_t first_ticks_ = 0;
   MonoTime first_time_;
 
+  std::atomic<size_t> startup_bytes_{0}, peak_bytes_{0};
+  std::atomic<uint64_t> evicted_clients_{0};
+  std::atomic<int64_t> exceeded_ms_{0}, exceeded_since_ms_{0};  // worker 0 writes
+  bool evicting_ = false;  // worker 0's
+  std::mutex evict_clients_mutex_;
+
   // Samples of the totals every 100 ms: worker 0 writes.
   static constexpr size_t kSamples = 16;
   struct Sample {
@@ -138,6 +183,8 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   size_t sample_at_ = 0;       // samples_mutex_
 };
 
+// DISCARD.
+void EndTransaction(store::Keyspace& keyspace, Session& session);
 // Lets go of all watches. held: the caller has the locks of their shards.
 void UnwatchAll(store::Keyspace& keyspace, Session& session, bool held);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "node/command/dispatch.h"
+#include "node/store/evictor.h"
 
 namespace understudy::command {
 
@@ -11,6 +12,16 @@ struct Dispatcher::WorkerState {
   net::Worker* worker = nullptr;
   Effects effects;
   std::vector<Plan> plans;
+  std::vector<store::Probe> probes;  // of PrefetchGroup
+  std::vector<uint64_t> hashes;      // the same, while the keyspace is shared
+  // Rows by the exact bytes of short names: clients write theirs in one way.
+  struct NamedRow {
+    uint64_t name = 0;  // NameWord
+    size_t size = 0;
+    const Row* row = nullptr;
+  };
+  static constexpr size_t kNamedRows = 64;
+  NamedRow named_rows[kNamedRows];
   std::vector<uint32_t> indexes, shards;
   std::vector<uint64_t> paused;  // connections that wait for the end of a pause
   std::vector<std::function<void()>> ack_waiters;
@@ -18,7 +29,14 @@ struct Dispatcher::WorkerState {
   uint64_t generation = 0;       // of the role, read before the last admission of a write
   uint64_t slow_ticks = UINT64_MAX;
   bool may_expire = false;
-  bool over_memory = false;
+  // This worker's share of the memory that is left; see memory.h.
+  int64_t room = 0, room_limit = 0;
+  std::atomic<int64_t> reserved{0};  // what it may use, for other workers
+  MonoTime room_at;
+  Duration room_wait;            // after Room::kLater: how long to wait; 0 = to the next turn
+  uint64_t eviction_turn = UINT64_MAX;
+  MonoTime eviction_until;       // in that turn
+  std::unique_ptr<store::Evictor> evictor;
   bool appended = false;         // to the replication log in this turn
 };
 

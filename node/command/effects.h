@@ -19,11 +19,18 @@
 
 namespace understudy::command {
 
+// The arguments of a command and the bytes that they came in, if the log may take these bytes as they are.
+struct Sent {
+  const std::string_view* argv = nullptr;
+  std::string_view bytes = {};
+};
+
 class Effects {
  public:
   // Before the first command, and for the next one. wanted: somebody reads the records.
-  void Reset(bool wanted) {
+  void Reset(bool wanted, Sent sent = {}) {
     wanted_ = wanted;
+    sent_ = sent;
     changes_ = 0;
     if (!ranges_.empty()) {
       ranges_.clear();
@@ -38,7 +45,8 @@ class Effects {
   void Verbatim(int db, std::span<const std::string_view> argv) {
     ++changes_;
     if (!wanted_) return;
-    ranges_.push_back({db, static_cast<uint32_t>(words_.size()), static_cast<uint32_t>(argv.size())});
+    ranges_.push_back({db, static_cast<uint32_t>(words_.size()), static_cast<uint32_t>(argv.size()),
+                       argv.data() == sent_.argv ? sent_.bytes : std::string_view()});
     words_.insert(words_.end(), argv.begin(), argv.end());
   }
   void Add(int db, std::initializer_list<std::string_view> argv) { Verbatim(db, {argv.begin(), argv.size()}); }
@@ -54,7 +62,7 @@ class Effects {
   // Valid until the next call of anything else.
   std::span<const replication::Record> Records() {
     records_.clear();
-    for (const Range& r : ranges_) records_.push_back({r.db, {words_.data() + r.first, r.count}});
+    for (const Range& r : ranges_) records_.push_back({r.db, {words_.data() + r.first, r.count}, r.encoded});
     return records_;
   }
 
@@ -62,8 +70,10 @@ class Effects {
   struct Range {
     int db;
     uint32_t first, count;
+    std::string_view encoded;
   };
   bool wanted_ = false;
+  Sent sent_;
   uint64_t changes_ = 0;
   std::vector<Range> ranges_;
   std::vector<std::string_view> words_;

@@ -1,11 +1,11 @@
 #include "node/command/info.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
 #include <fstream>
 #include <map>
@@ -13,9 +13,11 @@
 #include "node/command/call_context.h"
 #include "node/command/client_registry.h"
 #include "node/command/dispatch.h"
+#include "node/command/memory.h"
 #include "node/command/stats.h"
 #include "node/config/config.h"
 #include "node/replication/replication.h"
+#include "node/store/run_pool.h"
 
 extern "C" int mallctl(const char*, void*, size_t*, void*, size_t) __attribute__((weak));
 
@@ -99,38 +101,57 @@ void Clients(const Services& s, std::string* out) {
   lines.Add("total_watched_keys", watched);
 }
 
+std::string Percent(size_t part, size_t whole) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.2f%%", whole > 0 ? 100.0 * static_cast<double>(part) / static_cast<double>(whole) : 0.0);
+  return text;
+}
+
 void Memory(const Services& s, std::string* out) {
   Lines lines(out);
-  const MemoryFigures memory = ReadMemoryFigures();
-  const size_t data = s.keyspace.UsedBytes();
-  const size_t used = memory.from_allocator ? memory.allocated : data;
-  static std::atomic<size_t> peak{0};
-  size_t before = peak.load();
-  while (before < used && !peak.compare_exchange_weak(before, used)) {
-  }
-  const size_t most = std::max(before, used);
+  const MemoryUse use = ReadMemoryUse(s);
+  const MemoryFigures allocator = ReadMemoryFigures();
+  const size_t used = use.total(), peak = PeakMemory(s), resident = allocator.resident;
+  const size_t dataset = use.entries + use.waiting;
   const auto limit = static_cast<size_t>(s.config.max_memory_bytes.load());
-  lines.Add("used_memory", used);
-  lines.Add("used_memory_human", Human(used));
-  lines.Add("used_memory_rss", ResidentBytes());
-  lines.Add("used_memory_rss_human", Human(ResidentBytes()));
-  lines.Add("used_memory_peak", most);
-  lines.Add("used_memory_peak_human", Human(most));
-  lines.Add("used_memory_dataset", data);
-  if (memory.from_allocator) {
-    lines.Add("allocator_allocated", memory.allocated);
-    lines.Add("allocator_active", memory.active);
-    lines.Add("allocator_resident", memory.resident);
+  const auto with_human = [&](const std::string& name, size_t bytes) {
+    lines.Add(name, bytes);
+    lines.Add(name + "_human", Human(bytes));
+  };
+  const auto excess = [&](const std::string& name, size_t outer, size_t inner) {
+    lines.Add(name + "_ratio", inner > 0 ? static_cast<double>(outer) / static_cast<double>(inner) : 0.0);
+    lines.Add(name + "_bytes", static_cast<int64_t>(outer) - static_cast<int64_t>(inner));
+  };
+  with_human("used_memory", used);
+  with_human("used_memory_rss", resident);
+  with_human("used_memory_peak", peak);
+  lines.Add("used_memory_peak_perc", Percent(used, peak));
+  lines.Add("used_memory_overhead", use.overhead());
+  lines.Add("used_memory_startup", use.startup);
+  lines.Add("used_memory_dataset", dataset);
+  lines.Add("used_memory_dataset_perc", Percent(dataset, used - use.startup));
+  if (allocator.from_allocator) {
+    lines.Add("allocator_allocated", allocator.allocated);
+    lines.Add("allocator_active", allocator.active);
+    lines.Add("allocator_resident", allocator.resident);
   }
   const size_t physical = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  lines.Add("total_system_memory", physical);
-  lines.Add("total_system_memory_human", Human(physical));
-  lines.Add("maxmemory", limit);
-  lines.Add("maxmemory_human", Human(limit));
-  lines.Add("maxmemory_policy", "noeviction");
-  lines.Add("mem_fragmentation_ratio", used > 0 ? static_cast<double>(ResidentBytes()) / static_cast<double>(used) : 0.0);
-  lines.Add("mem_allocator", memory.from_allocator ? "jemalloc" : "libc");
+  with_human("total_system_memory", physical);
+  with_human("maxmemory", limit);
+  lines.Add("maxmemory_policy", config::PolicyName(s.config.max_memory_policy));
+  if (allocator.from_allocator) {
+    excess("allocator_frag", allocator.active, allocator.allocated);
+    excess("allocator_rss", allocator.resident, allocator.active);
+  }
+  excess("mem_fragmentation", resident, used);
+  lines.Add("mem_not_counted_for_evict", use.replicas);
+  lines.Add("mem_replication_backlog", use.backlog);
+  lines.Add("mem_total_replication_buffers", use.backlog + use.replicas);
+  lines.Add("mem_clients_slaves", use.replicas);
+  lines.Add("mem_clients_normal", use.clients);
+  lines.Add("mem_allocator", allocator.from_allocator ? "jemalloc" : "libc");
   lines.Add("lazyfree_pending_objects", s.keyspace.LazyFreePending());
+  lines.Add("lazyfree_pending_bytes", use.waiting);
 }
 
 struct Sums {
@@ -169,6 +190,10 @@ void Stats(const Services& s, std::string* out) {
   lines.Add("sync_partial_ok", replication.partial_syncs);
   lines.Add("sync_partial_err", replication.partial_refused);
   lines.Add("expired_keys", s.keyspace.ExpiredKeys());
+  lines.Add("evicted_keys", s.keyspace.EvictedKeys());
+  lines.Add("evicted_clients", s.dispatcher.evicted_clients());
+  lines.Add("total_eviction_exceeded_time", s.dispatcher.eviction_exceeded_ms(true));
+  lines.Add("current_eviction_exceeded_time", s.dispatcher.eviction_exceeded_ms(false));
   lines.Add("keyspace_hits", sums.hits);
   lines.Add("keyspace_misses", sums.misses);
   lines.Add("total_error_replies", sums.errors);
@@ -287,7 +312,21 @@ MemoryFigures ReadMemoryFigures() {
   };
   figures.from_allocator = read("stats.allocated", &figures.allocated) && read("stats.active", &figures.active) &&
                            read("stats.resident", &figures.resident);
+  // The data set lies beside it.
+  const store::RunPool& pool = store::RunPool::Get();
+  figures.allocated += pool.used_bytes();
+  figures.active += pool.used_bytes();
+  figures.resident += pool.mapped_bytes();
   return figures;
+}
+
+void PurgeAllocator() {
+  if (mallctl == nullptr) {
+    malloc_trim(0);
+    return;
+  }
+  // 4096 is MALLCTL_ARENAS_ALL.
+  mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0);
 }
 
 size_t ResidentBytes() {

@@ -21,6 +21,8 @@ struct MemoryFigures {
   bool from_allocator = false;
 };
 MemoryFigures ReadMemoryFigures();
+// Gives memory that is free back to the system.
+void PurgeAllocator();
 // The process's resident set, from the kernel.
 size_t ResidentBytes();
 

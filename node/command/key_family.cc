@@ -1,6 +1,7 @@
 // Keys whatever they hold: DEL, RENAME, COPY, OBJECT ...
 #include "node/command/call_context.h"
 #include "node/command/stats.h"
+#include "node/config/config.h"
 #include "node/resp/errors.h"
 #include "node/resp/writer.h"
 
@@ -9,17 +10,22 @@ namespace {
 
 using resp::Writer;
 
-void Del(CallContext& ctx, Args args, Writer& reply) {
+void Remove(CallContext& ctx, Args args, store::Freeing freeing, Writer& reply) {
   int64_t erased = 0;
   for (const std::string_view name : args.subspan(1)) {
     const Key key = AnyKey(ctx, name);
     if (LookupWrite(ctx, key) == nullptr) continue;
-    key.shard.Erase(ctx.db, key.name, key.hash);
+    key.shard.Erase(ctx.db, key.name, key.hash, freeing);
     ++erased;
   }
   if (erased > 0) ctx.effects.Verbatim(ctx.db, args);
   reply.Integer(erased);
 }
+
+void Del(CallContext& ctx, Args args, Writer& reply) {
+  Remove(ctx, args, ctx.services.config.lazy_user_del ? store::Freeing::kLazy : store::Freeing::kInline, reply);
+}
+void Unlink(CallContext& ctx, Args args, Writer& reply) { Remove(ctx, args, store::Freeing::kLazy, reply); }
 
 void Exists(CallContext& ctx, Args args, Writer& reply) {
   int64_t found = 0;
@@ -128,15 +134,28 @@ void ObjectEncoding(CallContext& ctx, Args args, Writer& reply) {
 void ObjectRefcount(CallContext& ctx, Args args, Writer& reply) {
   if (ObjectOf(ctx, args, reply) != nullptr) reply.Integer(1);
 }
+bool CountsAccesses(const CallContext& ctx) {
+  return store::UsesLfu(ctx.keyspace.memory_settings().policy.load(std::memory_order_relaxed));
+}
 void ObjectIdletime(CallContext& ctx, Args args, Writer& reply) {
-  if (const store::Entry* entry = ObjectOf(ctx, args, reply)) reply.Integer(entry->IdleSeconds(ctx.now_ms));
+  const store::Entry* entry = ObjectOf(ctx, args, reply);
+  if (entry == nullptr) return;
+  if (CountsAccesses(ctx)) {
+    return reply.Error(
+        "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between "
+        "policies at runtime LRU and LFU data will take some time to adjust.");
+  }
+  reply.Integer(entry->IdleSeconds(ctx.now_ms));
 }
 void ObjectFreq(CallContext& ctx, Args args, Writer& reply) {
-  if (ObjectOf(ctx, args, reply) != nullptr) {
-    reply.Error(
+  const store::Entry* entry = ObjectOf(ctx, args, reply);
+  if (entry == nullptr) return;
+  if (!CountsAccesses(ctx)) {
+    return reply.Error(
         "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching "
         "between policies at runtime LRU and LFU data will take some time to adjust.");
   }
+  reply.Integer(store::LfuCounter(entry->access_bits(), ctx.now_ms, ctx.keyspace.memory_settings().lfu()));
 }
 
 void ObjectHelp(CallContext&, Args, Writer& reply) {
@@ -168,7 +187,7 @@ const Row kObjectRows[] = {
 };
 const Row kRows[] = {
   {"del", -2, kWrite, kAll, KeyAccess::kRemove, "@keyspace", "generic", "1.0.0", "Removes keys.", "key [key ...]", Del},
-  {"unlink", -2, kWrite | kFast, kAll, KeyAccess::kRemove, "@keyspace", "generic", "4.0.0", "Removes keys; their memory is freed in the background.", "key [key ...]", Del},
+  {"unlink", -2, kWrite | kFast, kAll, KeyAccess::kRemove, "@keyspace", "generic", "4.0.0", "Removes keys; their memory is freed in the background.", "key [key ...]", Unlink},
   {"exists", -2, kReadonly | kFast, kAll, KeyAccess::kRead, "@keyspace", "generic", "1.0.0", "Counts how many of the keys exist.", "key [key ...]", Exists},
   {"touch", -2, kReadonly | kFast, kAll, KeyAccess::kRead, "@keyspace", "generic", "3.2.1", "Marks keys as just used and counts those that exist.", "key [key ...]", Touch},
   {"type", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@keyspace", "generic", "1.0.0", "Tells what a key holds.", "key", Type},

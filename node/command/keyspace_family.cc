@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "node/command/call_context.h"
+#include "node/config/config.h"
 #include "node/resp/errors.h"
 #include "node/resp/glob.h"
 #include "node/resp/writer.h"
@@ -74,23 +75,30 @@ void RandomKey(CallContext& ctx, Args, Writer& reply) {
   }
 }
 
-// Memory is always freed in the background; SYNC is understood and makes no difference to what clients see.
-bool ReadFlushMode(Args args, Writer& reply) {
-  if (args.size() == 1 || (args.size() == 2 && (Is(args[1], "async") || Is(args[1], "sync")))) return true;
-  reply.Error(resp::kSyntaxError);
-  return false;
+bool ReadFlushMode(const CallContext& ctx, Args args, store::Freeing* freeing, Writer& reply) {
+  bool lazy = ctx.services.config.lazy_user_flush;
+  if (args.size() == 2 && (Is(args[1], "async") || Is(args[1], "sync"))) {
+    lazy = Is(args[1], "async");
+  } else if (args.size() != 1) {
+    reply.Error(resp::kSyntaxError);
+    return false;
+  }
+  *freeing = lazy ? store::Freeing::kLazy : store::Freeing::kInline;
+  return true;
 }
 
 void FlushDb(CallContext& ctx, Args args, Writer& reply) {
-  if (!ReadFlushMode(args, reply)) return;
-  ctx.keyspace.FlushDb(ctx.db);
+  store::Freeing freeing;
+  if (!ReadFlushMode(ctx, args, &freeing, reply)) return;
+  ctx.keyspace.FlushDb(ctx.db, freeing);
   ctx.effects.Verbatim(ctx.db, args);
   reply.Ok();
 }
 
 void FlushAll(CallContext& ctx, Args args, Writer& reply) {
-  if (!ReadFlushMode(args, reply)) return;
-  ctx.keyspace.FlushAll();
+  store::Freeing freeing;
+  if (!ReadFlushMode(ctx, args, &freeing, reply)) return;
+  ctx.keyspace.FlushAll(freeing);
   ctx.effects.Verbatim(ctx.db, args);
   reply.Ok();
 }

@@ -1,4 +1,4 @@
-// The server itself: INFO, CONFIG, TIME, SLOWLOG, MEMORY, DEBUG, SHUTDOWN.
+// The server itself: INFO, CONFIG, TIME, SLOWLOG, DEBUG, SHUTDOWN.
 #include <signal.h>
 #include <unistd.h>
 
@@ -123,31 +123,6 @@ void SlowlogHelp(CallContext&, Args, Writer& reply) {
       "    How many entries there are.",
       "RESET",
       "    Removes them.",
-      "HELP",
-      "    This text.",
-  };
-  ReplyHelp(kLines, reply);
-}
-
-// ---------------------------------------------------------------------------------------------- MEMORY
-
-void MemoryUsage(CallContext& ctx, Args args, Writer& reply) {
-  if (args.size() != 3) {
-    int64_t samples = 0;
-    if (args.size() != 5 || !Is(args[3], "samples")) return reply.Error(resp::kSyntaxError);
-    if (!ReadInt64(args[4], &samples, reply)) return;
-    if (samples < 0) return reply.Error(resp::kSyntaxError);
-  }
-  const store::Entry* entry = LookupPeek(ctx, FirstKey(ctx, args[2]));
-  if (entry == nullptr) return reply.Null();
-  reply.Integer(static_cast<int64_t>(entry->AllocatedBytes() + store::Entry::kSlotBytes));
-}
-
-void MemoryHelp(CallContext&, Args, Writer& reply) {
-  constexpr std::string_view kLines[] = {
-      "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-      "USAGE <key> [SAMPLES <count>]",
-      "    Bytes that a key and its value take.",
       "HELP",
       "    This text.",
   };
@@ -318,10 +293,6 @@ const Row kSlowlogRows[] = {
   {"len", 2, kAdmin | kLoading | kStale, {}, KeyAccess::kNone, "", "server", "2.2.12", "Counts the entries.", "", SlowlogLen},
   {"reset", 2, kAdmin | kLoading | kStale, {}, KeyAccess::kNone, "", "server", "2.2.12", "Removes the entries.", "", SlowlogReset},
 };
-const Row kMemoryRows[] = {
-  {"help", 2, kLoading | kStale, {}, KeyAccess::kNone, "", "server", "4.0.0", "Lists the subcommands.", "", MemoryHelp},
-  {"usage", -3, kReadonly, kSecond, KeyAccess::kRead, "", "server", "4.0.0", "Tells how many bytes a key takes.", "key [SAMPLES count]", MemoryUsage},
-};
 const Row kDebugRows[] = {
   {"error", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Answers an error.", "string", DebugError},
   {"help", 2, kLoading | kStale, {}, KeyAccess::kNone, "", "server", "1.0.0", "Lists the subcommands.", "", DebugHelp},
@@ -341,7 +312,6 @@ const Row kRows[] = {
   {"time", 1, kLoading | kStale | kFast, {}, KeyAccess::kNone, "", "server", "2.6.0", "Tells the time.", "", Time},
   {"config", -2, 0, {}, KeyAccess::kNone, "", "server", "2.0.0", "Shows and changes options.", "", nullptr, kConfigRows},
   {"slowlog", -2, 0, {}, KeyAccess::kNone, "", "server", "2.2.12", "Shows slow commands.", "", nullptr, kSlowlogRows},
-  {"memory", -2, 0, {}, KeyAccess::kNone, "", "server", "4.0.0", "Tells about memory.", "", nullptr, kMemoryRows},
   {"debug", -2, kAdmin, {}, KeyAccess::kNone, "", "server", "1.0.0", "For tests.", "", nullptr, kDebugRows},
   {"module", -2, 0, {}, KeyAccess::kNone, "", "server", "4.0.0", "Tells about modules.", "", nullptr, kModuleRows},
   {"cluster", -2, kLoading | kStale, {}, KeyAccess::kNone, "", "cluster", "3.0.0", "Refused: there is no cluster mode.", "[subcommand]", ClusterDisabled},

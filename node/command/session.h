@@ -35,7 +35,7 @@ struct QueuedCommand {
 
 struct Transaction {
   std::deque<QueuedCommand> queue;
-  size_t bytes = 0;
+  size_t bytes = 0;            // of all arguments
   uint32_t flags = 0;          // of all rows together
   bool needs_role = false;     // not all of them are allowed in a node without a role
   bool failed = false;         // a command was refused while queueing: EXECABORT
@@ -46,14 +46,24 @@ class Session final : public net::ConnectionState {
   enum ReplyMode : uint8_t { kReplyOn, kReplyOff, kReplySkip, kReplySkipNext };
 
   explicit Session(net::Connection& connection) : connection(connection) {}
+  size_t MemoryBytes() const override {
+    constexpr size_t kCommandBytes = sizeof(QueuedCommand) + 64;
+    return sizeof(Session) + watch_bytes + (transaction ? transaction->bytes + transaction->queue.size() * kCommandBytes : 0);
+  }
+  static Session& Of(net::Connection& connection) { return static_cast<Session&>(*connection.state()); }
 
   net::Connection& connection;
+
+  // Nothing of the session's own keeps a command from running and being answered.
+  bool ordinary() const { return authenticated && reply_mode == kReplyOn && transaction == nullptr; }
 
   // The worker's thread only.
   bool authenticated = false;
   ReplyMode reply_mode = kReplyOn;
   std::unique_ptr<Transaction> transaction;        // between MULTI and EXEC
   std::list<store::WatchedKey> watches;            // registered in their shards; a list costs an idle client nothing
+  size_t watch_bytes = 0;                          // of `watches`
+  MonoTime waits_for_memory_since;                 // its command finds no room; never = it does not wait
   std::atomic<bool> watch_dirty{false};            // set by any writer of a watched key
   uint64_t last_write_offset = 0;                  // replication offset after its last write, for WAIT
   std::unique_ptr<SessionAttachment> replication;  // REPLCONF's handshake state
@@ -67,6 +77,7 @@ class Session final : public net::ConnectionState {
   std::atomic<int64_t> last_command_ms{0};         // wall
   std::atomic<uint32_t> last_command{UINT32_MAX};  // index in the table
   std::atomic<bool> no_evict{false}, no_touch{false}, blocked{false};
+  std::atomic<bool> evicted{false};                // it is being closed because clients take too much memory
 
   // Registry's lock, or the worker's thread for reading.
   std::string name, library_name, library_version, user = "default";

@@ -85,21 +85,24 @@ void Store(CallContext& ctx, const Key& key, std::string_view value, const SetAr
 
 void Set(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
+  if (args.size() == 3) [[likely]] {
+    key.shard.Set(ctx.db, key.name, key.hash, args[2], ctx.now_ms);
+    ctx.effects.Verbatim(ctx.db, args);
+    return reply.Ok();
+  }
   SetArguments how;
-  if (args.size() > 3) {
-    bool persist = false;
-    if (!ReadSetOptions(ctx, args.subspan(3), true, "set", &how, &persist, reply)) return;
-    // Only these look at the old value.
-    if (how.if_absent || how.if_present || how.get || how.keep_ttl) {
-      const store::Entry* old = LookupWrite(ctx, key);
-      if (how.get) {
-        (old ? ctx.stats.hits : ctx.stats.misses).Add();
-        ReplyValue(old, reply);
-      }
-      if ((how.if_absent && old != nullptr) || (how.if_present && old == nullptr)) {
-        if (!how.get) reply.Null();
-        return;
-      }
+  bool persist = false;
+  if (!ReadSetOptions(ctx, args.subspan(3), true, "set", &how, &persist, reply)) return;
+  // Only these look at the old value.
+  if (how.if_absent || how.if_present || how.get || how.keep_ttl) {
+    const store::Entry* old = LookupWrite(ctx, key);
+    if (how.get) {
+      (old ? ctx.stats.hits : ctx.stats.misses).Add();
+      ReplyValue(old, reply);
+    }
+    if ((how.if_absent && old != nullptr) || (how.if_present && old == nullptr)) {
+      if (!how.get) reply.Null();
+      return;
     }
   }
   Store(ctx, key, args[2], how);

@@ -31,6 +31,8 @@ Table::Table(std::span<const std::span<const Row>> families) {
       CHECK(Find(row.name) == nullptr);
       rows_.push_back(&row);
       row.index = static_cast<uint32_t>(indexed_.size());
+      row.ordinary = !(row.flags & kNotOrdinary) && row.subcommands.empty() && row.keys.first > 0 &&
+                     row.keys.find == nullptr;
       indexed_.push_back(&row);
       parents_.push_back(nullptr);
       for (const Row& sub : row.subcommands) {

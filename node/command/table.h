@@ -41,6 +41,7 @@ enum Flag : uint32_t {
   kImmediate = 1 << 25,    // inside MULTI it runs at once instead of being queued (EXEC, DISCARD, ...)
   kWalks = 1 << 26,        // visits shards by WithShard; a transaction with it locks all of them
   kRunsQueue = 1 << 27,    // EXEC
+  kGrowsToOffset = 1 << 29,  // argument 2 is an offset to which the value may have to grow
   kForTests = 1 << 28,     // needs enable-debug-command
 };
 
@@ -69,9 +70,24 @@ struct Row {
   std::string_view syntax;      // arguments as text, for COMMAND DOCS
   Handler handler;
   std::span<const Row> subcommands = {};  // names without the parent's; their handlers get all arguments
-  // Its number in the table (Table::At), given by the one Table of the process.
+  // Given by the one Table of the process: its number there (Table::At), and whether it is a data command that
+  // Dispatcher::RunOrdinary may run when it comes with one key.
   mutable uint32_t index = 0;
+  mutable bool ordinary = false;
 };
+
+// Commands with any of these need more than an ordinary command's checks, or end, park or change the session.
+inline constexpr uint32_t kNotOrdinary = kAdmin | kNoAuth | kLoading | kNoMulti | kBlocking | kPubsub | kAllShards |
+                                         kImmediate | kWalks | kRunsQueue | kForTests;
+
+// Is `args` all right for the row's arity?
+inline bool ArityFits(const Row& row, size_t args) {
+  return row.arity >= 0 ? args == static_cast<size_t>(row.arity) : args >= static_cast<size_t>(-row.arity);
+}
+// Has the command exactly one key, args[keys.first]? For rows without KeySpec::find.
+inline bool HasOneKey(const Row& row, size_t args) {
+  return row.keys.last == row.keys.first || (row.keys.last == -1 && args == static_cast<size_t>(row.keys.first) + 1);
+}
 
 class Table {
  public:
@@ -112,6 +128,7 @@ std::span<const Row> ExpireCommands();
 std::span<const Row> ConnectionCommands();
 std::span<const Row> ClientCommands();
 std::span<const Row> ServerCommands();
+std::span<const Row> MemoryCommands();
 std::span<const Row> CommandCommands();
 std::span<const Row> TransactionCommands();
 std::span<const Row> ReplicationCommands();

@@ -11,11 +11,6 @@ namespace {
 
 using resp::Writer;
 
-void EndTransaction(Session& session) {
-  session.transaction.reset();
-  session.multi_commands.store(-1, std::memory_order_relaxed);
-}
-
 void Multi(CallContext& ctx, Args, Writer& reply) {
   if (ctx.session->transaction) return reply.Error("ERR MULTI calls can not be nested");
   ctx.session->transaction = std::make_unique<Transaction>();
@@ -27,7 +22,7 @@ void Exec(CallContext& ctx, Args, Writer& reply) {
   Session& session = *ctx.session;
   if (!session.transaction) return reply.Error("ERR EXEC without MULTI");
   const std::unique_ptr<Transaction> transaction = std::move(session.transaction);
-  EndTransaction(session);
+  session.multi_commands.store(-1, std::memory_order_relaxed);
   if (transaction->failed) {
     UnwatchAll(ctx.keyspace, session, false);
     return reply.Error(resp::kExecAbort);
@@ -37,8 +32,7 @@ void Exec(CallContext& ctx, Args, Writer& reply) {
 
 void Discard(CallContext& ctx, Args, Writer& reply) {
   if (!ctx.session->transaction) return reply.Error("ERR DISCARD without MULTI");
-  EndTransaction(*ctx.session);
-  UnwatchAll(ctx.keyspace, *ctx.session, false);
+  EndTransaction(ctx.keyspace, *ctx.session);
   reply.Ok();
 }
 
@@ -54,6 +48,7 @@ void Watch(CallContext& ctx, Args args, Writer& reply) {
     store::WatchedKey& watched = session.watches.emplace_back();
     watched.db = ctx.db;
     watched.key = name;
+    session.watch_bytes += name.size() + sizeof(store::WatchedKey) + 64;  // with the nodes of two lists
     watched.hash = key.hash;
     watched.dirty = &session.watch_dirty;
     key.shard.Watch(watched, ctx.now_ms);

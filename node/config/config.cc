@@ -99,6 +99,7 @@ Status Config::Load(std::span<const std::string> arguments) {
     if (!status.ok()) return status.code() == Code::kNotFound ? status : status.Prefixed("--" + name);
   }
   if (standalone && !admin_port_given) admin_port = 0;
+  if (!standalone && !max_clients_memory_given) max_clients_memory = -50;
   if (!standalone && admin_port == 0) return Invalid("admin-port 0 is allowed only with --standalone");
   if (!standalone && !replica_of_host.empty()) return Invalid("replicaof is allowed only with --standalone");
   return {};

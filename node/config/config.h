@@ -23,6 +23,19 @@ namespace understudy::config {
 // enable-debug-command: from where DEBUG may be used.
 enum class DebugCommand : uint8_t { kNo, kLocal, kYes };
 
+// maxmemory-policy; the values are those of store::EvictionPolicy.
+enum class MemoryPolicy : uint8_t {
+  kNoEviction,
+  kAllKeysLru,
+  kAllKeysLfu,
+  kAllKeysRandom,
+  kVolatileLru,
+  kVolatileLfu,
+  kVolatileRandom,
+  kVolatileTtl,
+};
+std::string_view PolicyName(MemoryPolicy policy);
+
 // client-output-buffer-limit of one class; 0 = none.
 struct OutputLimit {
   int64_t hard_bytes = 0, soft_bytes = 0, soft_s = 0;
@@ -37,6 +50,7 @@ class Config {
   uint16_t port = 6379;
   uint16_t admin_port = 8379;      // 0 = none (standalone only)
   bool admin_port_given = false;   // --standalone has none unless it is asked for
+  bool max_clients_memory_given = false;
   std::string operator_key_dir = "/etc/understudy";      // holds the operator's public key, operator.pub
   std::string termination_log = "/dev/termination-log";  // where the kubelet looks for a last message
   std::vector<std::string> bind = {"*"};
@@ -62,6 +76,17 @@ class Config {
   // a process with 100 GB.
   std::atomic<int64_t> shutdown_timeout_s{25};
   std::atomic<int64_t> max_memory_bytes{0};
+  std::atomic<MemoryPolicy> max_memory_policy{MemoryPolicy::kNoEviction};
+  std::atomic<int64_t> max_memory_samples{5};
+  std::atomic<int64_t> eviction_tenacity{10};
+  std::atomic<int64_t> lfu_log_factor{10};
+  std::atomic<int64_t> lfu_decay_minutes{1};
+  // maxmemory-clients: bytes, or if negative per cent of maxmemory; 0 = no limit, which is the default with
+  // --standalone. Under the operator it is half of maxmemory: a Pod must not be killed for what its clients don't
+  // read.
+  std::atomic<int64_t> max_clients_memory{0};
+  std::atomic<bool> lazy_eviction{true}, lazy_expire{true}, lazy_server_del{true}, lazy_user_del{true},
+      lazy_user_flush{true};
   std::atomic<int64_t> max_bulk_bytes{512LL << 20};
   std::atomic<int64_t> query_buffer_bytes{1LL << 30};
   std::atomic<int64_t> slowlog_us{10000};  // < 0 = off
@@ -79,6 +104,12 @@ class Config {
   std::string announce_ip() const { return Text(&announce_ip_); }
   OutputLimit normal_limit() const;
   OutputLimit replica_limit() const;
+
+  // maxmemory-clients in bytes; 0 = no limit.
+  int64_t max_clients_memory_bytes() const {
+    const int64_t value = max_clients_memory.load(std::memory_order_relaxed);
+    return value >= 0 ? value : max_memory_bytes.load(std::memory_order_relaxed) / 100 * -value;
+  }
 
   // [file] [--name value ...]; arguments without the program's name. An error is one sentence that names what
   // was wrong and where.

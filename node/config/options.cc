@@ -57,6 +57,51 @@ std::string Lower(std::string_view text) {
   return out;
 }
 
+Status SetBool(std::atomic<bool>& target, Words words) {
+  if (words[0] != "yes" && words[0] != "no") return Invalid("argument must be 'yes' or 'no'");
+  target = words[0] == "yes";
+  return {};
+}
+
+std::string YesNo(bool value) { return value ? "yes" : "no"; }
+
+// In the order in which Redis lists them.
+struct NamedPolicy {
+  std::string_view name;
+  MemoryPolicy policy;
+};
+constexpr NamedPolicy kPolicies[] = {
+    {"volatile-lru", MemoryPolicy::kVolatileLru},       {"volatile-lfu", MemoryPolicy::kVolatileLfu},
+    {"volatile-random", MemoryPolicy::kVolatileRandom}, {"volatile-ttl", MemoryPolicy::kVolatileTtl},
+    {"allkeys-lru", MemoryPolicy::kAllKeysLru},         {"allkeys-lfu", MemoryPolicy::kAllKeysLfu},
+    {"allkeys-random", MemoryPolicy::kAllKeysRandom},   {"noeviction", MemoryPolicy::kNoEviction},
+};
+
+Status SetPolicy(Config& c, Words words) {
+  std::string names;
+  for (const NamedPolicy& p : kPolicies) {
+    if (Lower(words[0]) == p.name) {
+      c.max_memory_policy = p.policy;
+      return {};
+    }
+    names += (names.empty() ? "" : ", ") + std::string(p.name);
+  }
+  return Invalid("argument(s) must be one of the following: " + names);
+}
+
+// Bytes, or a percentage of maxmemory.
+Status SetClientsMemory(Config& c, Words words) {
+  const std::string& text = words[0];
+  c.max_clients_memory_given = true;
+  if (text.ends_with('%')) {
+    const Result<int64_t> percent = ParseInt(text.substr(0, text.size() - 1), 0, 100);
+    if (!percent.ok()) return Invalid("argument must be a memory value or a percentage between 0% and 100%");
+    c.max_clients_memory = -*percent;
+    return {};
+  }
+  return SetMemory(c.max_clients_memory, words, 0, INT64_MAX);
+}
+
 constexpr int64_t kMax = INT64_MAX;
 
 }  // namespace
@@ -217,12 +262,46 @@ const Option kOptions[] = {
    [](Config& c, Words w) -> Status { return SetInt(c.tcp_keepalive_s, w, 0, 32767); }},
   {"requirepass", "", kLive | kManaged | kSecret, "PASSWORD", "clients must AUTH with it; empty = no password",
    [](const Config& c) { return c.password(); }, OptionTable::SetPassword},
-  {"maxmemory", "", kLive | kManaged, "BYTES", "refuse commands that need memory above it; 0 = no limit",
+  {"maxmemory", "", kLive | kManaged, "BYTES", "above it keys are evicted, or commands that need memory refused; 0 = no limit",
    [](const Config& c) { return Number(c.max_memory_bytes); },
    [](Config& c, Words w) -> Status { return SetMemory(c.max_memory_bytes, w, 0, kMax); }},
-  {"maxmemory-policy", "", kLive | kManaged, "noeviction", "what happens at maxmemory",
-   [](const Config&) { return std::string("noeviction"); },
-   [](Config&, Words w) -> Status { return Only(w, "noeviction", "this version evicts no keys"); }},
+  {"maxmemory-policy", "", kLive | kManaged, "POLICY", "which keys go at maxmemory: noeviction (none), allkeys- or volatile- (those with a TTL) followed by lru, lfu or random, or volatile-ttl",
+   [](const Config& c) { return std::string(PolicyName(c.max_memory_policy)); }, SetPolicy},
+  {"maxmemory-samples", "", kLive, "N", "keys that are looked at to evict one; more = a better choice, slower",
+   [](const Config& c) { return Number(c.max_memory_samples); },
+   [](Config& c, Words w) -> Status { return SetInt(c.max_memory_samples, w, 1, 64); }},
+  {"maxmemory-eviction-tenacity", "", kLive, "0-100", "how long evictions may delay others: 10 = half a millisecond in a turn, 100 = without limit",
+   [](const Config& c) { return Number(c.eviction_tenacity); },
+   [](Config& c, Words w) -> Status { return SetInt(c.eviction_tenacity, w, 0, 100); }},
+  {"maxmemory-clients", "", kLive | kManaged, "BYTES|N%", "if all clients' buffers together take more, those that take most are closed; 0 = no limit",
+   [](const Config& c) {
+     const int64_t value = c.max_clients_memory;
+     return value < 0 ? Number(-value) + "%" : Number(value);
+   }, SetClientsMemory},
+  {"lfu-log-factor", "", kLive, "N", "how slowly a key's access counter grows",
+   [](const Config& c) { return Number(c.lfu_log_factor); },
+   [](Config& c, Words w) -> Status { return SetInt(c.lfu_log_factor, w, 0, INT32_MAX); }},
+  {"lfu-decay-time", "", kLive, "MINUTES", "time without access that takes one off the counter; 0 = never",
+   [](const Config& c) { return Number(c.lfu_decay_minutes); },
+   [](Config& c, Words w) -> Status { return SetInt(c.lfu_decay_minutes, w, 0, INT32_MAX); }},
+  {"replica-ignore-maxmemory", "slave-ignore-maxmemory", kLive, "yes", "a replica evicts nothing by itself",
+   [](const Config&) { return std::string("yes"); },
+   [](Config&, Words w) -> Status { return Only(w, "yes", "a replica holds what its primary holds"); }},
+  {"lazyfree-lazy-eviction", "", kLive, "yes|no", "large values of evicted keys are freed in the background",
+   [](const Config& c) { return YesNo(c.lazy_eviction); },
+   [](Config& c, Words w) -> Status { return SetBool(c.lazy_eviction, w); }},
+  {"lazyfree-lazy-expire", "", kLive, "yes|no", "the same for keys that expire",
+   [](const Config& c) { return YesNo(c.lazy_expire); },
+   [](Config& c, Words w) -> Status { return SetBool(c.lazy_expire, w); }},
+  {"lazyfree-lazy-server-del", "", kLive, "yes|no", "the same for values that are overwritten",
+   [](const Config& c) { return YesNo(c.lazy_server_del); },
+   [](Config& c, Words w) -> Status { return SetBool(c.lazy_server_del, w); }},
+  {"lazyfree-lazy-user-del", "", kLive, "yes|no", "DEL frees like UNLINK",
+   [](const Config& c) { return YesNo(c.lazy_user_del); },
+   [](Config& c, Words w) -> Status { return SetBool(c.lazy_user_del, w); }},
+  {"lazyfree-lazy-user-flush", "", kLive, "yes|no", "FLUSHALL and FLUSHDB free in the background unless they say SYNC",
+   [](const Config& c) { return YesNo(c.lazy_user_flush); },
+   [](Config& c, Words w) -> Status { return SetBool(c.lazy_user_flush, w); }},
   {"proto-max-bulk-len", "", kLive, "BYTES", "longest argument and longest string value",
    [](const Config& c) { return Number(c.max_bulk_bytes); },
    [](Config& c, Words w) -> Status { return SetMemory(c.max_bulk_bytes, w, 1024 * 1024, 512LL << 20); }},
@@ -276,6 +355,13 @@ const Option kOptions[] = {
 }  // namespace
 
 std::span<const Option> Options() { return kOptions; }
+
+std::string_view PolicyName(MemoryPolicy policy) {
+  for (const NamedPolicy& p : kPolicies) {
+    if (p.policy == policy) return p.name;
+  }
+  return {};
+}
 
 Result<int64_t> ParseMemory(std::string_view text) {
   size_t digits = 0;

@@ -36,6 +36,8 @@ class Worker;
 class ConnectionState {
  public:
   virtual ~ConnectionState() = default;
+  // What it holds in memory.
+  virtual size_t MemoryBytes() const { return 0; }
 };
 
 class Connection {
@@ -105,6 +107,9 @@ class Connection {
   // take owns fd (non-blocking). If the output can't be flushed at once the connection is closed instead.
   void Detach(std::function<void(int fd, std::string input)> take);
 
+  // Buffers as they are allocated, objects about as large as they are.
+  size_t MemoryBytes() const;
+
   // Commands may be executed: not parked, closing or detaching.
   bool accepts_commands() const { return !parked_ && !closing() && !detach_; }
 
@@ -116,6 +121,7 @@ class Connection {
     std::atomic<uint64_t> total_input_bytes{0};
     std::atomic<uint64_t> total_output_bytes{0};
     std::atomic<uint64_t> commands{0};
+    std::atomic<uint64_t> memory_bytes{0};       // as MemoryBytes at the end of its last work
   };
   Counters counters;
 
@@ -149,6 +155,8 @@ class Connection {
   OutputQueue queue_;
   Position sent_ = 0;
   std::unique_ptr<std::deque<HoldPoint>> holds_;
+  uint64_t output_turn_ = 0;    // of the worker, in which output was written last
+  Position output_from_ = 0;    // where that turn's output begins
 
   std::function<void(int, std::string)> detach_;
   MonoTime close_deadline_;     // for closing after the flush, or detaching

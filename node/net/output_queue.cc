@@ -22,6 +22,7 @@ void OutputQueue::Append(std::string_view bytes) {
   Chunk chunk;
   chunk.capacity = std::max(bytes.size(), kChunkBytes);
   chunk.data.reset(new char[chunk.capacity]);
+  allocated_ += chunk.capacity;
   std::memcpy(chunk.data.get(), bytes.data(), bytes.size());
   chunk.end = bytes.size();
   chunks_->push_back(std::move(chunk));
@@ -31,6 +32,7 @@ char* OutputQueue::ReserveLarge(size_t bytes) {
   if (!chunks_) chunks_ = std::make_unique<std::deque<Chunk>>();
   Chunk chunk;
   chunk.capacity = bytes;
+  allocated_ += bytes;
   chunk.data.reset(new char[bytes]);
   chunks_->push_back(std::move(chunk));
   return chunks_->back().data.get();
@@ -41,7 +43,10 @@ void OutputQueue::CommitLarge(size_t bytes) {
   CHECK(bytes <= last.capacity);
   last.end = bytes;
   size_ += bytes;
-  if (bytes == 0) chunks_->pop_back();
+  if (bytes == 0) {
+    allocated_ -= last.capacity;
+    chunks_->pop_back();
+  }
   if (chunks_->empty()) chunks_.reset();
 }
 
@@ -65,7 +70,10 @@ void OutputQueue::Drop(size_t bytes) {
     const size_t n = std::min(first.end - first.begin, bytes);
     first.begin += n;
     bytes -= n;
-    if (first.begin == first.end) chunks_->pop_front();
+    if (first.begin == first.end) {
+      allocated_ -= first.capacity;
+      chunks_->pop_front();
+    }
   }
   if (size_ == 0) chunks_.reset();
 }

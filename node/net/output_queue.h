@@ -23,6 +23,7 @@ class OutputQueue {
   void CommitLarge(size_t bytes);
 
   size_t size() const { return size_; }
+  size_t allocated_bytes() const { return allocated_; }  // of the chunks
   bool empty() const { return size_ == 0; }
   // The first bytes, at most `limit` of them, as pieces for writev. Returns how many pieces.
   size_t Gather(std::span<iovec> pieces, size_t limit) const;
@@ -39,6 +40,7 @@ class OutputQueue {
 
   std::unique_ptr<std::deque<Chunk>> chunks_;  // null when empty: an empty deque is not free
   size_t size_ = 0;
+  size_t allocated_ = 0;
 };
 
 }  // namespace understudy::net

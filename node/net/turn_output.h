@@ -29,6 +29,7 @@ class TurnOutput final : public resp::Output {
   explicit TurnOutput(Owner& owner);
 
   char* cursor() const { return cursor_; }
+  size_t blocks() const { return blocks_.size(); }
   // Writes to the block again, after a large reply.
   void BackToBlock();
   // All replies were sent or put aside. Keeps one block.

@@ -12,6 +12,7 @@
 
 #include "common/log.h"
 #include "node/net/listener.h"
+#include "node/net/socket_calls.h"
 
 namespace understudy::net {
 namespace {
@@ -23,9 +24,9 @@ constexpr size_t kReadBytes = 32 * 1024;          // of one connection in a turn
 constexpr size_t kLargeReadBytes = 1024 * 1024;   // the same, in the middle of a large argument
 constexpr uint32_t kCommandsPerSegment = 2048;    // of one connection in a turn
 constexpr size_t kBatchCommands = 128;            // gathered across connections before executing
+constexpr size_t kTurnOutputBytes = 16 * 1024 * 1024;   // of all connections in a turn, then it is flushed
+constexpr size_t kKeptArguments = 1 << 20;              // room for that many is kept from turn to turn
 constexpr Duration kSweep = Seconds(1);
-
-int listener_tag;  // epoll data of listeners
 
 bool Later(const MonoTime& a, const MonoTime& b) { return a > b; }
 
@@ -41,7 +42,7 @@ Worker::Worker(Options options, Handler& handler, Settings& settings, Totals& to
       arena_(new char[kArenaBytes]),
       output_(*this) {
   for (int fd : listeners_) {
-    const Status status = loop_.AddListener(fd, &listener_tag);
+    const Status status = loop_.AddListener(fd, &listener_tag_);
     CHECK(status.ok());
   }
   RefreshTime();
@@ -156,7 +157,7 @@ void Worker::RunTurn() {
   const std::span<epoll_event> ready = loop_.Wait(events, SleepMs());
   RefreshTime();
   for (const epoll_event& event : ready) {
-    if (event.data.ptr == &listener_tag) {
+    if (event.data.ptr == &listener_tag_) {
       listeners_ready_ = true;
     } else {
       OnEvent(*static_cast<Connection*>(event.data.ptr), event.events);
@@ -211,7 +212,7 @@ void Worker::AcceptPhase() {
       const int fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0) {
         if (errno == EINTR || errno == ECONNABORTED) continue;
-        if (errno == EMFILE || errno == ENFILE) LOG_WARN("accept: no file descriptors left; raise the limit or lower maxclients");
+        if (errno == EMFILE || errno == ENFILE) return PauseAccepting();
         break;
       }
       ++accepted;
@@ -244,6 +245,7 @@ void Worker::AddConnection(int fd) {
   totals_.accepted.fetch_add(1, std::memory_order_relaxed);
   connection->counters.last_input_ms.store(wall_ms_, std::memory_order_relaxed);
   handler_.OnOpen(*connection);
+  Account(*connection);
   connections_.emplace(id, std::move(connection));
 }
 
@@ -280,6 +282,10 @@ void Worker::ReadPhase() {
       if (connection->closing() && connection->peer_closed_) connection->Close();
       continue;
     }
+    if (moved_bytes_ + output_.blocks() * TurnOutput::kBlockBytes > kTurnOutputBytes) {
+      NeedsRead(*connection);
+      continue;
+    }
     if (!connection->parked_) Read(*connection);
     if (commands_.size() >= kBatchCommands) ExecuteBatch();
   }
@@ -290,7 +296,7 @@ void Worker::ReadPhase() {
 bool Worker::Receive(Connection& connection, char* to, size_t size, size_t* received) {
   *received = 0;
   for (;;) {
-    const ssize_t n = recv(connection.fd_, to, size, MSG_DONTWAIT);
+    const ssize_t n = net::Receive(connection.fd_, to, size);
     if (n > 0) {
       *received = static_cast<size_t>(n);
       input_bytes_ += *received;
@@ -320,7 +326,10 @@ void Worker::Read(Connection& connection) {
   size_t received = 0;
   const size_t kept = input.size();
   if (kept < kReadBytes / 2) {
-    if (arena_used_ + kept + kReadBytes > kArenaBytes) ExecuteBatch();
+    if (arena_used_ + kept + kReadBytes > kArenaBytes) {
+      ExecuteBatch();
+      if (connection.dead_) return;  // closed by a command of the batch
+    }
     char* const at = arena_.get() + arena_used_;
     if (!Receive(connection, at + kept, kReadBytes, &received)) {
       connection.CloseAfterFlush();
@@ -339,21 +348,32 @@ void Worker::Read(Connection& connection) {
   // In the middle of a large command: straight into the connection's own buffer.
   const size_t missing = connection.input_needed_ > kept ? connection.input_needed_ - kept : 0;
   const size_t want = std::clamp(missing, kReadBytes, kLargeReadBytes);
-  if (!Receive(connection, input.Room(want), want, &received)) {
+  const size_t most = kept + std::max(missing, want);
+  if (const size_t growth = input.Growth(want, most); growth > 0) {
+    if (const std::optional<Duration> wait = handler_.WaitToReceive(*this, growth)) {
+      if (*wait == Duration{}) return NeedsRead(connection);
+      RunAt(now_ + *wait, [this, id = connection.id_] {
+        if (Connection* waiting = Find(id)) NeedsRead(*waiting);
+      });
+      return;
+    }
+  }
+  if (!Receive(connection, input.Room(want, most), want, &received)) {
     connection.CloseAfterFlush();
     return;
   }
   input.Grew(received);
-  if (received > 0 && input.size() >= connection.input_needed_) {
-    ParseInput(connection, input.view(), false);
-    return;
-  }
+  Account(connection);
   const size_t limit = static_cast<size_t>(settings_.max_query_buffer_bytes.load(std::memory_order_relaxed));
   if (input.size() > limit) {
     LOG_WARN("client {} closed: its command is larger than client-query-buffer-limit ({} bytes)", connection.peer_,
              limit);
     totals_.closed_query_buffer.fetch_add(1, std::memory_order_relaxed);
     connection.Close();
+    return;
+  }
+  if (received > 0 && input.size() >= connection.input_needed_) {
+    ParseInput(connection, input.view(), false);
     return;
   }
   connection.counters.input_bytes.store(input.size(), std::memory_order_relaxed);
@@ -364,34 +384,52 @@ void Worker::ParseInput(Connection& connection, std::string_view data, bool in_a
   resp::Limits limits;
   limits.max_bulk_bytes = settings_.max_bulk_bytes.load(std::memory_order_relaxed);
   limits.unauthenticated = !connection.trusted_;
+  const resp::PlainLimits plain_limits(limits);
   const uint32_t most = connection.trusted_ ? kCommandsPerSegment : 1;
   Segment segment{&connection, static_cast<uint32_t>(commands_.size()), 0};
   SegmentInput parsed{data, 0, in_arena, false};
   connection.input_needed_ = 0;
+  const char* const end = data.data() + data.size();
   while (parsed.parsed < data.size()) {
     if (segment.commands == most) {
       parsed.stopped = true;
       break;
     }
-    const uint32_t first = static_cast<uint32_t>(arguments_.views.size());
-    resp::ParseResult result =
-        resp::Parse(data.substr(parsed.parsed), limits, &arguments_, &connection.partial_);
-    if (result.outcome == resp::Outcome::kError) {
-      connection.protocol_error_ = std::move(result.error);
-      parsed.parsed = data.size();
+    Command command{static_cast<uint32_t>(arguments_.views.size())};
+    if (connection.partial_ == nullptr) {
+      command.plain_bytes = static_cast<uint32_t>(
+          resp::ParsePlain(data.data() + parsed.parsed, end, plain_limits, &arguments_, &command.arguments));
+    }
+    if (command.plain_bytes > 0) {
+      parsed.parsed += command.plain_bytes;
+    } else if (!ParseOne(connection, data, limits, &parsed, &command)) {
       break;
     }
-    parsed.parsed += result.consumed;
-    if (result.outcome == resp::Outcome::kNeedMore) {
-      connection.input_needed_ = std::max(result.needed, data.size() - parsed.parsed + 1);
-      if (parsed.parsed == data.size()) connection.input_needed_ = 0;
-      break;
-    }
-    commands_.push_back({first, static_cast<uint32_t>(result.arguments), static_cast<uint32_t>(parsed.parsed)});
+    command.input_end = static_cast<uint32_t>(parsed.parsed);
+    commands_.push_back(command);
     ++segment.commands;
   }
   segments_.push_back(segment);
   inputs_.push_back(parsed);
+}
+
+// A command in whatever form; false if there is none: it is not there as a whole, or no command.
+bool Worker::ParseOne(Connection& connection, std::string_view data, const resp::Limits& limits, SegmentInput* parsed,
+                      Command* command) {
+  resp::ParseResult result = resp::Parse(data.substr(parsed->parsed), limits, &arguments_, &connection.partial_);
+  if (result.outcome == resp::Outcome::kError) {
+    connection.protocol_error_ = std::move(result.error);
+    parsed->parsed = data.size();
+    return false;
+  }
+  parsed->parsed += result.consumed;
+  if (result.outcome == resp::Outcome::kNeedMore) {
+    connection.input_needed_ = std::max(result.needed, data.size() - parsed->parsed + 1);
+    if (parsed->parsed == data.size()) connection.input_needed_ = 0;
+    return false;
+  }
+  command->arguments = static_cast<uint32_t>(result.arguments);
+  return true;
 }
 
 // ---------------------------------------------------------------------------------------------- execute
@@ -406,7 +444,10 @@ void Worker::ExecuteBatch() {
   inputs_.clear();
   commands_.clear();
   arguments_.Clear();
+  if (arguments_.views.capacity() > kKeptArguments) arguments_ = {};
   arena_used_ = 0;
+  // Now, while the replies are in the cache, and so that the next batch's take the same place.
+  FlushOutput();
 }
 
 void Worker::FinishSegment(const Segment& segment, const SegmentInput& input, uint32_t executed) {
@@ -428,6 +469,7 @@ void Worker::FinishSegment(const Segment& segment, const SegmentInput& input, ui
     connection.input_.Consume(used);
   }
   if (connection.input_.empty()) connection.input_.Clear();
+  Account(connection);
   connection.counters.input_bytes.store(connection.input_.size(), std::memory_order_relaxed);
   if (all && !connection.protocol_error_.empty() && !connection.closing()) {
     connection.Append("-ERR " + connection.protocol_error_ + "\r\n");
@@ -438,212 +480,7 @@ void Worker::FinishSegment(const Segment& segment, const SegmentInput& input, ui
   if (!all || input.stopped || connection.readable_) NeedsRead(connection);
 }
 
-resp::Output& Worker::OpenOutput(Connection& connection) {
-  CloseOutput();
-  if (connection.turn_begin_ != connection.turn_end_) connection.TakeTurnOutput();
-  output_owner_ = &connection;
-  connection.turn_begin_ = connection.turn_end_ = output_.cursor();
-  NeedsTurn(connection);
-  return output_;
-}
-
-void Worker::CloseOutput() {
-  if (output_owner_ == nullptr) return;
-  Connection& owner = *output_owner_;
-  if (output_large_) {
-    owner.queue_.CommitLarge(static_cast<size_t>(output_.cursor() - large_begin_));
-    output_large_ = false;
-    output_.BackToBlock();
-    owner.turn_begin_ = owner.turn_end_ = nullptr;
-  } else {
-    owner.turn_end_ = output_.cursor();
-  }
-  output_owner_ = nullptr;
-}
-
-void Worker::CloseOutputOf(Connection& connection) {
-  if (output_owner_ != &connection) return;
-  CloseOutput();
-  connection.TakeTurnOutput();
-  // Replies that follow go on in the block.
-  output_owner_ = &connection;
-  connection.turn_begin_ = connection.turn_end_ = output_.cursor();
-}
-
-size_t Worker::TurnBytesOf(const Connection& connection) const {
-  if (output_owner_ != &connection) return static_cast<size_t>(connection.turn_end_ - connection.turn_begin_);
-  const char* const begin = output_large_ ? large_begin_ : connection.turn_begin_;
-  return static_cast<size_t>(output_.cursor() - begin);
-}
-
-char* Worker::OnFull(char* cursor, size_t bytes) {
-  CHECK(output_owner_ != nullptr);
-  Connection& owner = *output_owner_;
-  if (output_large_) {
-    owner.queue_.CommitLarge(static_cast<size_t>(cursor - large_begin_));
-    output_large_ = false;
-  } else {
-    owner.turn_end_ = cursor;
-    owner.TakeTurnOutput();
-  }
-  if (bytes >= TurnOutput::kLargeBytes) {
-    output_large_ = true;
-    large_begin_ = owner.queue_.ReserveLarge(bytes);
-    return large_begin_;
-  }
-  return nullptr;
-}
-
-void Worker::OnRoom(char* cursor) { output_owner_->turn_begin_ = output_owner_->turn_end_ = cursor; }
-
-// ---------------------------------------------------------------------------------------------- flush, close
-
-void Worker::FlushPhase() {
-  handler_.OnTurnEnd(*this);
-  if (check_holds_) {
-    check_holds_ = false;
-    std::vector<uint64_t> held;
-    held.swap(held_);
-    for (const uint64_t id : held) {
-      if (Connection* connection = Find(id)) NeedsTurn(*connection);
-    }
-  }
-  // Flushing puts nothing on the list but what belongs to the next turn.
-  std::vector<Connection*> list;
-  list.swap(turn_list_);
-  for (Connection* connection : list) {
-    connection->in_turn_list_ = false;
-    if (!connection->dead_) Flush(*connection);
-  }
-  list.clear();
-  if (turn_list_.empty()) turn_list_.swap(list);
-  output_.EndTurn();
-  if (input_bytes_ + output_bytes_ > 0) {
-    totals_.input_bytes.fetch_add(input_bytes_, std::memory_order_relaxed);
-    totals_.output_bytes.fetch_add(output_bytes_, std::memory_order_relaxed);
-    input_bytes_ = output_bytes_ = 0;
-  }
-}
-
-void Worker::Flush(Connection& connection) {
-  if (connection.close_ == Connection::CloseMode::kNow) {
-    EndConnection(connection);
-    return;
-  }
-  if (connection.wrote_ && connection.pending_output_bytes() > 0 && !handler_.MayFlush(connection, clock_.Mono())) {
-    EndConnection(connection);
-    return;
-  }
-  if (connection.holds_) {
-    connection.TakeTurnOutput();
-    const size_t sendable = connection.Sendable(handler_.ReleasedTicket());
-    if (connection.holds_) held_.push_back(connection.id_);
-    if (!Send(connection, sendable)) return EndConnection(connection);
-  } else if (connection.queue_.empty()) {
-    // The usual case: this turn's replies, straight from the turn buffer.
-    const size_t size = static_cast<size_t>(connection.turn_end_ - connection.turn_begin_);
-    if (size > 0) {
-      ssize_t n = send(connection.fd_, connection.turn_begin_, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (n < 0 && errno != EAGAIN && errno != EINTR) return EndConnection(connection);
-      n = std::max<ssize_t>(n, 0);
-      connection.turn_begin_ += n;
-      connection.sent_ += static_cast<size_t>(n);
-      output_bytes_ += static_cast<size_t>(n);
-      if (connection.turn_begin_ != connection.turn_end_) {
-        connection.want_write_ = true;
-        connection.TakeTurnOutput();
-      }
-      connection.turn_begin_ = connection.turn_end_ = nullptr;
-    }
-  } else {
-    connection.TakeTurnOutput();
-    if (!Send(connection, connection.queue_.size())) return EndConnection(connection);
-  }
-  auto& counters = connection.counters;
-  counters.output_bytes.store(connection.queue_.size(), std::memory_order_relaxed);
-  counters.total_output_bytes.store(connection.sent_, std::memory_order_relaxed);
-  if (connection.queue_.empty()) {
-    connection.wrote_ = false;
-    connection.soft_limit_since_ = {};
-    if (connection.closing()) return EndConnection(connection);
-    if (connection.detach_) {
-      const auto take = std::move(connection.detach_);
-      std::string left(connection.input_.view());
-      loop_.Remove(connection.fd_);
-      connection.keep_fd_ = true;
-      EndConnection(connection);
-      take(std::exchange(connection.fd_, -1), std::move(left));
-    }
-  } else {
-    CheckOutputLimits(connection);
-  }
-}
-
-// Sends up to `limit` bytes of the queue; false if the connection is broken.
-bool Worker::Send(Connection& connection, size_t limit) {
-  if (connection.want_write_) return true;  // EPOLLOUT will come
-  while (limit > 0) {
-    iovec pieces[16];
-    msghdr message{};
-    message.msg_iov = pieces;
-    message.msg_iovlen = connection.queue_.Gather(pieces, limit);
-    size_t size = 0;
-    for (size_t i = 0; i < message.msg_iovlen; ++i) size += pieces[i].iov_len;
-    const ssize_t n = sendmsg(connection.fd_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n < 0) {
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) return false;
-      connection.want_write_ = true;
-      return true;
-    }
-    connection.queue_.Drop(static_cast<size_t>(n));
-    connection.sent_ += static_cast<size_t>(n);
-    output_bytes_ += static_cast<size_t>(n);
-    limit -= static_cast<size_t>(n);
-    if (static_cast<size_t>(n) < size) {
-      connection.want_write_ = true;
-      return true;
-    }
-  }
-  return true;
-}
-
-void Worker::CheckOutputLimits(Connection& connection) {
-  const size_t pending = connection.queue_.size();
-  const auto hard = static_cast<size_t>(settings_.output_hard_bytes.load(std::memory_order_relaxed));
-  const auto soft = static_cast<size_t>(settings_.output_soft_bytes.load(std::memory_order_relaxed));
-  bool over = hard > 0 && pending > hard;
-  if (soft > 0 && pending > soft) {
-    if (connection.soft_limit_since_ == MonoTime{}) connection.soft_limit_since_ = now_;
-    const Duration allowed = Seconds(settings_.output_soft_s.load(std::memory_order_relaxed));
-    over = over || now_ - connection.soft_limit_since_ > allowed;
-  } else {
-    connection.soft_limit_since_ = {};
-  }
-  if (!over) return;
-  LOG_WARN("client {} closed: {} bytes of replies wait for it, more than client-output-buffer-limit allows",
-           connection.peer_, pending);
-  totals_.closed_output_buffer.fetch_add(1, std::memory_order_relaxed);
-  EndConnection(connection);
-}
-
-void Worker::EndConnection(Connection& connection) {
-  if (connection.dead_) return;
-  connection.dead_ = true;
-  connection.turn_begin_ = connection.turn_end_ = nullptr;
-  handler_.OnClose(connection);
-  if (!connection.keep_fd_) {
-    loop_.Remove(connection.fd_);
-    // Unread input would turn the close into a reset, which may overtake the last reply.
-    char rest[4096];
-    for (int i = 0; i < 16 && recv(connection.fd_, rest, sizeof(rest), MSG_DONTWAIT) > 0; ++i) {
-    }
-    close(connection.fd_);
-    connection.fd_ = -1;
-  }
-  totals_.connections.fetch_sub(1, std::memory_order_relaxed);
-  closed_.push_back(&connection);
-}
+// ---------------------------------------------------------------------------------------------- close
 
 void Worker::ClosePhase() {
   if (closed_.empty()) return;
@@ -652,22 +489,6 @@ void Worker::ClosePhase() {
   std::erase_if(turn_list_, dead);
   for (const Connection* connection : closed_) connections_.erase(connection->id_);
   closed_.clear();
-}
-
-void Worker::SweepConnections() {
-  const int64_t timeout_s = settings_.idle_timeout_s.load(std::memory_order_relaxed);
-  for (auto& [id, connection] : connections_) {
-    Connection& c = *connection;
-    if (c.dead_) continue;
-    if ((c.closing() || c.detach_) && now_ > c.close_deadline_) {
-      c.Close();
-    } else if (timeout_s > 0 && !c.parked_ &&
-               wall_ms_ - c.counters.last_input_ms.load(std::memory_order_relaxed) > timeout_s * 1000) {
-      c.Close();
-    } else if (!c.queue_.empty()) {
-      CheckOutputLimits(c);
-    }
-  }
 }
 
 }  // namespace understudy::net

@@ -1,10 +1,11 @@
 // A worker: one thread, one epoll loop, one listener per address (SO_REUSEPORT), its own connections.
 //
-// RunTurn is the list of phases: accept, read + parse, execute (a batch gathered across connections), flush,
-// close. Each has a bound, so that neither one deep pipeline nor a storm of new connections starves the rest:
+// RunTurn is the list of phases: accept, read + parse, execute (batches gathered across connections, each
+// flushed before the next is read), flush what is left, close. Each has a bound, so that neither one deep pipeline nor a storm of new connections starves the rest:
 // what is left is done in the next turn, which then does not sleep. Edge-triggered; a read that is shorter
 // than its buffer means that the socket is drained (research/floor/REPORT.md: 8 % at P=1). One send per
-// connection at the end of the turn.
+// connection and turn, at the end of its batch: a batch's input and replies are a few KiB that stay in the
+// first-level caches from the read to the send.
 // net knows no command: it calls a Handler. Any thread may Post; everything else is for the worker's thread.
 #pragma once
 
@@ -13,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <thread>
@@ -33,7 +35,8 @@ namespace understudy::net {
 struct Command {
   uint32_t first_argument = 0;
   uint32_t arguments = 0;
-  uint32_t input_end = 0;  // where the command ends, counted from the segment's first byte
+  uint32_t input_end = 0;    // where the command ends, counted from the segment's first byte
+  uint32_t plain_bytes = 0;  // it came in the form that a replication stream has (resp::ParsePlain), so many bytes
 };
 
 // Consecutive commands of one connection.
@@ -48,7 +51,13 @@ struct Batch {
   std::span<const Command> commands;
   std::span<const std::string_view> arguments;
   std::span<const std::string_view> Arguments(const Command& c) const {
-    return arguments.subspan(c.first_argument, c.arguments);
+    return {arguments.data() + c.first_argument, c.arguments};
+  }
+  // The command as it came, if it came in the stream's form, else nothing.
+  std::string_view PlainBytes(const Command& c) const {
+    const std::string_view& last = arguments[c.first_argument + c.arguments - 1];
+    return c.plain_bytes == 0 ? std::string_view()
+                              : std::string_view(last.data() + last.size() + 2 - c.plain_bytes, c.plain_bytes);
   }
 };
 
@@ -67,6 +76,9 @@ class Handler {
   virtual uint64_t ReleasedTicket() = 0;
   // Every kTick.
   virtual void OnTick(Worker& worker) = 0;
+  // May the input buffer of a connection that sends a large command grow by `bytes`? If not, it is asked again
+  // after the time that is returned; 0 = in the next turn.
+  virtual std::optional<Duration> WaitToReceive(Worker&, size_t /*bytes*/) { return std::nullopt; }
   // Before the output of a turn is flushed.
   virtual void OnTurnEnd(Worker& worker) = 0;
 };
@@ -131,11 +143,16 @@ class Worker final : private TurnOutput::Owner {
   void ForEachConnection(const std::function<void(Connection&)>& visit);
   // Output for a connection's replies, valid until the next call of OpenOutput or the end of OnBatch.
   resp::Output& OpenOutput(Connection& connection);
+  // The connection whose output is open has written so much in this turn that its next commands should wait for
+  // the next turn.
+  bool output_full() const { return output_full_; }
   // Held output is looked at again at the end of this turn. Posted by who releases tickets.
   void CheckHolds() { check_holds_ = true; }
 
   // When the last turn ended, for the verdict "unfit". Any thread.
   MonoTime last_turn_end() const { return {last_turn_end_ns_.load(std::memory_order_relaxed)}; }
+  // What this worker's connections hold. Any thread.
+  size_t client_bytes() const { return client_bytes_.load(std::memory_order_relaxed); }
   uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }
 
  private:
@@ -159,20 +176,25 @@ class Worker final : private TurnOutput::Owner {
   void RunTasks();
   void RunTimers();
   void AcceptPhase();
+  void PauseAccepting();
   void AddConnection(int fd);
   void OnEvent(Connection& connection, uint32_t events);
   void ReadPhase();
   void Read(Connection& connection);
   bool Receive(Connection& connection, char* to, size_t size, size_t* received);
   void ParseInput(Connection& connection, std::string_view data, bool in_arena);
+  bool ParseOne(Connection& connection, std::string_view data, const resp::Limits& limits, SegmentInput* parsed,
+                Command* command);
   void ExecuteBatch();
   void FinishSegment(const Segment& segment, const SegmentInput& input, uint32_t executed);
+  void Account(Connection& connection);
   void CloseOutput();
   void CloseOutputOf(Connection& connection);
   size_t TurnBytesOf(const Connection& connection) const;
   char* OnFull(char* cursor, size_t bytes) override;
   void OnRoom(char* cursor) override;
   void FlushPhase();
+  void FlushOutput();
   void Flush(Connection& connection);
   bool Send(Connection& connection, size_t limit);
   void CheckOutputLimits(Connection& connection);
@@ -189,6 +211,7 @@ class Worker final : private TurnOutput::Owner {
   const Clock& clock_;
   EventLoop loop_;
   std::vector<int> listeners_;
+  char listener_tag_ = 0;  // its address is the epoll data of listeners
   std::thread thread_;
   std::atomic<std::thread::id> thread_id_{};
   std::atomic<bool> stop_{false};
@@ -216,7 +239,9 @@ class Worker final : private TurnOutput::Owner {
   Connection* output_owner_ = nullptr;
   bool output_large_ = false;        // the owner writes into a chunk of its queue, from large_begin_ on
   char* large_begin_ = nullptr;
-  std::vector<Connection*> ready_, reading_, turn_list_, closed_;
+  bool output_full_ = false;
+  size_t moved_bytes_ = 0;           // of this turn's output that did not fit into the block
+  std::vector<Connection*> ready_, reading_, turn_list_, flushing_, closed_;
   bool listeners_ready_ = false;
   bool check_holds_ = false;
   std::vector<uint64_t> held_;       // connections whose output waits for a ticket
@@ -224,6 +249,7 @@ class Worker final : private TurnOutput::Owner {
 
   std::atomic<int64_t> last_turn_end_ns_{0};
   std::atomic<uint64_t> turns_{0};
+  std::atomic<size_t> client_bytes_{0};
 };
 
 }  // namespace understudy::net

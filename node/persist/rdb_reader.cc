@@ -289,7 +289,7 @@ Result<size_t> RdbReader::ReadRecord(std::string_view in) {
       idle_seconds_ = static_cast<uint32_t>(std::min<uint64_t>(seconds, 0xffffff));
       break;
     }
-    case kOpFreq: {  // of LFU eviction, which has no counterpart here
+    case kOpFreq: {  // of LFU eviction: keys start anew
       uint8_t ignored;
       if (!cursor.Byte(&ignored)) return stop();
       break;

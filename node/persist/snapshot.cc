@@ -120,6 +120,7 @@ void Snapshot::AddPreImage(int db, const store::Entry& entry) {
 }
 
 void Snapshot::NotePreImageBytes(size_t bytes) {
+  keyspace_.snapshot_bytes().fetch_add(bytes - pre_image_bytes_, std::memory_order_relaxed);
   pre_image_bytes_ = bytes;
   pre_image_peak_bytes_ = std::max(pre_image_peak_bytes_, bytes);
   // Up at half of the limit, down at a quarter.

@@ -17,10 +17,12 @@
 
 namespace understudy::replication {
 
-// argv are the words of one command, verbatim; db is the database that it runs in. Views, never stored.
+// argv are the words of one command, verbatim; db is the database that it runs in; encoded are its bytes in the
+// stream if the caller has them already. Views, never stored.
 struct Record {
   int db = 0;
   std::span<const std::string_view> argv;
+  std::string_view encoded = {};
 };
 
 // Puts the raw bytes of what was just executed into this node's own log. Called by ApplySink while the shard

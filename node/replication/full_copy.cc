@@ -22,6 +22,7 @@ FullCopy::~FullCopy() {
   }
   room_.notify_all();
   thread_.join();
+  keyspace_.snapshot_bytes().fetch_sub(queued_bytes_, std::memory_order_relaxed);
 }
 
 void FullCopy::Run() {
@@ -75,6 +76,7 @@ Status FullCopy::Write(std::string_view bytes) {
       room_.wait(lock, [this] { return queued_bytes_ < kQueueBytes || cancelled_; });
       if (cancelled_) return Unavailable("the full copy was given up");
       queued_bytes_ += chunk->size();
+      keyspace_.snapshot_bytes().fetch_add(chunk->size(), std::memory_order_relaxed);
       queue_.push_back(std::move(chunk));
     }
     notify_();
@@ -107,6 +109,7 @@ void FullCopy::DropBefore(uint64_t index) {
     std::lock_guard lock(mutex_);
     while (first_chunk_ < index && !queue_.empty()) {
       queued_bytes_ -= queue_.front()->size();
+      keyspace_.snapshot_bytes().fetch_sub(queue_.front()->size(), std::memory_order_relaxed);
       dropped.push_back(std::move(queue_.front()));
       queue_.pop_front();
       ++first_chunk_;

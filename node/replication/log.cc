@@ -12,8 +12,8 @@ namespace {
 constexpr std::string_view kEpochPrefix = "understudy-epoch=";
 constexpr std::string_view kMulti = "*1\r\n$5\r\nMULTI\r\n";
 constexpr std::string_view kExec = "*1\r\n$4\r\nEXEC\r\n";
-// Trimming work that one append may be charged with.
-constexpr size_t kTrimPerAppend = 2;
+// Blocks that may be given back for each one that is begun.
+constexpr size_t kTrimPerBlock = 3;
 // A scratch buffer larger than this is given back after use.
 constexpr size_t kKeptScratchBytes = 1024 * 1024;
 
@@ -61,6 +61,8 @@ Log::~Log() { CHECK(readers_.empty()); }
 
 uint64_t Log::Append(std::span<const Record> records) {
   if (!active() || records.empty()) return end();
+  // The usual write: the client's own bytes.
+  if (records.size() == 1 && !records[0].encoded.empty()) return AppendEncoded(records[0].db, records[0].encoded, records[0].db);
   static thread_local std::string scratch;
   scratch.clear();
   int db = records.front().db;
@@ -70,23 +72,25 @@ uint64_t Log::Append(std::span<const Record> records) {
       db = record.db;
       EncodeSelect(db, &scratch);
     }
-    EncodeCommand(record.argv, &scratch);
+    if (record.encoded.empty()) {
+      EncodeCommand(record.argv, &scratch);
+    } else {
+      scratch.append(record.encoded);
+    }
   }
   if (records.size() > 1) scratch.append(kExec);
-
-  std::vector<std::unique_ptr<Block>> freed;
-  uint64_t offset;
-  {
-    std::lock_guard lock(mutex_);
-    CHECK(writable_);
-    SelectLocked(records.front().db);
-    AppendLocked(scratch);
-    db_ = db;
-    TrimLocked(kTrimPerAppend, &freed);
-    offset = end_.load(std::memory_order_relaxed);
-  }
+  const uint64_t offset = AppendEncoded(records.front().db, scratch, db);
   if (scratch.capacity() > kKeptScratchBytes) scratch = std::string();
   return offset;
+}
+
+uint64_t Log::AppendEncoded(int first_db, std::string_view bytes, int last_db) {
+  std::lock_guard lock(mutex_);
+  CHECK(writable_);
+  SelectLocked(first_db);
+  AppendLocked(bytes);
+  db_ = last_db;
+  return end_.load(std::memory_order_relaxed);
 }
 
 bool Log::AppendOwn(std::span<const std::string_view> argv) {
@@ -99,13 +103,11 @@ bool Log::AppendOwn(std::span<const std::string_view> argv) {
 }
 
 void Log::AppendRaw(std::string_view bytes, int db, uint64_t epoch) {
-  std::vector<std::unique_ptr<Block>> freed;
   std::lock_guard lock(mutex_);
   CHECK(!writable_);
   AppendLocked(bytes);
   db_ = db;
   if (epoch > 0) history_.last_record_epoch = epoch;
-  TrimLocked(kTrimPerAppend + bytes.size() / kBlockBytes, &freed);
 }
 
 void Log::AppendEpochRecord(uint64_t epoch) {
@@ -130,19 +132,23 @@ void Log::SelectLocked(int db) {
 void Log::AppendLocked(std::string_view bytes) {
   uint64_t end = end_.load(std::memory_order_relaxed);
   while (!bytes.empty()) {
-    const size_t used = (end - first_) - (blocks_.empty() ? 0 : (blocks_.size() - 1) * kBlockBytes);
-    if (blocks_.empty() || used == kBlockBytes) {
-      // A block that the backlog no longer needs becomes the new one: no allocation in the steady state.
+    if (room_ == 0) {
+      // A block that the backlog no longer needs becomes the new one: no allocation in the steady state. More than
+      // one may go, so that a backlog that was too long becomes shorter.
       std::vector<std::unique_ptr<Block>> freed;
-      TrimLocked(1, &freed);
+      TrimLocked(kTrimPerBlock, &freed);
       blocks_.push_back(freed.empty() ? std::unique_ptr<Block>(new Block) : std::move(freed.front()));
-      continue;
+      tail_ = blocks_.back()->bytes;
+      room_ = kBlockBytes;
     }
-    const size_t part = std::min(bytes.size(), kBlockBytes - used);
-    std::memcpy(blocks_.back()->bytes + used, bytes.data(), part);
+    const size_t part = std::min(bytes.size(), room_);
+    std::memcpy(tail_, bytes.data(), part);
+    tail_ += part;
+    room_ -= part;
     bytes.remove_prefix(part);
     end += part;
   }
+  allocated_.store(blocks_.size() * sizeof(Block), std::memory_order_relaxed);
   end_.store(end, std::memory_order_release);
 }
 
@@ -160,6 +166,7 @@ void Log::TrimLocked(size_t limit, std::vector<std::unique_ptr<Block>>* freed) {
     freed->push_back(std::move(blocks_.front()));
     blocks_.pop_front();
     first_ = next;
+    allocated_.store(blocks_.size() * sizeof(Block), std::memory_order_relaxed);
   }
 }
 
@@ -204,6 +211,8 @@ void Log::Deactivate() {
   CHECK(readers_.empty());
   active_.store(false, std::memory_order_release);
   freed.swap(blocks_);
+  allocated_.store(0, std::memory_order_relaxed);
+  room_ = 0;
   first_ = end();
 }
 
@@ -229,6 +238,8 @@ void Log::Reset(History history, uint64_t offset, int db) {
   std::lock_guard lock(mutex_);
   CHECK(readers_.empty());
   freed.swap(blocks_);
+  allocated_.store(0, std::memory_order_relaxed);
+  room_ = 0;
   history_ = std::move(history);
   first_ = offset;
   end_.store(offset, std::memory_order_release);

@@ -124,12 +124,15 @@ class Log {
 
   void SetBacklogBytes(uint64_t bytes);
   uint64_t held_bytes() const;
+  // Of the blocks, whether filled or not. Any thread, no lock.
+  size_t allocated_bytes() const { return allocated_.load(std::memory_order_relaxed); }
 
  private:
   struct Block {
     char bytes[kBlockBytes];
   };
 
+  uint64_t AppendEncoded(int first_db, std::string_view bytes, int last_db);
   void AppendLocked(std::string_view bytes);
   void RenameLocked(std::string replid);
   void SelectLocked(int db);
@@ -139,9 +142,12 @@ class Log {
 
   std::atomic<uint64_t> end_{0};     // written under mutex_
   std::atomic<bool> active_{false};  // written under mutex_
+  std::atomic<size_t> allocated_{0};  // written under mutex_
 
   mutable std::mutex mutex_;
   std::deque<std::unique_ptr<Block>> blocks_;  // mutex_
+  char* tail_ = nullptr;                       // mutex_: where the next byte goes, in the last block
+  size_t room_ = 0;                            // mutex_: bytes left there
   uint64_t first_ = 0;                         // mutex_: offset of the first byte of the first block
   uint64_t backlog_bytes_;                     // mutex_
   std::vector<Reader*> readers_;               // mutex_

@@ -58,6 +58,7 @@ Status PrimaryLink::BeginLoading(const PsyncAnswer& answer) {
   if (answer.beside && parts_.data.complete) {
     beside_ = std::make_unique<store::Keyspace>(
         store::Keyspace::Options{parts_.keyspace.shard_count(), parts_.keyspace.databases()});
+    beside_->TakeMemorySettingsOf(parts_.keyspace);
     state_ = State::kHeader;
     parts_.changed();
     return {};
@@ -234,7 +235,7 @@ Status PrimaryLink::ApplyStream(MonoTime now) {
 }
 
 Status PrimaryLink::OnStreamCommand(std::string_view raw, MonoTime now) {
-  const std::vector<std::string_view>& argv = arguments_.views;
+  const std::span<const std::string_view> argv = arguments_.views;
   const std::string_view name = argv[0];
   acknowledge_ = acknowledge_ || target_.own;
   if (EqualsIgnoringCase(name, "SELECT")) {

@@ -20,6 +20,7 @@ void Replication::Stop() { engine_->Stop(); }
 uint64_t Replication::Append(std::span<const Record> records) { return log_->Append(records); }
 void Replication::Wake() { engine_->Wake(); }
 bool Replication::active() const { return log_->active(); }
+size_t Replication::HeldBytes() const { return log_->allocated_bytes(); }
 uint64_t Replication::offset() const { return log_->end(); }
 uint64_t Replication::SyncOffset() const { return engine_->SyncOffset(); }
 size_t Replication::CountAcked(uint64_t offset) const { return engine_->CountAcked(offset); }

@@ -146,6 +146,8 @@ class Replication {
   bool active() const;
   // [any] End of the log.
   uint64_t offset() const;
+  // [any] Bytes of the log's blocks.
+  size_t HeldBytes() const;
   // [any] The largest offset that S voters of the configuration in force have acknowledged; UINT64_MAX with
   // S = 0. A reply to a write that ended at offset p may leave when SyncOffset() >= p. Not monotonic: a change
   // of configuration may lower it. Hooks::OnAcks tells when it grew.

@@ -4,8 +4,8 @@
 // One thread at a time.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +26,9 @@ class Output {
   void Commit(char* written_to) { cursor_ = written_to; }
 
   void Append(std::string_view bytes) {
-    cursor_ = std::copy(bytes.begin(), bytes.end(), Reserve(bytes.size()));
+    char* const to = Reserve(bytes.size());
+    if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
+    cursor_ = to + bytes.size();
   }
 
  protected:

@@ -112,7 +112,7 @@ bool ReadWord(std::string_view line, size_t* i, std::string* word) {
 }
 
 // Views of the words of a line without quotes.
-void SplitPlain(std::string_view line, std::vector<std::string_view>* words) {
+void SplitPlain(std::string_view line, Views* words) {
   size_t i = 0;
   while (i < line.size()) {
     while (i < line.size() && IsSpace(line[i])) ++i;
@@ -179,7 +179,7 @@ class ArrayParser {
       std::string_view value;
       if (!ReadArgument(&state, &value, &r)) {
         if (r.outcome == Outcome::kNeedMore) Save(*arguments, before, &state, partial);
-        arguments->views.resize(before);
+        arguments->views.Shrink(before);
         return r;
       }
       arguments->views.push_back(value);
@@ -269,59 +269,15 @@ class ArrayParser {
   const Limits& limits_;
 };
 
-// The usual case in one pass without state: short header lines, everything there. False = take the long way.
-inline bool ReadShortNumber(const char** p, const char* end, uint64_t* out) {
-  const char* q = *p;
-  if (end - q < 3) return false;
-  unsigned digit = static_cast<unsigned char>(*q++) - '0';
-  if (digit > 9 || (digit == 0 && *q != '\r')) return false;
-  uint64_t value = digit;
-  for (int i = 0; i < 7; ++i) {
-    if (q == end) return false;
-    if (*q == '\r') {
-      if (end - q < 2) return false;
-      *p = q + 2;
-      *out = value;
-      return true;
-    }
-    digit = static_cast<unsigned char>(*q++) - '0';
-    if (digit > 9) return false;
-    value = value * 10 + digit;
-  }
-  return false;
-}
-
-bool ParseFast(std::string_view input, const Limits& limits, Arguments* arguments, ParseResult* result) {
-  const char* p = input.data() + 1;
-  const char* const end = input.data() + input.size();
-  uint64_t count = 0;
-  if (!ReadShortNumber(&p, end, &count) || count == 0 ||
-      count > static_cast<uint64_t>(limits.unauthenticated ? kUnauthenticatedArguments : limits.max_arguments)) {
-    return false;
-  }
-  const uint64_t max_bulk = static_cast<uint64_t>(
-      limits.unauthenticated ? std::min(limits.max_bulk_bytes, kUnauthenticatedBulkBytes) : limits.max_bulk_bytes);
-  const size_t before = arguments->views.size();
-  for (uint64_t i = 0; i < count; ++i) {
-    uint64_t size = 0;
-    if (p == end || *p != '$') break;
-    ++p;
-    if (!ReadShortNumber(&p, end, &size) || size > max_bulk || static_cast<uint64_t>(end - p) < size + 2) break;
-    arguments->views.emplace_back(p, size);
-    p += size + 2;
-  }
-  const size_t read = arguments->views.size() - before;
-  if (read < count) {
-    arguments->views.resize(before);
-    return false;
-  }
-  result->outcome = Outcome::kCommand;
-  result->consumed = static_cast<size_t>(p - input.data());
-  result->arguments = read;
-  return true;
-}
-
 }  // namespace
+
+void Views::Grow(size_t more) {
+  const size_t capacity = std::max({size_ + more, capacity_ * 2, size_t{64}});
+  std::unique_ptr<std::string_view[]> bigger(new std::string_view[capacity]);
+  std::copy(begin(), end(), bigger.get());
+  data_ = std::move(bigger);
+  capacity_ = capacity;
+}
 
 bool SplitInline(std::string_view line, std::vector<std::string>* words) {
   size_t i = 0;
@@ -339,9 +295,17 @@ ParseResult Parse(std::string_view input, const Limits& limits, Arguments* argum
     const std::string_view rest = input.substr(skipped);
     ParseResult r;
     if (rest[0] == '*') {
-      if (*partial != nullptr || !ParseFast(rest, limits, arguments, &r)) {
-        r = ArrayParser(rest, limits).Run(arguments, partial);
+      uint32_t count = 0;
+      const size_t plain = *partial != nullptr ? 0
+                                               : ParsePlain(rest.data(), rest.data() + rest.size(),
+                                                            PlainLimits(limits), arguments, &count);
+      if (plain > 0) {
+        r.outcome = Outcome::kCommand;
+        r.consumed = skipped + plain;
+        r.arguments = count;
+        return r;
       }
+      r = ArrayParser(rest, limits).Run(arguments, partial);
     } else {
       r = ParseInline(rest, arguments);
     }

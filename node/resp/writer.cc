@@ -7,22 +7,7 @@
 
 namespace understudy::resp {
 
-char* WriteInteger(char* to, int64_t value) {
-  if (value >= 0 && value < 10) {
-    *to = static_cast<char>('0' + value);
-    return to + 1;
-  }
-  return std::to_chars(to, to + 20, value).ptr;
-}
-
-void Writer::Header(char type, int64_t value) {
-  char* p = out_->Reserve(24);
-  *p++ = type;
-  p = WriteInteger(p, value);
-  *p++ = '\r';
-  *p++ = '\n';
-  out_->Commit(p);
-}
+char* WriteLongInteger(char* to, int64_t value) { return std::to_chars(to, to + 20, value).ptr; }
 
 void Writer::SimpleString(std::string_view text) {
   char* p = out_->Reserve(text.size() + 3);
@@ -41,20 +26,6 @@ void Writer::Error(std::string_view text) {
   char* p = out_->Reserve(text.size() + 3);
   *p++ = '-';
   for (char c : text) *p++ = (c == '\r' || c == '\n') ? ' ' : c;
-  *p++ = '\r';
-  *p++ = '\n';
-  out_->Commit(p);
-}
-
-void Writer::Integer(int64_t value) { Header(':', value); }
-
-void Writer::Bulk(std::string_view value) {
-  char* p = out_->Reserve(value.size() + 26);
-  *p++ = '$';
-  p = WriteInteger(p, static_cast<int64_t>(value.size()));
-  *p++ = '\r';
-  *p++ = '\n';
-  p = std::copy(value.begin(), value.end(), p);  // value may be a null view, which memcpy may not get
   *p++ = '\r';
   *p++ = '\n';
   out_->Commit(p);

@@ -4,12 +4,27 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
 #include "node/resp/output.h"
 
 namespace understudy::resp {
+
+// Decimal digits of `value` at `to` (room for 20); returns the end.
+char* WriteLongInteger(char* to, int64_t value);
+inline char* WriteInteger(char* to, int64_t value) {
+  const auto n = static_cast<uint64_t>(value);  // most lengths have one or two digits
+  if (n < 10) {
+    *to = static_cast<char>('0' + n);
+    return to + 1;
+  }
+  if (n >= 100) return WriteLongInteger(to, value);
+  to[0] = static_cast<char>('0' + n / 10);
+  to[1] = static_cast<char>('0' + n % 10);
+  return to + 2;
+}
 
 class Writer {
  public:
@@ -25,8 +40,19 @@ class Writer {
   // text: code and sentence, "ERR syntax error". Line ends in it are replaced by spaces, as clients would
   // lose their place. errors() counts them; last_error_code() is the first word of the last one.
   void Error(std::string_view text);
-  void Integer(int64_t value);
-  void Bulk(std::string_view value);
+  void Integer(int64_t value) { Header(':', value); }
+  void Bulk(std::string_view value) {
+    char* p = out_->Reserve(value.size() + 26);
+    *p++ = '$';
+    p = WriteInteger(p, static_cast<int64_t>(value.size()));
+    *p++ = '\r';
+    *p++ = '\n';
+    if (!value.empty()) std::memcpy(p, value.data(), value.size());
+    p += value.size();
+    *p++ = '\r';
+    *p++ = '\n';
+    out_->Commit(p);
+  }
   void BulkInteger(int64_t value);
   void Null();       // no such value
   void NullArray();  // no such list: "*-1" in RESP2
@@ -45,7 +71,14 @@ class Writer {
   std::string_view last_error_code() const { return {last_error_code_, last_error_code_size_}; }
 
  private:
-  void Header(char type, int64_t value);
+  void Header(char type, int64_t value) {
+    char* p = out_->Reserve(24);
+    *p++ = type;
+    p = WriteInteger(p, value);
+    *p++ = '\r';
+    *p++ = '\n';
+    out_->Commit(p);
+  }
 
   Output* out_;
   int protocol_;
@@ -58,7 +91,4 @@ class Writer {
 std::string FormatDouble(double value);
 // As INCRBYFLOAT prints it: 17 digits after the point at most, no exponent, no trailing zeros.
 std::string FormatLongDouble(long double value);
-// Decimal digits of `value` at `to` (room for 20); returns the end.
-char* WriteInteger(char* to, int64_t value);
-
 }  // namespace understudy::resp

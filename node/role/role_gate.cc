@@ -1,16 +1,6 @@
 #include "node/role/role_gate.h"
 
 namespace understudy::role {
-namespace {
-constexpr uint32_t kModeMask = 3;
-constexpr uint32_t kLoadingBit = 4;
-constexpr uint32_t kEnoughVotersBit = 8;
-
-GateState::Mode ModeOf(uint32_t word) {
-  return static_cast<GateState::Mode>(word & kModeMask);
-}
-}  // namespace
-
 std::string_view ErrorText(Admission admission) {
   switch (admission) {
     case Admission::kServe:
@@ -50,33 +40,6 @@ void RoleGate::Publish(const GateState& state) {
   paused_until_ns_.store(state.paused_until.ns, std::memory_order_seq_cst);
   synchronous_replicas_.store(state.synchronous_replicas, std::memory_order_seq_cst);
   if (opens) word_.store(word, std::memory_order_seq_cst);
-}
-
-GateState::Mode RoleGate::mode() const {
-  return ModeOf(word_.load(std::memory_order_acquire));
-}
-
-Admission RoleGate::Check(bool is_write, MonoTime now) const {
-  const uint32_t word = word_.load(std::memory_order_acquire);
-  const GateState::Mode mode = ModeOf(word);
-  if (mode == GateState::Mode::kUnassigned || (word & kLoadingBit) != 0 ||
-      loading_now_.load(std::memory_order_acquire))
-    return Admission::kLoading;
-  if (!is_write || mode == GateState::Mode::kStandalone) return Admission::kServe;
-  if (mode == GateState::Mode::kReplica) return Admission::kReadOnly;
-  // A pause comes before the lease: it is over soon and then the lease is looked at anew.
-  if (now < paused_until()) return Admission::kPaused;
-  if (now.ns >= lease_until_ns_.load(std::memory_order_acquire)) return Admission::kNoLease;
-  if ((word & kEnoughVotersBit) == 0) return Admission::kNoReplicas;
-  return Admission::kServe;
-}
-
-bool RoleGate::MayFlush(uint64_t generation, MonoTime now) const {
-  const GateState::Mode mode = ModeOf(word_.load(std::memory_order_acquire));
-  if (generation != generation_.load(std::memory_order_acquire)) return false;
-  if (mode == GateState::Mode::kStandalone) return true;
-  return mode == GateState::Mode::kPrimary &&
-         now.ns < lease_until_ns_.load(std::memory_order_acquire);
 }
 
 }  // namespace understudy::role

@@ -69,19 +69,45 @@ class RoleGate {
   void BlockForLoading(bool block) { loading_now_.store(block, std::memory_order_seq_cst); }
 
   // Workers.
-  Admission Check(bool is_write, MonoTime now) const;
+  Admission Check(bool is_write, MonoTime now) const {
+    const uint32_t word = word_.load(std::memory_order_acquire);
+    const GateState::Mode mode = ModeOf(word);
+    if (mode == GateState::Mode::kUnassigned || (word & kLoadingBit) != 0 ||
+        loading_now_.load(std::memory_order_acquire))
+      return Admission::kLoading;
+    if (!is_write || mode == GateState::Mode::kStandalone) return Admission::kServe;
+    if (mode == GateState::Mode::kReplica) return Admission::kReadOnly;
+    // A pause comes before the lease: it is over soon and then the lease is looked at anew.
+    if (now < paused_until()) return Admission::kPaused;
+    if (now.ns >= lease_until_ns_.load(std::memory_order_acquire)) return Admission::kNoLease;
+    if ((word & kEnoughVotersBit) == 0) return Admission::kNoReplicas;
+    return Admission::kServe;
+  }
   // May replies be sent that acknowledge writes executed under `generation`?
-  bool MayFlush(uint64_t generation, MonoTime now) const;
+  bool MayFlush(uint64_t generation, MonoTime now) const {
+    const GateState::Mode mode = ModeOf(word_.load(std::memory_order_acquire));
+    if (generation != generation_.load(std::memory_order_acquire)) return false;
+    if (mode == GateState::Mode::kStandalone) return true;
+    return mode == GateState::Mode::kPrimary &&
+           now.ns < lease_until_ns_.load(std::memory_order_acquire);
+  }
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
   uint32_t synchronous_replicas() const {
     return synchronous_replicas_.load(std::memory_order_acquire);
   }
-  GateState::Mode mode() const;
+  GateState::Mode mode() const { return ModeOf(word_.load(std::memory_order_acquire)); }
   // When a pause ends by itself; "never" if there is none. For the timer that wakes held
   // connections.
   MonoTime paused_until() const { return {paused_until_ns_.load(std::memory_order_acquire)}; }
 
  private:
+  static constexpr uint32_t kModeMask = 3;
+  static constexpr uint32_t kLoadingBit = 4;
+  static constexpr uint32_t kEnoughVotersBit = 8;
+  static GateState::Mode ModeOf(uint32_t word) {
+    return static_cast<GateState::Mode>(word & kModeMask);
+  }
+
   // One word, so that a reader never sees the mode of one state with the flags of another:
   // bits 0-1 mode, bit 2 loading, bit 3 enough voters.
   std::atomic<uint32_t> word_{0};

@@ -6,9 +6,9 @@
 //
 //   byte 0    1..3            4        5..7
 //   +---------+---------------+--------+---------------+--------+---------+-----+------------------+
-//   | type,   | last access,  | key    | value bytes   | expire | key     | key | value, or Blob*  |
-//   | flags   | seconds mod   | bytes  | (24 bits;     | ms: 8, | bytes:  |     | if kExternal     |
-//   |         | 2^24          | or 255 | not external) | if TTL | 4, if   |     |                  |
+//   | type,   | how it was    | key    | value bytes   | expire | key     | key | value, or Blob*  |
+//   | flags   | used:         | bytes  | (24 bits;     | ms: 8, | bytes:  |     | if kExternal     |
+//   |         | access.h      | or 255 | not external) | if TTL | 4, if   |     |                  |
 //   |         |               |        |               |        | 255     |     |                  |
 //   +---------+---------------+--------+---------------+--------+---------+-----+------------------+
 //
@@ -21,6 +21,8 @@
 #include <cstring>
 #include <string_view>
 #include <utility>
+
+#include "node/store/access.h"
 
 namespace understudy::store {
 
@@ -86,6 +88,22 @@ class BlobRef {
   Blob* blob_ = nullptr;
 };
 
+// Keys are short: comparing them here costs less than a call would.
+inline bool SameBytes(const char* a, const char* b, size_t n) {
+  const auto differ = [](const char* x, const char* y) {
+    uint64_t u, v;
+    std::memcpy(&u, x, sizeof u);
+    std::memcpy(&v, y, sizeof v);
+    return u ^ v;
+  };
+  if (n >= 8 && n <= 64) [[likely]] {
+    uint64_t difference = differ(a + n - 8, b + n - 8);
+    for (; n > 8; n -= 8, a += 8, b += 8) difference |= differ(a, b);
+    return difference == 0;
+  }
+  return n == 0 || std::memcmp(a, b, n) == 0;
+}
+
 class Entry {
  public:
   Entry(const Entry&) = delete;
@@ -111,6 +129,10 @@ class Entry {
     std::memcpy(&n, p, sizeof n);
     return {p + sizeof n, n};
   }
+  bool HasKey(std::string_view name) const {
+    const std::string_view k = key();
+    return k.size() == name.size() && SameBytes(k.data(), name.data(), name.size());
+  }
   // The string value.
   std::string_view value() const {
     const std::string_view k = key();
@@ -127,9 +149,11 @@ class Entry {
     return b;
   }
 
-  // Seconds since the last access that was not a Peek, for OBJECT IDLETIME. Wraps after 194 days.
-  uint32_t IdleSeconds(int64_t now_ms) const {
-    return (static_cast<uint32_t>(now_ms / 1000) - access_clock()) & 0xffffff;
+  // Seconds since the last access that was not a Peek, for OBJECT IDLETIME; not under an LFU policy.
+  uint32_t IdleSeconds(int64_t now_ms) const { return LruIdleSeconds(access_bits(), now_ms); }
+  // What they mean: access.h.
+  uint32_t access_bits() const {
+    return static_cast<uint32_t>(access_[0] | access_[1] << 8 | access_[2] << 16);
   }
   // "int", "embstr" or "raw", as OBJECT ENCODING answers.
   std::string_view EncodingName() const;
@@ -164,13 +188,16 @@ class Entry {
     value_[1] = static_cast<uint8_t>(n >> 8);
     value_[2] = static_cast<uint8_t>(n >> 16);
   }
-  uint32_t access_clock() const {
-    return static_cast<uint32_t>(access_[0] | access_[1] << 8 | access_[2] << 16);
+  // Type, flags and access bits in one load.
+  bool HasAccessBits(uint32_t bits) const {
+    uint32_t word;
+    std::memcpy(&word, this, sizeof word);
+    return word >> 8 == bits;
   }
-  void set_access_clock(uint32_t seconds) {
-    access_[0] = static_cast<uint8_t>(seconds);
-    access_[1] = static_cast<uint8_t>(seconds >> 8);
-    access_[2] = static_cast<uint8_t>(seconds >> 16);
+  void set_access_bits(uint32_t bits) {
+    access_[0] = static_cast<uint8_t>(bits);
+    access_[1] = static_cast<uint8_t>(bits >> 8);
+    access_[2] = static_cast<uint8_t>(bits >> 16);
   }
   void set_expire_ms(int64_t at) { std::memcpy(bytes() + kHeaderBytes, &at, sizeof at); }
   void set_hint(StringHint hint) {
@@ -178,7 +205,7 @@ class Entry {
   }
 
   uint8_t meta_;       // bits 0-3 type, 4-5 string hint, 6 has TTL, 7 external
-  uint8_t access_[3];  // little-endian seconds
+  uint8_t access_[3];  // little-endian; see access.h
   uint8_t key_bytes_;  // 255: a 4-byte length precedes the key
   uint8_t value_[3];   // little-endian length; 0 if external
 };

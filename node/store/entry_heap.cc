@@ -6,26 +6,31 @@
 #include <cstring>
 
 #include "common/check.h"
+#include "node/store/run_pool.h"
 
 namespace understudy::store {
 
 EntryHeap::~EntryHeap() {
   CHECK(large_blocks_ == 0);
+  FreeRuns();
+}
+
+void EntryHeap::FreeRuns() {
   while (runs_ != nullptr) {
     Run* run = runs_;
     runs_ = run->next;
-    std::free(run);
+    RunPool::Get().Free(run, run->run_bytes);
   }
 }
 
 EntryHeap::Run* EntryHeap::NewRun(size_t size_class) {
   const size_t bytes = RunBytes(size_class);
-  Run* run = static_cast<Run*>(std::aligned_alloc(bytes, bytes));
-  CHECK(run != nullptr);
+  Run* run = static_cast<Run*>(RunPool::Get().Allocate(bytes));
   *run = Run{};
   run->bump = kRunHeaderBytes;
   run->slot_bytes = static_cast<uint32_t>(size_class * 8);
   run->run_bytes = static_cast<uint32_t>(bytes);
+  run_bytes_ += bytes;
   run->next = runs_;
   if (runs_ != nullptr) runs_->prev = run;
   runs_ = run;
@@ -53,6 +58,7 @@ void* EntryHeap::Allocate(size_t bytes) {
     void* block = std::malloc(bytes);
     CHECK(block != nullptr);
     live_bytes_ += malloc_usable_size(block);
+    large_bytes_ += malloc_usable_size(block);
     ++large_blocks_;
     return block;
   }
@@ -78,6 +84,7 @@ void* EntryHeap::Allocate(size_t bytes) {
 void EntryHeap::Free(void* block, size_t bytes) {
   if (bytes > kSlabMaxBytes) {
     live_bytes_ -= malloc_usable_size(block);
+    large_bytes_ -= malloc_usable_size(block);
     --large_blocks_;
     std::free(block);
     return;
@@ -98,7 +105,8 @@ void EntryHeap::Free(void* block, size_t bytes) {
       runs_ = run->next;
     }
     if (run->next != nullptr) run->next->prev = run->prev;
-    std::free(run);
+    run_bytes_ -= run->run_bytes;
+    RunPool::Get().Free(run, run->run_bytes);
   }
 }
 

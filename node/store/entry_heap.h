@@ -1,7 +1,8 @@
 // EntryHeap: memory for the entries of one table.
 //
 // A general allocator's classes lose up to 25 % between 128 bytes and 1 KiB, where most cached values are.
-// Here sizes to kSlabMaxBytes go in steps of 8 bytes, cut from runs of 16 or 32 KiB; larger ones are malloc's.
+// Here sizes to kSlabMaxBytes go in steps of 8 bytes, cut from runs of 16 or 32 KiB (run_pool.h); larger ones are
+// malloc's.
 // A heap belongs to a table, so a flushed table gives back whole runs instead of entries one by one.
 //
 //   run (aligned to its size) = header of 64 bytes, slots of one class: bumped first, then a free list
@@ -27,6 +28,9 @@ class EntryHeap {
   EntryHeap(const EntryHeap&) = delete;
   EntryHeap& operator=(const EntryHeap&) = delete;
 
+  // Gives back all runs, with what is in them; nothing may be allocated or freed afterwards.
+  void FreeRuns();
+
   // bytes > 0. Aligned to 8. Never fails: out of memory aborts, as everywhere in this process.
   void* Allocate(size_t bytes);
   // bytes: as asked for at Allocate, or anything of the same class.
@@ -37,6 +41,7 @@ class EntryHeap {
   static size_t BlockBytes(const void* block, size_t bytes);
 
   size_t live_bytes() const { return live_bytes_; }      // blocks handed out
+  size_t free_bytes() const { return run_bytes_ - (live_bytes_ - large_bytes_); }  // of runs, with their headers
   size_t large_blocks() const { return large_blocks_; }  // of them malloc's
 
  private:
@@ -64,6 +69,8 @@ class EntryHeap {
   Run* partial_[kClasses] = {};  // runs with room, by class
   Run* runs_ = nullptr;          // all
   size_t live_bytes_ = 0;
+  size_t run_bytes_ = 0;
+  size_t large_bytes_ = 0;
   size_t large_blocks_ = 0;
 };
 

@@ -28,24 +28,15 @@ Keyspace::Keyspace(const Options& options) : databases_(options.databases) {
   CHECK(std::has_single_bit(options.shards) && options.shards <= 1024);
   CHECK(options.databases >= 1 && options.databases <= 1024);
   shard_bits_ = std::countr_zero(options.shards);
-  freer_ = std::make_unique<LazyFreer>();
+  settings_ = std::make_unique<MemorySettings>();
+  freer_ = std::make_unique<LazyFreer>(*settings_);
   shards_.reserve(options.shards);
   for (uint32_t i = 0; i < options.shards; ++i) {
-    shards_.push_back(std::make_unique<Shard>(i, shard_bits_, databases_, *freer_, expired_keys_));
+    shards_.push_back(std::make_unique<Shard>(i, shard_bits_, databases_, *freer_, *settings_, totals_));
   }
 }
 
 Keyspace::~Keyspace() = default;
-
-void Keyspace::PrefetchBucket(int db, uint64_t hash) const {
-  if (shared()) return;
-  if (const Table* t = shards_[ShardIndex(hash)]->table(db); t != nullptr) t->PrefetchBucket(hash);
-}
-
-void Keyspace::PrefetchEntry(int db, uint64_t hash) const {
-  if (shared()) return;
-  if (const Table* t = shards_[ShardIndex(hash)]->table(db); t != nullptr) t->PrefetchEntry(hash);
-}
 
 void Keyspace::SetExpirySink(ExpirySink* sink) {
   for (const auto& shard : shards_) shard->expiry_sink_ = sink;
@@ -58,12 +49,12 @@ void Keyspace::SetShared(bool shared) {
 
 // ---- Whole databases -----------------------------------------------------------------------------------------
 
-void Keyspace::FlushDb(int db) {
-  for (const auto& shard : shards_) shard->FlushDb(db);
+void Keyspace::FlushDb(int db, Freeing freeing) {
+  for (const auto& shard : shards_) shard->FlushDb(db, freeing);
 }
 
-void Keyspace::FlushAll() {
-  for (int db = 0; db < databases_; ++db) FlushDb(db);
+void Keyspace::FlushAll(Freeing freeing) {
+  for (int db = 0; db < databases_; ++db) FlushDb(db, freeing);
 }
 
 void Keyspace::SwapDb(int a, int b) {
@@ -198,7 +189,32 @@ size_t Keyspace::UsedBytes() const {
   return n;
 }
 
+size_t Keyspace::IndexBytes() const {
+  size_t n = 0;
+  for (const auto& shard : shards_) n += shard->index_bytes();
+  return n;
+}
+
+size_t Keyspace::WaitingBytes() const { return freer_->waiting_bytes(); }
+
 size_t Keyspace::LazyFreePending() const { return freer_->pending(); }
+
+void Keyspace::ResetTotals() {
+  totals_.expired_keys.store(0, std::memory_order_relaxed);
+  totals_.evicted_keys.store(0, std::memory_order_relaxed);
+}
+
+void Keyspace::SetEvictionPolicy(EvictionPolicy policy) {
+  settings_->policy.store(policy, std::memory_order_relaxed);
+  for (const auto& shard : shards_) shard->lfu_.store(UsesLfu(policy), std::memory_order_relaxed);
+}
+
+void Keyspace::TakeMemorySettingsOf(const Keyspace& other) {
+  const LfuSettings lfu = other.settings_->lfu();
+  settings_->lfu_log_factor.store(lfu.log_factor, std::memory_order_relaxed);
+  settings_->lfu_decay_minutes.store(lfu.decay_minutes, std::memory_order_relaxed);
+  SetEvictionPolicy(other.settings_->policy.load(std::memory_order_relaxed));
+}
 
 std::vector<Keyspace::TableRef> Keyspace::TablesOf(uint32_t shard_index) const {
   std::vector<TableRef> refs;

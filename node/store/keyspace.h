@@ -21,6 +21,7 @@
 #include "node/store/function_ref.h"
 #include "node/store/hash.h"
 #include "node/store/shard.h"
+#include "node/store/table.h"
 
 namespace understudy::store {
 
@@ -70,12 +71,6 @@ class Keyspace {
   uint32_t shard_count() const { return static_cast<uint32_t>(shards_.size()); }
   int databases() const { return databases_; }
 
-  // Hints for a group of commands, gathered before they are executed: first all buckets, then all entries.
-  // Any thread, no lock. They do nothing while the keyspace is shared: without the lock a table may be freed
-  // under the reader, and a hint must touch only memory that stays mapped.
-  void PrefetchBucket(int db, uint64_t hash) const;
-  void PrefetchEntry(int db, uint64_t hash) const;
-
   // ---- Set-up --------------------------------------------------------------------------------------------
   // Before threads start. nullptr: nobody is told.
   void SetExpirySink(ExpirySink* sink);
@@ -84,8 +79,8 @@ class Keyspace {
   bool shared() const { return users_.load(std::memory_order_relaxed) > 0; }
 
   // ---- Whole databases; the caller holds an AllShardsGuard ------------------------------------------------
-  void FlushDb(int db);
-  void FlushAll();
+  void FlushDb(int db, Freeing freeing = Freeing::kLazy);
+  void FlushAll(Freeing freeing = Freeing::kLazy);
   void SwapDb(int a, int b);
   // Exchanges all data with `other` (same numbers of shards and databases), for a copy loaded beside. WATCHed
   // keys of both are marked as after FlushAll. Guards on both are held. Then `other` may be read, flushed or
@@ -125,8 +120,20 @@ class Keyspace {
   size_t ExpireCount(int db) const;  // keys with a TTL
   size_t TotalSize() const;
   size_t UsedBytes() const;          // entries, values, tables; without what waits to be freed
+  size_t IndexBytes() const;         // of them tables without what they hold
+  size_t WaitingBytes() const;       // what waits to be freed on the background thread
   size_t LazyFreePending() const;    // objects that wait to be freed (INFO lazyfree_pending_objects)
-  uint64_t ExpiredKeys() const { return expired_keys_.load(std::memory_order_relaxed); }
+  uint64_t ExpiredKeys() const { return totals_.expired_keys.load(std::memory_order_relaxed); }
+  uint64_t EvictedKeys() const { return totals_.evicted_keys.load(std::memory_order_relaxed); }
+  void ResetTotals();                // CONFIG RESETSTAT
+
+  // ---- Memory --------------------------------------------------------------------------------------------
+  const MemorySettings& memory_settings() const { return *settings_; }
+  MemorySettings& memory_settings() { return *settings_; }
+  // Any thread. Entries' access bits have another meaning from now on if it changes to or from LFU.
+  void SetEvictionPolicy(EvictionPolicy policy);
+  // Takes over policy and LFU settings of `other`: for a copy loaded beside it.
+  void TakeMemorySettingsOf(const Keyspace& other);
 
   // True while a snapshot's store of overwritten data is more than half full because its receiver is slow.
   // Admission should then hold writes back, in steps of a millisecond: if it overflows, the copy fails.
@@ -140,22 +147,28 @@ class Keyspace {
   };
   std::vector<TableRef> TablesOf(uint32_t shard_index) const;
   std::atomic<int>& snapshots_under_pressure() { return snapshots_under_pressure_; }
+  // Bytes that running copies hold: overwritten data, chunks that wait to be sent. Any thread.
+  std::atomic<size_t>& snapshot_bytes() { return snapshot_bytes_; }
+  size_t SnapshotBytes() const { return snapshot_bytes_.load(std::memory_order_relaxed); }
 
   // CHECKs every invariant. Guards held, or one thread. For tests.
   void Validate() const;
 
  private:
+  friend class OneShardGuard;
   friend class ShardGuard;
   friend class AllShardsGuard;
   static constexpr uint64_t kCursorMask = (uint64_t{1} << 48) - 1;
 
   const int databases_;
   int shard_bits_ = 0;
+  std::unique_ptr<MemorySettings> settings_;
   std::unique_ptr<LazyFreer> freer_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::atomic<int> users_{0};  // beside worker 0
   std::atomic<int> snapshots_under_pressure_{0};
-  std::atomic<uint64_t> expired_keys_{0};
+  std::atomic<size_t> snapshot_bytes_{0};
+  Shard::Totals totals_;
   std::atomic<uint32_t> sweep_at_{0};  // shard where the next Sweep starts
 };
 

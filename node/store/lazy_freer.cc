@@ -6,7 +6,9 @@
 
 namespace understudy::store {
 
-LazyFreer::LazyFreer() : thread_([this] { Run(); }) { pthread_setname_np(thread_.native_handle(), "lazy-free"); }
+LazyFreer::LazyFreer(const MemorySettings& settings) : settings_(settings), thread_([this] { Run(); }) {
+  pthread_setname_np(thread_.native_handle(), "lazy-free");
+}
 
 LazyFreer::~LazyFreer() {
   {
@@ -19,6 +21,8 @@ LazyFreer::~LazyFreer() {
 
 void LazyFreer::Add(std::shared_ptr<Table> table) {
   pending_.fetch_add(1, std::memory_order_relaxed);
+  waiting_->fetch_add(table->used_bytes(), std::memory_order_relaxed);
+  table->set_waiting(waiting_);
   std::lock_guard lock(mutex_);
   tables_.push_back(std::move(table));
   wake_.notify_one();
@@ -26,6 +30,7 @@ void LazyFreer::Add(std::shared_ptr<Table> table) {
 
 void LazyFreer::Add(BlobRef blob) {
   pending_.fetch_add(1, std::memory_order_relaxed);
+  waiting_->fetch_add(blob.get()->allocated_bytes(), std::memory_order_relaxed);
   std::lock_guard lock(mutex_);
   blobs_.push_back(std::move(blob));
   wake_.notify_one();
@@ -42,7 +47,9 @@ void LazyFreer::Run() {
     blobs.swap(blobs_);
     lock.unlock();
     for (BlobRef& blob : blobs) {
+      const size_t bytes = blob.get()->allocated_bytes();
       blob = BlobRef();
+      waiting_->fetch_sub(bytes, std::memory_order_relaxed);
       pending_.fetch_sub(1, std::memory_order_relaxed);
     }
     // A destroyed table may add its own large values; they are freed in the next round.

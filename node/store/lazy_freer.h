@@ -1,4 +1,5 @@
 // LazyFreer: a thread that frees what is too large to free under a shard lock: flushed tables, large values.
+// What was added counts as used until it is freed (waiting_bytes), so that a limit of memory stays true.
 // Add is quick and may be called under a shard's lock; its own lock comes after all others.
 #pragma once
 
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "node/store/entry.h"
+#include "node/store/shard.h"
 
 namespace understudy::store {
 
@@ -20,18 +22,30 @@ class LazyFreer {
   // Values from this size on are worth the hand-over.
   static constexpr size_t kMinBytes = 64 * 1024;
 
-  LazyFreer();
+  explicit LazyFreer(const MemorySettings& settings);
   ~LazyFreer();  // frees all that was added
   LazyFreer(const LazyFreer&) = delete;
   LazyFreer& operator=(const LazyFreer&) = delete;
 
   void Add(std::shared_ptr<Table> table);
   void Add(BlobRef blob);
+  // Any thread: may `bytes` more wait?
+  bool HasRoomFor(size_t bytes) const {
+    return waiting_bytes() + bytes <= settings_.lazy_limit_bytes.load(std::memory_order_relaxed);
+  }
+  // How the old value of a key that is overwritten is freed.
+  Freeing OnOverwrite() const {
+    return settings_.lazy_server_del.load(std::memory_order_relaxed) ? Freeing::kLazy : Freeing::kInline;
+  }
+  size_t waiting_bytes() const { return waiting_->load(std::memory_order_relaxed); }
   // Objects added and not freed yet. Any thread.
   size_t pending() const { return pending_.load(std::memory_order_relaxed); }
 
  private:
   void Run();
+  const MemorySettings& settings_;
+  // Shared with the tables that were added: a snapshot may keep one longer than this object lives.
+  const std::shared_ptr<std::atomic<size_t>> waiting_ = std::make_shared<std::atomic<size_t>>(0);
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::shared_ptr<Table>> tables_;  // mutex_

@@ -6,25 +6,21 @@
 #include "node/store/table.h"
 
 namespace understudy::store {
-namespace {
-
-uint32_t ClockOf(int64_t now_ms, uint32_t idle_seconds = 0) {
-  return (static_cast<uint32_t>(now_ms / 1000) - idle_seconds) & 0xffffff;
-}
-
-}  // namespace
-
 // Around every mutation of one table: carries what it changed over to the figures that any thread may read.
 class Shard::Change {
  public:
   Change(Shard& shard, int db, const Table& table)
       : shard_(shard), db_(static_cast<size_t>(db)), table_(table), bytes_(table.used_bytes()),
-        next_expire_ms_(table.next_expire_ms()) {}
+        index_bytes_(table.index_bytes()), next_expire_ms_(table.next_expire_ms()) {}
   ~Change() {
     shard_.sizes_[db_].store(table_.size(), std::memory_order_relaxed);
     shard_.expires_[db_].store(table_.expires(), std::memory_order_relaxed);
     const size_t used = shard_.used_bytes_.load(std::memory_order_relaxed);
     shard_.used_bytes_.store(used + table_.used_bytes() - bytes_, std::memory_order_relaxed);
+    if (table_.index_bytes() != index_bytes_) [[unlikely]] {
+      const size_t index = shard_.index_bytes_.load(std::memory_order_relaxed);
+      shard_.index_bytes_.store(index + table_.index_bytes() - index_bytes_, std::memory_order_relaxed);
+    }
     if (table_.next_expire_ms() != next_expire_ms_) {
       int64_t next = INT64_MAX;
       for (const auto& table : shard_.tables_) {
@@ -40,12 +36,13 @@ class Shard::Change {
   Shard& shard_;
   const size_t db_;
   const Table& table_;
-  const size_t bytes_;
+  const size_t bytes_, index_bytes_;
   const int64_t next_expire_ms_;
 };
 
-Shard::Shard(uint32_t index, int shard_bits, int databases, LazyFreer& freer, std::atomic<uint64_t>& expired_keys)
-    : index_(index), shard_bits_(shard_bits), freer_(freer), expired_keys_(expired_keys),
+Shard::Shard(uint32_t index, int shard_bits, int databases, LazyFreer& freer, const MemorySettings& settings,
+             Totals& totals)
+    : index_(index), shard_bits_(shard_bits), freer_(freer), settings_(settings), totals_(totals), random_(index),
       tables_(static_cast<size_t>(databases)),
       sizes_(std::make_unique<std::atomic<size_t>[]>(static_cast<size_t>(databases))),
       expires_(std::make_unique<std::atomic<size_t>[]>(static_cast<size_t>(databases))) {}
@@ -57,20 +54,12 @@ Table& Shard::TableForWrite(int db) {
   if (slot == nullptr) [[unlikely]] {
     slot = std::make_shared<Table>(shard_bits_, freer_);
     used_bytes_.store(used_bytes() + slot->used_bytes(), std::memory_order_relaxed);
+    index_bytes_.store(index_bytes() + slot->index_bytes(), std::memory_order_relaxed);
   }
   return *slot;
 }
 
 // ---- Reading -------------------------------------------------------------------------------------------------
-
-Entry* Shard::Find(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) {
-  Table* t = table(db);
-  if (t == nullptr) return nullptr;
-  Entry* entry = t->Find(key, hash);
-  if (entry == nullptr || (view == View::kNormal && entry->ExpiredAt(now_ms))) return nullptr;
-  Table::NoteAccess(*entry, now_ms);
-  return entry;
-}
 
 const Entry* Shard::Peek(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) const {
   const Table* t = table(db);
@@ -79,10 +68,20 @@ const Entry* Shard::Peek(int db, std::string_view key, uint64_t hash, int64_t no
   return entry == nullptr || (view == View::kNormal && entry->ExpiredAt(now_ms)) ? nullptr : entry;
 }
 
+uint32_t Shard::TouchedLfu(uint32_t bits, int64_t now_ms) {
+  random_ = HashFold(random_ + 0x9e3779b97f4a7c15, 0xd1b54a32d192ed03 ^ random_);
+  return LfuTouched(bits, now_ms, settings_.lfu(), random_);
+}
+
+uint32_t Shard::AccessBits(const Entry* old, int64_t now_ms, uint32_t idle_seconds) {
+  if (!lfu_.load(std::memory_order_relaxed)) [[likely]] return LruBits(now_ms, idle_seconds);
+  return old != nullptr ? TouchedLfu(old->access_bits(), now_ms) : LfuBits(now_ms);
+}
+
 // ---- Writing -------------------------------------------------------------------------------------------------
 
 void Shard::NoteExpired(int db, std::string_view key) {
-  expired_keys_.fetch_add(1, std::memory_order_relaxed);
+  totals_.expired_keys.fetch_add(1, std::memory_order_relaxed);
   if (expiry_sink_ != nullptr) expiry_sink_->OnExpired(db, key);
 }
 
@@ -94,33 +93,27 @@ bool Shard::EraseIfExpired(int db, std::string_view key, uint64_t hash, int64_t 
   NoteExpired(db, key);
   MarkWatchers(db, key, hash, true);  // before the erasure: `key` may be a view of the entry's own
   Change change(*this, db, *t);
-  t->Erase(place, hash, Freeing::kLazy);
+  t->Erase(place, hash, settings_.lazy_expire.load(std::memory_order_relaxed) ? Freeing::kLazy : Freeing::kInline);
   return true;
-}
-
-Entry* Shard::FindForWrite(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) {
-  Table* t = table(db);
-  if (t == nullptr) return nullptr;
-  Entry* entry = t->Find(key, hash);
-  if (entry == nullptr) return nullptr;
-  if (view == View::kNormal && entry->ExpiredAt(now_ms)) {
-    EraseIfExpired(db, key, hash, now_ms);
-    return nullptr;
-  }
-  Table::NoteAccess(*entry, now_ms);
-  return entry;
 }
 
 Entry* Shard::Set(int db, std::string_view key, uint64_t hash, std::string_view value, int64_t now_ms,
                   const SetOptions& options) {
   Table& t = TableForWrite(db);
   Entry* entry;
+  const Table::Place place = t.Locate(key, hash);
+  // In place, without anything that is counted: the figures stay as they are.
+  const bool no_expire = options.expire_ms == kNoExpire || options.keep_expire;
+  const uint32_t access = AccessBits(place.entry, now_ms);
+  if (place && no_expire && t.Overwrite(place, hash, value, options.hint, access)) {
+    MarkWatchers(db, key, hash, false);
+    return place.entry;
+  }
   {
     Change change(*this, db, t);
-    const Table::Place place = t.Locate(key, hash);
     int64_t expire_ms = options.expire_ms;
     if (options.keep_expire) expire_ms = place ? place.entry->expire_ms() : kNoExpire;
-    entry = t.Set(place, key, hash, value, expire_ms, options.hint, ClockOf(now_ms));
+    entry = t.Set(place, key, hash, value, expire_ms, options.hint, access);
   }
   MarkWatchers(db, entry->key(), hash, false);
   return entry;
@@ -132,7 +125,8 @@ std::span<char> Shard::Resize(int db, std::string_view key, uint64_t hash, size_
   Entry* entry;
   {
     Change change(*this, db, t);
-    entry = t.Resize(t.Locate(key, hash), key, hash, value_bytes, hint, ClockOf(now_ms));
+    const Table::Place place = t.Locate(key, hash);
+    entry = t.Resize(place, key, hash, value_bytes, hint, AccessBits(place.entry, now_ms));
   }
   MarkWatchers(db, entry->key(), hash, false);
   return Table::ValueOf(*entry);
@@ -182,7 +176,7 @@ std::optional<StoredValue> Shard::Copy(int db, std::string_view key, uint64_t ha
   value.type = entry->type();
   value.hint = entry->string_hint();
   value.expire_ms = entry->expire_ms();
-  value.idle_seconds = entry->IdleSeconds(now_ms);
+  if (!lfu_.load(std::memory_order_relaxed)) value.idle_seconds = entry->IdleSeconds(now_ms);
   if (entry->external()) {
     value.blob = BlobRef::Share(entry->blob());
   } else {
@@ -203,11 +197,11 @@ Entry* Shard::Put(int db, std::string_view key, uint64_t hash, StoredValue value
   {
     Change change(*this, db, t);
     const Table::Place place = t.Locate(key, hash);
-    const uint32_t clock = ClockOf(now_ms, value.idle_seconds);
+    const uint32_t access = AccessBits(place.entry, now_ms, value.idle_seconds);
     if (value.blob && value.blob.view().size() >= kBlobMinBytes) {
-      entry = t.SetBlob(place, key, hash, value.blob.Release(), value.expire_ms, value.hint, clock);
+      entry = t.SetBlob(place, key, hash, value.blob.Release(), value.expire_ms, value.hint, access);
     } else {
-      entry = t.Set(place, key, hash, value.view(), value.expire_ms, value.hint, clock);
+      entry = t.Set(place, key, hash, value.view(), value.expire_ms, value.hint, access);
     }
   }
   MarkWatchers(db, entry->key(), hash, false);
@@ -238,8 +232,7 @@ bool Shard::WatchedKeyExpired(const WatchedKey& watched, int64_t now_ms) const {
   return entry != nullptr && entry->ExpiredAt(now_ms);
 }
 
-void Shard::MarkWatchers(int db, std::string_view key, uint64_t hash, bool now_absent) {
-  if (watchers_.empty()) [[likely]] return;
+void Shard::MarkWatchersOf(int db, std::string_view key, uint64_t hash, bool now_absent) {
   const auto it = watchers_.find(hash);
   if (it == watchers_.end()) return;
   for (WatchedKey* watched : it->second) {
@@ -294,7 +287,8 @@ size_t Shard::ExpireStep(int64_t now_ms, size_t max_entries) {
     Table* t = tables_[db].get();
     while (t != nullptr && looked_at < max_entries && t->next_expire_ms() < now_ms) {
       Change change(*this, static_cast<int>(db), *t);
-      looked_at += t->ExpireSegment(now_ms, [&](const Entry& entry) {
+      const bool lazy = settings_.lazy_expire.load(std::memory_order_relaxed);
+      looked_at += t->ExpireSegment(now_ms, lazy ? Freeing::kLazy : Freeing::kInline, [&](const Entry& entry) {
         ++removed;
         NoteExpired(static_cast<int>(db), entry.key());
         if (!watchers_.empty()) {
@@ -306,13 +300,34 @@ size_t Shard::ExpireStep(int64_t now_ms, size_t max_entries) {
   return removed;
 }
 
+// ---- Eviction ------------------------------------------------------------------------------------------------
+
+void Shard::Sample(int db, uint64_t random, size_t wanted, bool with_expire,
+                   FunctionRef<void(const Entry&)> fn) const {
+  if (const Table* t = table(db); t != nullptr) t->Sample(random, wanted, with_expire, fn);
+}
+
+size_t Shard::Evict(int db, std::string_view key, uint64_t hash) {
+  Table* t = table(db);
+  if (t == nullptr) return 0;
+  const Table::Place place = t->Locate(key, hash);
+  if (!place) return 0;
+  totals_.evicted_keys.fetch_add(1, std::memory_order_relaxed);
+  if (expiry_sink_ != nullptr) expiry_sink_->OnEvicted(db, key);
+  MarkWatchers(db, key, hash, true);  // before the erasure: `key` may be a view of the entry's own
+  const size_t entry_bytes = place.entry->AllocatedBytes();
+  Change change(*this, db, *t);
+  t->Erase(place, hash, settings_.lazy_eviction.load(std::memory_order_relaxed) ? Freeing::kLazy : Freeing::kInline);
+  return entry_bytes;
+}
+
 // ---- Databases -----------------------------------------------------------------------------------------------
 
-void Shard::FlushDb(int db) {
+void Shard::FlushDb(int db, Freeing freeing) {
   std::shared_ptr<Table>& slot = tables_[static_cast<size_t>(db)];
   if (slot == nullptr) return;
   MarkWatchersOfDb(db, slot.get(), nullptr);
-  freer_.Add(std::move(slot));
+  if (freeing == Freeing::kLazy) freer_.Add(std::move(slot));
   slot = nullptr;
   PublishAll();
 }
@@ -324,8 +339,16 @@ void Shard::SwapDb(int a, int b) {
   PublishAll();
 }
 
+size_t Shard::free_bytes() const {
+  size_t bytes = 0;
+  for (const auto& table : tables_) {
+    if (table != nullptr) bytes += table->free_bytes();
+  }
+  return bytes;
+}
+
 void Shard::PublishAll() {
-  size_t used = 0;
+  size_t used = 0, index = 0;
   int64_t next = INT64_MAX;
   for (size_t db = 0; db < tables_.size(); ++db) {
     const Table* t = tables_[db].get();
@@ -333,14 +356,16 @@ void Shard::PublishAll() {
     expires_[db].store(t == nullptr ? 0 : t->expires(), std::memory_order_relaxed);
     if (t == nullptr) continue;
     used += t->used_bytes();
+    index += t->index_bytes();
     next = std::min(next, t->next_expire_ms());
   }
   used_bytes_.store(used, std::memory_order_relaxed);
+  index_bytes_.store(index, std::memory_order_relaxed);
   next_expire_ms_.store(next, std::memory_order_relaxed);
 }
 
 void Shard::Validate() const {
-  size_t used = 0;
+  size_t used = 0, index = 0;
   int64_t next = INT64_MAX;
   for (size_t db = 0; db < tables_.size(); ++db) {
     const Table* t = tables_[db].get();
@@ -349,9 +374,10 @@ void Shard::Validate() const {
     if (t == nullptr) continue;
     t->Validate(index_);
     used += t->used_bytes();
+    index += t->index_bytes();
     next = std::min(next, t->next_expire_ms());
   }
-  CHECK(used == used_bytes());
+  CHECK(used == used_bytes() && index == index_bytes());
   CHECK(next == next_expire_ms());
 }
 

@@ -22,6 +22,7 @@
 
 #include "node/store/entry.h"
 #include "node/store/function_ref.h"
+#include "node/store/memory_settings.h"
 #include "node/store/shard_lock.h"
 
 namespace understudy::store {
@@ -29,6 +30,7 @@ namespace understudy::store {
 class Table;
 class Keyspace;
 class LazyFreer;
+class Probe;
 
 // What a caller sees of keys whose time has come but which are still stored.
 enum class View {
@@ -36,11 +38,13 @@ enum class View {
   kRaw,     // the replication stream being applied: they are there until the primary says DEL
 };
 
-// Told about every key that the shard removes because it expired. Set once, before threads start.
+// Told about every key that the shard removes by itself. Set once, before threads start.
 class ExpirySink {
  public:
   // Under the shard's lock, before the write that found it. May append to the replication log, no more.
   virtual void OnExpired(int db, std::string_view key) = 0;
+  // The same for a key that goes because memory is short.
+  virtual void OnEvicted(int db, std::string_view key) = 0;
 
  protected:
   ~ExpirySink() = default;
@@ -79,7 +83,10 @@ enum class Freeing {
 
 class alignas(64) Shard {
  public:
-  Shard(uint32_t index, int shard_bits, int databases, LazyFreer& freer, std::atomic<uint64_t>& expired_keys);
+  struct Totals {  // of the keyspace
+    std::atomic<uint64_t> expired_keys{0}, evicted_keys{0};
+  };
+  Shard(uint32_t index, int shard_bits, int databases, LazyFreer& freer, const MemorySettings& settings, Totals& totals);
   ~Shard();
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
@@ -91,6 +98,10 @@ class alignas(64) Shard {
   // Find notes the access for OBJECT IDLETIME; Peek does not (OBJECT, TTL, TYPE, EXISTS, DEBUG).
   Entry* Find(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view);
   const Entry* Peek(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) const;
+
+  // A hint for a group of commands, gathered before they are executed: begins to fetch the key's memory. False:
+  // there is none. The probe is good until the shard is changed: where it is shared, until the lock is freed.
+  [[gnu::always_inline]] bool Prefetch(int db, uint64_t hash, Probe* probe) const;
 
   // ---- Writing -----------------------------------------------------------------------------------------
   // As Find, but kNormal removes an expired key for good first (ExpirySink::OnExpired). Every command that
@@ -154,21 +165,32 @@ class alignas(64) Shard {
   // Lower bound of the earliest expiry time of all keys, INT64_MAX if none has one. Any thread.
   int64_t next_expire_ms() const { return next_expire_ms_.load(std::memory_order_relaxed); }
 
+  // ---- Eviction ----------------------------------------------------------------------------------------
+  // Some keys from a random place on; see Table::Sample. random: 64 random bits.
+  void Sample(int db, uint64_t random, size_t wanted, bool with_expire, FunctionRef<void(const Entry&)> fn) const;
+  // Erases a stored key because memory is short, and tells the ExpirySink. Returns the bytes that became free.
+  size_t Evict(int db, std::string_view key, uint64_t hash);
+
   // ---- Databases ---------------------------------------------------------------------------------------
   // Keys, expired ones that are still stored included; keys with a TTL. Any thread.
   size_t Size(int db) const { return sizes_[static_cast<size_t>(db)].load(std::memory_order_relaxed); }
   size_t ExpireCount(int db) const { return expires_[static_cast<size_t>(db)].load(std::memory_order_relaxed); }
-  void FlushDb(int db);              // O(1); memory is freed in the background
+  void FlushDb(int db, Freeing freeing = Freeing::kLazy);  // kLazy: O(1), memory is freed in the background
   void SwapDb(int a, int b);
 
   // Bytes of entries, values and tables. Any thread.
   size_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
+  // Of them tables without what they hold. Any thread.
+  size_t index_bytes() const { return index_bytes_.load(std::memory_order_relaxed); }
+  // What is free in the entries' heaps. Needs the lock.
+  size_t free_bytes() const;
 
   // CHECKs every invariant of the tables. For tests; visits everything.
   void Validate() const;
 
  private:
   friend class Keyspace;
+  friend class OneShardGuard;
   friend class ShardGuard;
   friend class AllShardsGuard;
   class Change;
@@ -176,8 +198,15 @@ class alignas(64) Shard {
   Table* table(int db) const { return tables_[static_cast<size_t>(db)].get(); }
   Table& TableForWrite(int db);
   void NoteExpired(int db, std::string_view key);
+  void NoteAccess(Entry& entry, int64_t now_ms);
+  // Bits of an entry that is written now. old: what it replaces, if anything.
+  uint32_t AccessBits(const Entry* old, int64_t now_ms, uint32_t idle_seconds = 0);
+  uint32_t TouchedLfu(uint32_t bits, int64_t now_ms);
   // now_absent: the change was a removal.
-  void MarkWatchers(int db, std::string_view key, uint64_t hash, bool now_absent);
+  void MarkWatchers(int db, std::string_view key, uint64_t hash, bool now_absent) {
+    if (!watchers_.empty()) [[unlikely]] MarkWatchersOf(db, key, hash, now_absent);
+  }
+  void MarkWatchersOf(int db, std::string_view key, uint64_t hash, bool now_absent);
   // The database's table is about to be replaced: marks who watches a key that is in either.
   void MarkWatchersOfDb(int db, const Table* before, const Table* after);
   void PublishAll();  // after whole tables were exchanged
@@ -185,15 +214,19 @@ class alignas(64) Shard {
   ShardLock lock_;
   const uint32_t index_;
   const int shard_bits_;
+  std::atomic<bool> lfu_{false};       // the policy in force counts accesses; written by Keyspace
   LazyFreer& freer_;
+  const MemorySettings& settings_;
   ExpirySink* expiry_sink_ = nullptr;  // set by Keyspace before threads start
-  std::atomic<uint64_t>& expired_keys_;
+  Totals& totals_;
+  uint64_t random_;                    // for LFU
   std::vector<std::shared_ptr<Table>> tables_;  // by database; null while it never had a key
   std::map<uint64_t, std::vector<WatchedKey*>> watchers_;  // by hash
   std::atomic<int64_t> next_expire_ms_{INT64_MAX};
   std::unique_ptr<std::atomic<size_t>[]> sizes_;     // by database
   std::unique_ptr<std::atomic<size_t>[]> expires_;   // by database
   std::atomic<size_t> used_bytes_{0};
+  std::atomic<size_t> index_bytes_{0};
 };
 
 }  // namespace understudy::store

@@ -13,6 +13,22 @@
 
 namespace understudy::store {
 
+// Locks one shard until destroyed: the usual case, inline.
+class OneShardGuard {
+ public:
+  OneShardGuard(Keyspace& keyspace, Shard& shard) : lock_(keyspace.shared() ? &shard.lock_ : nullptr) {
+    if (lock_ != nullptr) lock_->Lock();
+  }
+  ~OneShardGuard() {
+    if (lock_ != nullptr) lock_->Unlock();
+  }
+  OneShardGuard(const OneShardGuard&) = delete;
+  OneShardGuard& operator=(const OneShardGuard&) = delete;
+
+ private:
+  ShardLock* const lock_;
+};
+
 // Locks the given shards until destroyed.
 class ShardGuard {
  public:

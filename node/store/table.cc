@@ -3,10 +3,10 @@
 #include "node/store/table.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <new>
 
 #include "common/check.h"
+#include "node/store/bucket_pool.h"
 #include "node/store/hash.h"
 #include "node/store/table_bits.h"
 
@@ -18,7 +18,7 @@ constexpr uint8_t kPassedFull = 255;
 constexpr int kCursorBits = 48;
 
 // The last step to 64 loses nothing when it splits into two of 32.
-constexpr int kBucketCounts[] = {4, 8, 16, 24, 32, 40, 48, 56, 64};
+constexpr int kBucketCounts[] = {8, 16, 24, 32, 40, 48, 56, 64};
 
 // Keys a segment takes before it grows: 7/8 of its slots.
 constexpr uint32_t MaxCount(int bucket_count) { return static_cast<uint32_t>(bucket_count) * 49 / 8; }
@@ -35,7 +35,6 @@ void SetPassed(Bucket& bucket, uint8_t n) {
   bucket.head = (bucket.head & ~(uint64_t{0xff} << 56)) | uint64_t{n} << 56;
 }
 uint8_t TagAt(const Bucket& bucket, uint32_t slot) { return static_cast<uint8_t>(bucket.head >> (8 * slot)); }
-uint32_t Home(uint32_t window, uint32_t bucket_count) { return window * bucket_count >> 16; }
 
 }  // namespace
 
@@ -49,6 +48,11 @@ Table::Table(int shard_bits, LazyFreer& freer) : shard_bits_(shard_bits), freer_
 Table::~Table() {
   // Entries in runs go with their runs; only what lies outside has to be visited.
   const bool visit = heap_.large_blocks() > 0 || blob_count_ > 0;
+  size_t left = used_bytes();
+  const auto note_freed = [&](size_t now_left) {
+    if (waiting_ != nullptr) waiting_->fetch_sub(left - now_left, std::memory_order_relaxed);
+    left = now_left;
+  };
   for (size_t i = 0; i < directory_.size();) {
     Segment* segment = directory_[i].segment;
     i += size_t{1} << (depth_ - segment->depth);
@@ -62,13 +66,15 @@ Table::~Table() {
       }
     }
     DeleteSegment(segment);
+    note_freed(used_bytes());
   }
+  heap_.FreeRuns();
+  note_freed(0);
 }
 
 Bucket* Table::NewBuckets(int bucket_count) {
   const size_t bytes = static_cast<size_t>(bucket_count) * sizeof(Bucket);
-  void* memory = std::aligned_alloc(alignof(Bucket), bytes);
-  CHECK(memory != nullptr);
+  void* memory = BucketPool::Get().Allocate(bytes);
   index_bytes_ += bytes;
   Bucket* buckets = static_cast<Bucket*>(memory);
   std::uninitialized_fill_n(buckets, bucket_count, Bucket{});
@@ -76,8 +82,9 @@ Bucket* Table::NewBuckets(int bucket_count) {
 }
 
 void Table::DeleteBuckets(Bucket* buckets, int bucket_count) {
-  index_bytes_ -= static_cast<size_t>(bucket_count) * sizeof(Bucket);
-  std::free(buckets);
+  const size_t bytes = static_cast<size_t>(bucket_count) * sizeof(Bucket);
+  index_bytes_ -= bytes;
+  BucketPool::Get().Free(buckets, bytes);
 }
 
 Segment* Table::NewSegment(int bucket_count, int depth, uint64_t prefix) {
@@ -104,53 +111,8 @@ void Table::Publish(Segment& segment) {
   for (size_t i = first; i < first + n; ++i) directory_[i] = {word, &segment};
 }
 
-Table::Place Table::Locate(std::string_view key, uint64_t hash) const {
-  const uint64_t local = Local(hash);
-  const DirectoryEntry& directory = directory_[DirectoryIndex(local)];
-  const auto* buckets = reinterpret_cast<Bucket*>(directory.word & kPointerMask);
-  const auto n = static_cast<uint32_t>(directory.word >> 48 & 0xff);
-  const uint32_t window = Window(local, static_cast<int>(directory.word >> 56));
-  const uint8_t tag = TagOf(hash);
-  uint32_t b = Home(window, n);
-  for (uint32_t tried = 0; tried < n; ++tried) {
-    const Bucket& bucket = buckets[b];
-    for (uint64_t match = MatchTag(bucket.head, tag); match != 0; match &= match - 1) {
-      const uint32_t slot = SlotOfMatch(match);
-      const uint64_t word = bucket.slots[slot];
-      if (word >> 48 != window) continue;
-      Entry* entry = EntryOf(word);
-      if (entry->key() == key) return {directory.segment, b, slot, entry};
-    }
-    if (bucket.head >> 56 == 0) break;
-    if (++b == n) b = 0;
-  }
-  return {directory.segment, 0, 0, nullptr};
-}
-
-void Table::PrefetchBucket(uint64_t hash) const {
-  const uint64_t local = Local(hash);
-  const uint64_t word = directory_[DirectoryIndex(local)].word;
-  const auto* buckets = reinterpret_cast<Bucket*>(word & kPointerMask);
-  __builtin_prefetch(&buckets[Home(Window(local, static_cast<int>(word >> 56)), word >> 48 & 0xff)]);
-}
-
-void Table::PrefetchEntry(uint64_t hash) const {
-  const uint64_t local = Local(hash);
-  const uint64_t word = directory_[DirectoryIndex(local)].word;
-  const auto* buckets = reinterpret_cast<Bucket*>(word & kPointerMask);
-  const uint32_t window = Window(local, static_cast<int>(word >> 56));
-  const Bucket& bucket = buckets[Home(window, word >> 48 & 0xff)];
-  for (uint64_t match = MatchTag(bucket.head, TagOf(hash)); match != 0; match &= match - 1) {
-    const uint64_t slot = bucket.slots[SlotOfMatch(match)];
-    if (slot >> 48 != window) continue;
-    const char* entry = reinterpret_cast<const char*>(slot & kPointerMask);
-    __builtin_prefetch(entry);
-    __builtin_prefetch(entry + 64);
-  }
-}
-
 void Table::PutSlot(Bucket* buckets, uint32_t bucket_count, uint64_t word, uint8_t tag) {
-  uint32_t b = Home(static_cast<uint32_t>(word >> 48), bucket_count);
+  uint32_t b = HomeBucket(static_cast<uint32_t>(word >> 48), bucket_count);
   for (uint32_t tried = 0; tried < bucket_count; ++tried) {
     Bucket& bucket = buckets[b];
     if (const uint64_t room = MatchTag(bucket.head, 0); room != 0) {
@@ -195,7 +157,7 @@ Entry* Table::Install(const Place& place, uint64_t hash, Entry* entry) {
 
 void Table::RemoveSlot(Segment& segment, uint32_t bucket, uint32_t slot) {
   const auto window = static_cast<uint32_t>(segment.buckets[bucket].slots[slot] >> 48);
-  for (uint32_t b = Home(window, segment.bucket_count); b != bucket;) {
+  for (uint32_t b = HomeBucket(window, segment.bucket_count); b != bucket;) {
     Bucket& passed = segment.buckets[b];
     if (Passed(passed) != kPassedFull) SetPassed(passed, static_cast<uint8_t>(Passed(passed) - 1));
     if (++b == segment.bucket_count) b = 0;
@@ -319,14 +281,14 @@ uint64_t Table::ScanBucket(uint64_t local, FunctionRef<void(const Entry&)> fn) c
   const Segment& segment = SegmentAt(local);
   const uint32_t n = segment.bucket_count;
   const uint32_t from = Window(local, segment.depth);
-  const uint32_t home = Home(from, n);
+  const uint32_t home = HomeBucket(from, n);
   uint32_t b = home;
   for (uint32_t tried = 0; tried < n; ++tried) {
     const Bucket& bucket = segment.buckets[b];
     for (uint32_t s = 0; s < 7; ++s) {
       if (TagAt(bucket, s) == 0) continue;
       const auto window = static_cast<uint32_t>(bucket.slots[s] >> 48);
-      if (window >= from && Home(window, n) == home) fn(*EntryOf(bucket.slots[s]));
+      if (window >= from && HomeBucket(window, n) == home) fn(*EntryOf(bucket.slots[s]));
     }
     if (Passed(bucket) == 0) break;
     if (++b == n) b = 0;
@@ -349,7 +311,7 @@ const Entry* Table::RandomEntry(uint64_t random) const {
   for (int tried = 0; tried < 64; ++tried) {
     local = next();
     const Segment& segment = SegmentAt(local);
-    const Bucket& bucket = segment.buckets[Home(Window(local, segment.depth), segment.bucket_count)];
+    const Bucket& bucket = segment.buckets[HomeBucket(Window(local, segment.depth), segment.bucket_count)];
     const auto slot = static_cast<uint32_t>(next() % 7);
     if (TagAt(bucket, slot) != 0) return EntryOf(bucket.slots[slot]);
   }
@@ -361,6 +323,45 @@ const Entry* Table::RandomEntry(uint64_t random) const {
     });
   }
   return found;
+}
+
+void Table::Sample(uint64_t random, size_t wanted, bool with_expire, FunctionRef<void(const Entry&)> fn) const {
+  if (size_ == 0 || wanted == 0 || (with_expire && due_.empty())) return;
+  const Entry* found[kMostSamples];
+  size_t count = 0;
+  wanted = std::min(wanted, kMostSamples);
+  // A segment each, the next ones if it has too few. Keys with a TTL are known to lie in the segments of due_.
+  constexpr size_t kMostSegments = 8;
+  size_t at = with_expire ? random % due_.size() : DirectoryIndex(random * 0xd1b54a32d192ed03);
+  // Where a bucket begins must be random, too: its first slots are filled first.
+  const auto turn = static_cast<uint32_t>(random >> 40 & 0xffff);
+  const Segment* first = with_expire ? due_[at] : directory_[at].segment;
+  for (size_t segments = 0; count < wanted; ++segments) {
+    const Segment& segment = with_expire ? *due_[at] : *directory_[at].segment;
+    if (segments > 0 && &segment == first) break;
+    if (segments >= kMostSegments && (count > 0 || !with_expire)) break;
+    uint32_t b = static_cast<uint32_t>(random >> 8 & 0xffff) * segment.bucket_count >> 16;
+    for (uint32_t tried = 0; tried < segment.bucket_count && count < wanted; ++tried) {
+      const Bucket& bucket = segment.buckets[b];
+      for (uint32_t s = 0; s < 7 && count < wanted; ++s) {
+        const uint64_t word = bucket.slots[(s + turn) % 7];
+        if (word == 0) continue;
+        const Entry* entry = EntryOf(word);
+        if (with_expire && !entry->has_expire()) continue;
+        if (!with_expire) __builtin_prefetch(entry);
+        found[count++] = entry;
+      }
+      if (++b == segment.bucket_count) b = 0;
+    }
+    if (with_expire) {
+      if (++at == due_.size()) at = 0;
+    } else {
+      const size_t span = size_t{1} << (depth_ - segment.depth);
+      at = (at / span + 1) * span % directory_.size();
+    }
+  }
+  if (count == 0 && !with_expire) found[count++] = RandomEntry(random);
+  for (size_t i = 0; i < count; ++i) fn(*found[i]);
 }
 
 void Table::Validate(uint32_t shard_index) const {
@@ -393,7 +394,7 @@ void Table::Validate(uint32_t shard_index) const {
         CHECK(shard_bits_ == 0 || hash >> (64 - shard_bits_) == shard_index);
         CHECK(TagAt(segment.buckets[b], s) == TagOf(hash) && word >> 48 == Window(Local(hash), segment.depth));
         CHECK(&SegmentAt(Local(hash)) == &segment && Locate(entry.key(), hash).entry == &entry);
-        for (uint32_t at = Home(word >> 48, segment.bucket_count); at != b; at = (at + 1) % segment.bucket_count) {
+        for (uint32_t at = HomeBucket(word >> 48, segment.bucket_count); at != b; at = (at + 1) % segment.bucket_count) {
           ++passed[at];
         }
         if (entry.has_expire()) {

@@ -1,6 +1,6 @@
 // Table: the keys of one database in one shard.
 //
-// A directory indexed by hash bits leads to segments, each with 4 to 64 buckets of 64 bytes; a bucket has 7
+// A directory indexed by hash bits leads to segments, each with 8 to 64 buckets of 64 bytes; a bucket has 7
 // slots. A segment grows in small steps up to 64 buckets, then splits in two, so there is never a second table,
 // nor a pause, and buckets are 77 % full on average. Everything is in the order of the hash:
 //
@@ -23,7 +23,9 @@
 // changed again; a snapshot may still hold it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -33,6 +35,7 @@
 #include "node/store/function_ref.h"
 #include "node/store/pre_image.h"
 #include "node/store/shard.h"
+#include "node/store/table_bits.h"
 
 namespace understudy::store {
 
@@ -55,6 +58,43 @@ struct Segment {
   uint32_t saved_version[kMaxSnapshots] = {};
 };
 
+// The search for a key whose memory is fetched ahead, one step at a time, while others are, too. A hint: good
+// until the next change of the table. Inlined by force: GCC takes a function that only prefetches for one without
+// effect, and drops calls of it.
+class Probe {
+ public:
+  Probe() = default;
+  [[gnu::always_inline]] Probe(const Bucket* buckets, uint32_t at, uint32_t count, uint32_t window, uint8_t tag)
+      : buckets_(buckets), at_(at), count_(static_cast<uint8_t>(count)), tag_(tag), window_(static_cast<uint16_t>(window)) {
+    __builtin_prefetch(&buckets_[at_]);
+  }
+  // The bucket has come: fetches the entry, or else the bucket that the search would look at next. True in the
+  // second case: call it again. A tenth of the keys are not in the first bucket.
+  [[gnu::always_inline]] bool Step() {
+    const Bucket& bucket = buckets_[at_];
+    for (uint64_t match = MatchTag(bucket.head, tag_); match != 0; match &= match - 1) {
+      const uint64_t slot = bucket.slots[SlotOfMatch(match)];
+      if (slot >> 48 != window_) continue;
+      const auto* entry = reinterpret_cast<const char*>(slot & kPointerMask);
+      __builtin_prefetch(entry);
+      __builtin_prefetch(entry + 64);
+      __builtin_prefetch(entry + 88);  // a value of 64 bytes may reach into a third line
+      return false;
+    }
+    if (bucket.head >> 56 == 0) return false;
+    at_ = at_ + 1 == count_ ? 0 : at_ + 1;
+    __builtin_prefetch(&buckets_[at_]);
+    return true;
+  }
+
+ private:
+  const Bucket* buckets_ = nullptr;
+  uint32_t at_ = 0;
+  uint8_t count_ = 0;
+  uint8_t tag_ = 0;
+  uint16_t window_ = 0;
+};
+
 class Table {
  public:
   // freer: takes large values to be freed on another thread.
@@ -74,18 +114,25 @@ class Table {
   };
   Entry* Find(std::string_view key, uint64_t hash) const { return Locate(key, hash).entry; }
   Place Locate(std::string_view key, uint64_t hash) const;
-  void PrefetchBucket(uint64_t hash) const;
-  void PrefetchEntry(uint64_t hash) const;
-  static void NoteAccess(Entry& entry, int64_t now_ms);
+  // Prefetches the bucket in which the search for a key begins.
+  [[gnu::always_inline]] Probe Prefetch(uint64_t hash) const;
+  static void NoteAccess(Entry& entry, int64_t now_ms) {
+    const uint32_t access = LruBits(now_ms);
+    if (!entry.HasAccessBits(access)) entry.set_access_bits(access);
+  }
+  static void SetAccess(Entry& entry, uint32_t bits) { entry.set_access_bits(bits); }
 
+  // The common case of Set: a value in the entry becomes another one of the same size class, neither has a TTL.
+  // False if it is not that.
+  bool Overwrite(const Place& place, uint64_t hash, std::string_view value, StringHint hint, uint32_t access);
   // Mutations. All save pre-images first. `place` may be empty for a key that is not there.
   Entry* Set(const Place& place, std::string_view key, uint64_t hash, std::string_view value, int64_t expire_ms,
-             StringHint hint, uint32_t clock);
+             StringHint hint, uint32_t access);
   // Takes over a reference to blob.
   Entry* SetBlob(const Place& place, std::string_view key, uint64_t hash, Blob* blob, int64_t expire_ms,
-                 StringHint hint, uint32_t clock);
+                 StringHint hint, uint32_t access);
   Entry* Resize(const Place& place, std::string_view key, uint64_t hash, size_t value_bytes, StringHint hint,
-                uint32_t clock);
+                uint32_t access);
   void SetExpire(const Place& place, uint64_t hash, int64_t expire_ms);  // kNoExpire removes it
   void Erase(const Place& place, uint64_t hash, Freeing freeing);
   static std::span<char> ValueOf(Entry& entry);
@@ -93,14 +140,23 @@ class Table {
   // Walking. local: position within the shard, hash << shard_bits; `next` is 0 at the end.
   uint64_t ScanBucket(uint64_t local, FunctionRef<void(const Entry&)> fn) const;
   const Entry* RandomEntry(uint64_t random) const;
+  // Calls fn for up to `wanted` (at most kMostSamples) keys from a random place on; with_expire: only those that
+  // have a TTL. May find fewer where keys lie sparse, but at least one if there is any.
+  static constexpr size_t kMostSamples = 64;
+  void Sample(uint64_t random, size_t wanted, bool with_expire, FunctionRef<void(const Entry&)> fn) const;
   // Erases due keys of the segment that is first in the expiry order, if it may have any at now_ms. Calls
   // before_erase for each. Returns the number of entries looked at, 0 if nothing is due.
-  size_t ExpireSegment(int64_t now_ms, FunctionRef<void(const Entry&)> before_erase);
+  size_t ExpireSegment(int64_t now_ms, Freeing freeing, FunctionRef<void(const Entry&)> before_erase);
   int64_t next_expire_ms() const { return due_.empty() ? INT64_MAX : due_[0]->min_expire; }
 
   size_t size() const { return size_; }
   size_t expires() const { return expires_; }
-  size_t used_bytes() const { return heap_.live_bytes() + blob_bytes_ + index_bytes_; }
+  size_t used_bytes() const { return heap_.live_bytes() + blob_bytes_ + index_bytes(); }
+  // Of them directory, segments, buckets, order of expiry.
+  size_t index_bytes() const { return index_bytes_ + due_.capacity() * sizeof(Segment*); }
+  size_t free_bytes() const { return heap_.free_bytes(); }
+  // The table was given to the lazy freer: what it frees is taken off `waiting`.
+  void set_waiting(std::shared_ptr<std::atomic<size_t>> waiting) { waiting_ = std::move(waiting); }
 
   // Snapshots. slot < kMaxSnapshots; version: different for every snapshot of the process.
   void AttachSink(int slot, PreImageSink* sink, int db, uint32_t version);
@@ -117,7 +173,7 @@ class Table {
     Segment* segment;
   };
 
-  size_t DirectoryIndex(uint64_t local) const { return depth_ == 0 ? 0 : local >> (64 - depth_); }
+  size_t DirectoryIndex(uint64_t local) const { return local >> 1 >> (63 - depth_); }
   static uint32_t Window(uint64_t local, int depth) { return static_cast<uint32_t>((local << depth) >> 48); }
   uint64_t Local(uint64_t hash) const { return hash << shard_bits_; }
   Segment& SegmentAt(uint64_t local) const { return *directory_[DirectoryIndex(local)].segment; }
@@ -136,7 +192,7 @@ class Table {
   bool MergeWithBuddy(Segment& segment);
 
   Entry* NewEntry(std::string_view key, int64_t expire_ms, size_t tail_bytes, bool external, StringHint hint,
-                  uint32_t clock);
+                  uint32_t access);
   void FreeEntry(Entry* entry, Freeing freeing);
   void DropBlob(Blob* blob, Freeing freeing);
   Entry* Install(const Place& place, uint64_t hash, Entry* entry);
@@ -169,10 +225,81 @@ class Table {
   size_t blob_bytes_ = 0;
   size_t index_bytes_ = 0;
 
+  std::shared_ptr<std::atomic<size_t>> waiting_;  // null until it is being freed
   int sinks_active_ = 0;
   PreImageSink* sinks_[kMaxSnapshots] = {};
   int sink_db_[kMaxSnapshots] = {};
   uint32_t sink_version_[kMaxSnapshots] = {};
 };
+
+// Inline: every command pays for these.
+
+inline Table::Place Table::Locate(std::string_view key, uint64_t hash) const {
+  const uint64_t local = Local(hash);
+  const DirectoryEntry& directory = directory_[DirectoryIndex(local)];
+  const auto* buckets = reinterpret_cast<const Bucket*>(directory.word & kPointerMask);
+  const auto n = static_cast<uint32_t>(directory.word >> 48 & 0xff);
+  const uint32_t window = Window(local, static_cast<int>(directory.word >> 56));
+  const uint8_t tag = TagOf(hash);
+  uint32_t b = HomeBucket(window, n);
+  for (uint32_t tried = 0; tried < n; ++tried) {
+    const Bucket& bucket = buckets[b];
+    for (uint64_t match = MatchTag(bucket.head, tag); match != 0; match &= match - 1) {
+      const uint32_t slot = SlotOfMatch(match);
+      const uint64_t word = bucket.slots[slot];
+      if (word >> 48 != window) continue;
+      Entry* entry = EntryOf(word);
+      if (entry->HasKey(key)) return {directory.segment, b, slot, entry};
+    }
+    if (bucket.head >> 56 == 0) break;
+    if (++b == n) b = 0;
+  }
+  return {directory.segment, 0, 0, nullptr};
+}
+
+inline Probe Table::Prefetch(uint64_t hash) const {
+  const uint64_t local = Local(hash);
+  const uint64_t word = directory_[DirectoryIndex(local)].word;
+  const auto n = static_cast<uint32_t>(word >> 48 & 0xff);
+  const uint32_t window = Window(local, static_cast<int>(word >> 56));
+  return {reinterpret_cast<const Bucket*>(word & kPointerMask), HomeBucket(window, n), n, window, TagOf(hash)};
+}
+
+inline bool Shard::Prefetch(int db, uint64_t hash, Probe* probe) const {
+  const Table* t = table(db);
+  if (t == nullptr) return false;
+  *probe = t->Prefetch(hash);
+  return true;
+}
+
+inline void Shard::NoteAccess(Entry& entry, int64_t now_ms) {
+  if (lfu_.load(std::memory_order_relaxed)) [[unlikely]] {
+    Table::SetAccess(entry, TouchedLfu(entry.access_bits(), now_ms));
+  } else {
+    Table::NoteAccess(entry, now_ms);
+  }
+}
+
+inline Entry* Shard::Find(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) {
+  const Table* t = table(db);
+  if (t == nullptr) return nullptr;
+  Entry* entry = t->Find(key, hash);
+  if (entry == nullptr || (view == View::kNormal && entry->ExpiredAt(now_ms))) return nullptr;
+  NoteAccess(*entry, now_ms);
+  return entry;
+}
+
+inline Entry* Shard::FindForWrite(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) {
+  const Table* t = table(db);
+  if (t == nullptr) return nullptr;
+  Entry* entry = t->Find(key, hash);
+  if (entry == nullptr) return nullptr;
+  if (view == View::kNormal && entry->ExpiredAt(now_ms)) {
+    EraseIfExpired(db, key, hash, now_ms);
+    return nullptr;
+  }
+  NoteAccess(*entry, now_ms);
+  return entry;
+}
 
 }  // namespace understudy::store

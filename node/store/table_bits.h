@@ -31,6 +31,9 @@ inline uint64_t MatchTag(uint64_t head, uint8_t tag) {
 }
 inline uint32_t SlotOfMatch(uint64_t match) { return static_cast<uint32_t>(std::countr_zero(match)) / 8; }
 
+// The bucket that a window begins in.
+inline uint32_t HomeBucket(uint32_t window, uint32_t bucket_count) { return window * bucket_count >> 16; }
+
 // Bit i becomes bits 2i and 2i + 1.
 inline uint64_t SpreadBits(uint32_t bits) {
   uint64_t x = bits;

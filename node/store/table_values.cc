@@ -11,7 +11,7 @@
 namespace understudy::store {
 
 Entry* Table::NewEntry(std::string_view key, int64_t expire_ms, size_t tail_bytes, bool external, StringHint hint,
-                       uint32_t clock) {
+                       uint32_t access) {
   CHECK(key.size() <= kMaxKeyBytes);
   const bool has_expire = expire_ms != kNoExpire;
   void* memory = heap_.Allocate(Entry::BytesFor(key.size(), has_expire, tail_bytes));
@@ -20,7 +20,7 @@ Entry* Table::NewEntry(std::string_view key, int64_t expire_ms, size_t tail_byte
   entry->meta_ = static_cast<uint8_t>((has_expire ? Entry::kHasExpire : 0) | (external ? Entry::kExternal : 0) |
                                       static_cast<uint8_t>(Type::kString));
   entry->set_hint(hint);
-  entry->set_access_clock(clock);
+  entry->set_access_bits(access);
   entry->set_embedded_value_bytes(external ? 0 : static_cast<uint32_t>(tail_bytes));
   char* p = entry->bytes() + Entry::kHeaderBytes;
   if (has_expire) {
@@ -42,7 +42,8 @@ Entry* Table::NewEntry(std::string_view key, int64_t expire_ms, size_t tail_byte
 void Table::DropBlob(Blob* blob, Freeing freeing) {
   --blob_count_;
   blob_bytes_ -= blob->allocated_bytes();
-  if (freeing == Freeing::kLazy && blob->capacity() >= LazyFreer::kMinBytes && !blob->shared()) {
+  if (freeing == Freeing::kLazy && blob->capacity() >= LazyFreer::kMinBytes && !blob->shared() &&
+      freer_->HasRoomFor(blob->allocated_bytes())) {
     freer_->Add(BlobRef::Adopt(blob));
   } else {
     blob->Unref();
@@ -54,18 +55,31 @@ void Table::FreeEntry(Entry* entry, Freeing freeing) {
   heap_.Free(entry, entry->BlockBytes());
 }
 
-void Table::NoteAccess(Entry& entry, int64_t now_ms) {
-  const uint32_t clock = static_cast<uint32_t>(now_ms / 1000) & 0xffffff;
-  if (entry.access_clock() != clock) entry.set_access_clock(clock);
-}
-
 std::span<char> Table::ValueOf(Entry& entry) {
   if (Blob* blob = entry.blob(); blob != nullptr) return {blob->data(), blob->size()};
   return {entry.mutable_value(), entry.embedded_value_bytes()};
 }
 
+bool Table::Overwrite(const Place& place, uint64_t hash, std::string_view value, StringHint hint, uint32_t access) {
+  Entry& entry = *place.entry;
+  if (entry.external() || entry.has_expire() || value.size() >= kBlobMinBytes) return false;
+  const size_t old_bytes = entry.embedded_value_bytes();
+  if (value.size() != old_bytes) {
+    const size_t rest = entry.BlockBytes() - old_bytes;
+    if (!EntryHeap::SameClass(&entry, rest + old_bytes, rest + value.size())) return false;
+    BeforeChange(*place.segment, hash);
+    entry.set_embedded_value_bytes(static_cast<uint32_t>(value.size()));
+  } else {
+    BeforeChange(*place.segment, hash);
+  }
+  if (!value.empty()) std::memmove(entry.mutable_value(), value.data(), value.size());
+  entry.set_hint(hint);
+  entry.set_access_bits(access);
+  return true;
+}
+
 Entry* Table::Set(const Place& place, std::string_view key, uint64_t hash, std::string_view value,
-                  int64_t expire_ms, StringHint hint, uint32_t clock) {
+                  int64_t expire_ms, StringHint hint, uint32_t access) {
   CHECK(value.size() <= kMaxValueBytes);
   const bool external = value.size() >= kBlobMinBytes;
   Entry* old = place.entry;
@@ -87,7 +101,7 @@ Entry* Table::Set(const Place& place, std::string_view key, uint64_t hash, std::
           old->set_embedded_value_bytes(static_cast<uint32_t>(value.size()));
         }
         old->set_hint(hint);
-        old->set_access_clock(clock);
+        old->set_access_bits(access);
         if (old->has_expire()) {
           old->set_expire_ms(expire_ms);
           NoteExpire(*place.segment, expire_ms);
@@ -99,9 +113,9 @@ Entry* Table::Set(const Place& place, std::string_view key, uint64_t hash, std::
   if (external) {
     Blob* blob = Blob::New(value.size(), value.size());
     std::memcpy(blob->data(), value.data(), value.size());
-    return SetBlob(place, key, hash, blob, expire_ms, hint, clock);
+    return SetBlob(place, key, hash, blob, expire_ms, hint, access);
   }
-  Entry* entry = NewEntry(key, expire_ms, value.size(), false, hint, clock);
+  Entry* entry = NewEntry(key, expire_ms, value.size(), false, hint, access);
   if (!value.empty()) std::memcpy(entry->mutable_value(), value.data(), value.size());
   BeforeChange(SegmentAt(Local(hash)), hash);
   Install(place, hash, entry);
@@ -111,14 +125,14 @@ Entry* Table::Set(const Place& place, std::string_view key, uint64_t hash, std::
   }
   if (old != nullptr) {
     if (old->has_expire()) --expires_;
-    FreeEntry(old, Freeing::kLazy);
+    FreeEntry(old, freer_->OnOverwrite());
   }
   return entry;
 }
 
 Entry* Table::SetBlob(const Place& place, std::string_view key, uint64_t hash, Blob* blob, int64_t expire_ms,
-                      StringHint hint, uint32_t clock) {
-  Entry* entry = NewEntry(key, expire_ms, sizeof(Blob*), true, hint, clock);
+                      StringHint hint, uint32_t access) {
+  Entry* entry = NewEntry(key, expire_ms, sizeof(Blob*), true, hint, access);
   std::memcpy(entry->mutable_value(), &blob, sizeof blob);
   ++blob_count_;
   blob_bytes_ += blob->allocated_bytes();
@@ -130,13 +144,13 @@ Entry* Table::SetBlob(const Place& place, std::string_view key, uint64_t hash, B
   }
   if (place) {
     if (place.entry->has_expire()) --expires_;
-    FreeEntry(place.entry, Freeing::kLazy);
+    FreeEntry(place.entry, freer_->OnOverwrite());
   }
   return entry;
 }
 
 Entry* Table::Resize(const Place& place, std::string_view key, uint64_t hash, size_t value_bytes, StringHint hint,
-                     uint32_t clock) {
+                     uint32_t access) {
   CHECK(value_bytes <= kMaxValueBytes);
   Entry* old = place.entry;
   const bool external = value_bytes >= kBlobMinBytes;
@@ -158,19 +172,19 @@ Entry* Table::Resize(const Place& place, std::string_view key, uint64_t hash, si
       const std::span<char> value = ValueOf(*old);
       if (value_bytes > kept) std::memset(value.data() + kept, 0, value_bytes - kept);
       old->set_hint(hint);
-      old->set_access_clock(clock);
+      old->set_access_bits(access);
       return old;
     }
   }
   if (!external) {
     // Made with its final length, then filled: Set copies from a view of that length, so go by hand.
-    Entry* entry = NewEntry(key, expire_ms, value_bytes, false, hint, clock);
+    Entry* entry = NewEntry(key, expire_ms, value_bytes, false, hint, access);
     char* value = entry->mutable_value();
     if (kept > 0) std::memcpy(value, old->value().data(), kept);
     if (value_bytes > kept) std::memset(value + kept, 0, value_bytes - kept);
     BeforeChange(SegmentAt(Local(hash)), hash);
     Install(place, hash, entry);
-    if (old != nullptr) FreeEntry(old, Freeing::kLazy);
+    if (old != nullptr) FreeEntry(old, freer_->OnOverwrite());
     return entry;
   }
   // Room to grow where it has grown before, as repeated APPENDs do: twice to 1 MiB, then 1 MiB.
@@ -179,7 +193,7 @@ Entry* Table::Resize(const Place& place, std::string_view key, uint64_t hash, si
   Blob* blob = Blob::New(value_bytes, std::min(value_bytes + room, kMaxValueBytes));
   if (kept > 0) std::memcpy(blob->data(), old->value().data(), kept);
   if (value_bytes > kept) std::memset(blob->data() + kept, 0, value_bytes - kept);
-  return SetBlob(place, key, hash, blob, expire_ms, hint, clock);
+  return SetBlob(place, key, hash, blob, expire_ms, hint, access);
 }
 
 void Table::SetExpire(const Place& place, uint64_t hash, int64_t expire_ms) {
@@ -192,7 +206,7 @@ void Table::SetExpire(const Place& place, uint64_t hash, int64_t expire_ms) {
     const size_t tail_bytes = old->external() ? sizeof(Blob*) : old->embedded_value_bytes();
     const std::string_view key = old->key();
     Entry* entry =
-        NewEntry(key, expire_ms, tail_bytes, old->external(), old->string_hint(), old->access_clock());
+        NewEntry(key, expire_ms, tail_bytes, old->external(), old->string_hint(), old->access_bits());
     std::memcpy(entry->mutable_value(), key.data() + key.size(), tail_bytes);
     Install(place, hash, entry);
     heap_.Free(old, old->BlockBytes());  // a Blob has moved to the new entry

@@ -60,7 +60,7 @@ void Table::NoteExpire(Segment& segment, int64_t at_ms) {
   HeapUp(static_cast<size_t>(segment.heap_index));
 }
 
-size_t Table::ExpireSegment(int64_t now_ms, FunctionRef<void(const Entry&)> before_erase) {
+size_t Table::ExpireSegment(int64_t now_ms, Freeing freeing, FunctionRef<void(const Entry&)> before_erase) {
   if (next_expire_ms() >= now_ms) return 0;
   Segment& segment = *due_[0];
   const size_t looked_at = segment.count + size_t{1};
@@ -84,7 +84,7 @@ size_t Table::ExpireSegment(int64_t now_ms, FunctionRef<void(const Entry&)> befo
       BeforeChangeAt(segment, static_cast<uint32_t>(word >> 48));
       RemoveSlot(segment, b, s);
       --expires_;
-      FreeEntry(entry, Freeing::kLazy);
+      FreeEntry(entry, freeing);
     }
   }
   if (earliest == INT64_MAX) {

@@ -99,20 +99,21 @@ void Speed(Keyspace& keyspace, size_t keys, size_t group, bool set) {
   std::vector<KeyText> texts;
   for (size_t i = 0; i < kOperations; ++i) texts.emplace_back(Next(state) % keys);
   std::vector<uint64_t> hashes(group);
+  std::vector<store::Probe> probes(group);
   size_t found = 0;
   const int64_t start = CpuNs();
   for (size_t done = 0; done < kOperations; done += group) {
     for (size_t i = 0; i < group; ++i) {
       hashes[i] = Keyspace::Hash(texts[done + i].view());
-      if (group > 1) keyspace.PrefetchBucket(0, hashes[i]);
+      if (group > 1) keyspace.ShardOf(hashes[i]).Prefetch(0, hashes[i], &probes[i]);
     }
     if (group > 1) {
-      for (const uint64_t hash : hashes) keyspace.PrefetchEntry(0, hash);
+      for (store::Probe& probe : probes) probe.Step();
     }
     for (size_t i = 0; i < group; ++i) {
       const std::string_view key = texts[done + i].view();
       const uint32_t index = keyspace.ShardIndex(hashes[i]);
-      store::ShardGuard guard(keyspace, index);
+      store::OneShardGuard guard(keyspace, keyspace.shard(index));
       if (set) {
         keyspace.shard(index).Set(0, key, hashes[i], value, 1'700'000'001'000);
       } else {

@@ -55,9 +55,10 @@ TEST_F(ServerFamilyTest, ConfigGetAndSet) {
           {"CONFIG GET appendonly", "[\"appendonly\", \"no\"]"}});
   ExpectError({"CONFIG SET none 1"}, "ERR Unknown option or number of arguments for CONFIG SET - 'none'");
   ExpectError({"CONFIG SET port 1"}, "ERR CONFIG SET failed (possibly related to argument 'port') - can't set immutable config");
-  ExpectError({"CONFIG SET maxmemory-policy allkeys-lru"},
-              "ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - argument must be 'noeviction': "
-              "this version evicts no keys");
+  ExpectError({"CONFIG SET maxmemory-policy lru"},
+              "ERR CONFIG SET failed (possibly related to argument 'maxmemory-policy') - argument(s) must be one of the "
+              "following: volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, "
+              "allkeys-random, noeviction");
   ExpectError({"CONFIG SET timeout 1 maxmemory"}, "ERR wrong number of arguments for 'config|set' command");
   ExpectError({"CONFIG REWRITE"}, "ERR The server is running without a config file");
   ExpectError({"CONFIG FOO"}, "ERR unknown subcommand 'FOO'. Try CONFIG HELP.");
@@ -69,10 +70,15 @@ TEST_F(ServerFamilyTest, MaxmemoryRefusesWhatNeedsMemory) {
   Expect({{"SET a 1", "+OK"}, {"CONFIG SET maxmemory 1", "+OK"}});
   const std::string oom = "OOM command not allowed when used memory > 'maxmemory'.";
   ExpectError({"SET b 1", "APPEND a x", "INCR n", "COPY a b"}, oom);
-  Expect({{"GET a", "\"1\""}, {"MULTI", "+OK"}, {"DEL a", "+QUEUED"}, {"EXEC", "[:1]"}, {"MULTI", "+OK"}});
-  ExpectError({"SET b 1"}, oom);
+  Expect({{"GET a", "\"1\""}, {"DEL a", ":1"}, {"MULTI", "+OK"}});
+  // A queue takes memory whatever is in it.
+  ExpectError({"SET b 1", "GET a"}, oom);
   Expect({{"EXEC", "-EXECABORT Transaction discarded because of previous errors."}, {"CONFIG SET maxmemory 0", "+OK"},
-          {"SET b 1", "+OK"}});
+          {"SET b 1", "+OK"}, {"MULTI", "+OK"}, {"SET c 1", "+QUEUED"}});
+  auto other = Connect();
+  EXPECT_EQ(other->Do("CONFIG SET maxmemory 1"), "+OK");
+  Expect({{"EXEC", "-EXECABORT Transaction discarded because of: " + oom}, {"EXEC", "-ERR EXEC without MULTI"},
+          {"MULTI", "+OK"}, {"DISCARD", "+OK"}, {"CONFIG SET maxmemory 0", "+OK"}, {"GET c", "nil"}});
 }
 
 TEST_F(ServerFamilyTest, CommandTellsAboutCommands) {

@@ -60,8 +60,15 @@ TEST(Config, EveryMistakeIsOneSentenceThatNamesIt) {
       {{"--port", "1", "2"}, "--port: wrong number of arguments: it takes N"},
       {{"--shards", "3"}, "--shards: argument must be a power of two"},
       {{"--maxmemory", "1xb"}, "--maxmemory: argument must be a memory value"},
-      {{"--maxmemory-policy", "allkeys-lru"},
-       "--maxmemory-policy: argument must be 'noeviction': this version evicts no keys"},
+      {{"--maxmemory-policy", "lru"},
+       "--maxmemory-policy: argument(s) must be one of the following: volatile-lru, volatile-lfu, volatile-random, "
+       "volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction"},
+      {{"--maxmemory-samples", "0"}, "--maxmemory-samples: argument must be between 1 and 64 inclusive"},
+      {{"--maxmemory-clients", "101%"},
+       "--maxmemory-clients: argument must be a memory value or a percentage between 0% and 100%"},
+      {{"--lazyfree-lazy-expire", "maybe"}, "--lazyfree-lazy-expire: argument must be 'yes' or 'no'"},
+      {{"--replica-ignore-maxmemory", "no"},
+       "--replica-ignore-maxmemory: argument must be 'yes': a replica holds what its primary holds"},
       {{"--appendonly", "yes"}, "--appendonly: argument must be 'no': data is not written to disk; replicas keep it"},
       {{"--standalone", "maybe"}, "--standalone: argument must be 'yes' or 'no'"},
       {{"--standalone", "yes", "extra"}, "--standalone: wrong number of arguments: it takes "},
@@ -84,7 +91,17 @@ TEST(Config, EveryMistakeIsOneSentenceThatNamesIt) {
 
 TEST(Config, GetMatchesPatternsAndAliases) {
   Config c;
-  EXPECT_EQ(Get(c, "maxmemory*"), "maxmemory=0;maxmemory-policy=noeviction;");
+  EXPECT_EQ(Get(c, "maxmemory*"),
+            "maxmemory=0;maxmemory-policy=noeviction;maxmemory-samples=5;maxmemory-eviction-tenacity=10;"
+            "maxmemory-clients=0;");
+  EXPECT_TRUE(Load(c, {"--standalone", "--maxmemory", "100mb", "--maxmemory-clients", "5%", "--maxmemory-policy", "Volatile-LRU"}).ok());
+  EXPECT_EQ(Get(c, "maxmemory-[cp]*"), "maxmemory-policy=volatile-lru;maxmemory-clients=5%;");
+  EXPECT_EQ(c.max_clients_memory_bytes(), 5 << 20);
+  Config in_a_group, told;
+  EXPECT_TRUE(Load(in_a_group, {"--maxmemory", "100mb"}).ok());
+  EXPECT_EQ(in_a_group.max_clients_memory_bytes(), 50 << 20);
+  EXPECT_TRUE(Load(told, {"--maxmemory", "100mb", "--maxmemory-clients", "0"}).ok());
+  EXPECT_EQ(told.max_clients_memory_bytes(), 0);
   EXPECT_EQ(Get(c, "PORT"), "port=6379;");
   EXPECT_EQ(Get(c, "repl-ping-slave-period"), "repl-ping-slave-period=10;");
   EXPECT_EQ(Get(c, "nothing"), "");

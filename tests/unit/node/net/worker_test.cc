@@ -40,6 +40,7 @@ class WordHandler final : public Handler, public ConnectionState {
         Run(*segment.connection, batch.Arguments(batch.commands[segment.first_command + done]), reply);
         if (segment.connection->TakeRepeat()) break;
         ++done;
+        if (worker.output_full()) break;
       }
       executed[i] = done;
     }
@@ -311,6 +312,79 @@ TEST_F(WorkerTest, ACommandAboveTheQueryBufferLimitIsCut) {
   client.SendRaw("*2\r\n$4\r\nECHO\r\n$3000000\r\n" + std::string(2'000'000, 'x'));
   EXPECT_EQ(client.ReadRawUntilClosed(), "");
   EXPECT_EQ(totals_.closed_query_buffer, 1u);
+}
+
+TEST_F(WorkerTest, TheQueryBufferLimitHoldsForManySmallArgumentsToo) {
+  settings_.max_query_buffer_bytes = 1 << 20;
+  RespClient client(port_);
+  std::string input = "*1000000\r\n";
+  for (int i = 0; i < 300'000; ++i) input += "$1\r\nx\r\n";
+  // The server closes in the middle, so sending may fail.
+  for (size_t sent = 0; sent < input.size();) {
+    const ssize_t n = send(client.fd(), input.data() + sent, input.size() - sent, MSG_NOSIGNAL);
+    if (n < 0) break;
+    sent += static_cast<size_t>(n);
+  }
+  EXPECT_TRUE(Eventually([&] { return totals_.closed_query_buffer == 1; }));
+  EXPECT_TRUE(Eventually([&] { return worker_->client_bytes() == 0; }));
+}
+
+TEST_F(WorkerTest, MemoryOfClientsIsCountedAndGivenBack) {
+  const auto bytes = [&] { return worker_->client_bytes(); };
+  EXPECT_EQ(bytes(), 0u);
+  {
+    RespClient idle(port_), reader(port_), sender(port_);
+    EXPECT_EQ(idle.Do("ECHO x"), "\"x\"");
+    EXPECT_TRUE(Eventually([&] { return handler_.opened == 3; }));
+    EXPECT_TRUE(Eventually([&] { return bytes() > 0; }));
+    const size_t base = bytes();
+    EXPECT_LT(base, 3 * 4096u);
+    // A reply that is not read, most of which the kernel does not take.
+    reader.SendRaw(EncodeCommand({"BIG", "30000000"}));
+    EXPECT_TRUE(Eventually([&] { return bytes() > base + 20'000'000; }));
+    for (size_t left = 30'000'000 + 13; left > 0;) left -= reader.ReadRaw(std::min<size_t>(left, 1 << 20)).size();
+    EXPECT_TRUE(Eventually([&] { return bytes() == base; }));
+    // A command of which a part is there, byte by byte: what arrived is what it costs.
+    sender.SendRaw("*2\r\n$4\r\nECHO\r\n$300000000\r\n" + std::string(100'000, 'x'));
+    for (int i = 0; i < 100; ++i) sender.SendRaw("y");
+    EXPECT_TRUE(Eventually([&] { return bytes() > base + 100'000; }));
+    EXPECT_LT(bytes(), base + 1'500'000);
+    EXPECT_EQ(idle.Do("ECHO still"), "\"still\"");
+  }
+  EXPECT_TRUE(Eventually([&] { return bytes() == 0; }));
+}
+
+TEST_F(WorkerTest, OneTurnMakesABoundedPartOfALargeAnswer) {
+  // 300 MB of replies; nothing is read at first, and others are served all the time.
+  RespClient deep(port_), other(port_);
+  std::string input;
+  for (int i = 0; i < 5000; ++i) input += EncodeCommand({"BIG", "60000"});
+  deep.SendRaw(input);
+  const uint64_t before = worker_->turns();
+  EXPECT_TRUE(Eventually([&] { return worker_->client_bytes() > 290'000'000; }));
+  EXPECT_GT(worker_->turns() - before, 100u);
+  EXPECT_EQ(other.Do("ECHO x"), "\"x\"");
+  const std::string reply = "$60000\r\n" + std::string(60'000, 'b') + "\r\n";
+  for (int i = 0; i < 5000; ++i) ASSERT_EQ(deep.ReadRaw(reply.size()), reply);
+}
+
+TEST_F(WorkerTest, AStormOfConnectionsBeyondMaxclientsLeavesOthersAlone) {
+  settings_.max_clients = 10;
+  RespClient first(port_);
+  EXPECT_EQ(first.Do("ECHO x"), "\"x\"");
+  std::vector<std::unique_ptr<RespClient>> clients;
+  for (int i = 0; i < 3000; ++i) {
+    clients.push_back(std::make_unique<RespClient>(port_));
+    if (clients.size() > 100) clients.erase(clients.begin());
+    if (i % 100 == 0) {
+      ASSERT_EQ(first.Do("ECHO y"), "\"y\"");
+    }
+  }
+  EXPECT_TRUE(Eventually([&] { return totals_.rejected + totals_.accepted == 3001; }));
+  EXPECT_GT(totals_.rejected, 1000u);
+  clients.clear();
+  EXPECT_TRUE(Eventually([&] { return totals_.connections == 1; }));
+  EXPECT_LT(worker_->client_bytes(), 4096u);
 }
 
 TEST_F(WorkerTest, TimersRunInTheirOrderAndCanBeCancelled) {

@@ -204,7 +204,11 @@ void TestNode::Serve(int fd) {
         replication->AdoptReplica(fd, input.substr(result.consumed), shake);
         return;
       }
-      CHECK(send(fd, reply.data(), reply.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(reply.size()));
+      // The other side may have left meanwhile.
+      if (send(fd, reply.data(), reply.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(reply.size())) {
+        close(fd);
+        return;
+      }
       input.erase(0, result.consumed);
     }
   }

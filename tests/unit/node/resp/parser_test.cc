@@ -152,6 +152,47 @@ TEST(Parser, ManyArgumentsInSmallPiecesTakeLinearTime) {
   EXPECT_EQ(arguments.views.size(), static_cast<size_t>(kArguments));
 }
 
+TEST(ParsePlain, TakesWholeCommandsInTheStreamsFormOnly) {
+  struct Case {
+    std::string_view input;
+    uint32_t arguments;  // 0: left to Parse()
+  };
+  const std::string long_value(1234567, 'x');
+  const std::string long_command = "*2\r\n$3\r\nGET\r\n$1234567\r\n" + long_value + "\r\n";
+  const Case cases[] = {
+      {"*1\r\n$4\r\nPING\r\n", 1},
+      {"*3\r\n$3\r\nset\r\n$16\r\n0123456789abcdef\r\n$0\r\n\r\n", 3},
+      {long_command, 2},
+      {"*12\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n"
+       "$1\r\na\r\n$1\r\na\r\n$1\r\na\r\n", 12},
+      {"PING\r\n", 0},
+      {"*0\r\n\r\n\r\n", 0},
+      {"*-1\r\n\r\n\r\n", 0},
+      {"*01\r\n$4\r\nPING\r\n", 0},
+      {"*1\r\n$04\r\nPING\r\n", 0},
+      {"*1\r\n$-1\r\nPING\r\n", 0},
+      {"*1\r\n$4\rXPING\r\n", 0},
+      {"*1\r\n$4\r\nPING\rX", 0},
+      {"*1\r\n:4\r\nPING\r\n", 0},
+      {"*1\r\n$x\r\nPING\r\n", 0},
+      {"*9\r\n$4\r\nPING\r\n", 0},
+      {"*1\r\n$99999999\r\nPING\r\n", 0},
+  };
+  for (const Case& c : cases) {
+    Arguments arguments;
+    uint32_t count = 0;
+    const size_t used =
+        ParsePlain(c.input.data(), c.input.data() + c.input.size(), PlainLimits(Limits{}), &arguments, &count);
+    EXPECT_EQ(used, c.arguments == 0 ? 0 : c.input.size()) << c.input.substr(0, 60);
+    EXPECT_EQ(arguments.views.size(), c.arguments) << c.input.substr(0, 60);
+    // A command that is not there as a whole is left alone, wherever it ends.
+    for (size_t size = 0; size < std::min<size_t>(c.input.size(), 200); ++size) {
+      const std::string part(c.input.substr(0, size));  // so that the sanitizer sees its end
+      EXPECT_EQ(ParsePlain(part.data(), part.data() + size, PlainLimits(Limits{}), &arguments, &count), 0u);
+    }
+  }
+}
+
 TEST(Parser, QuotedWordsOfInlineCommandsAreUnescaped) {
   std::vector<std::string> words;
   ASSERT_TRUE(SplitInline("set \"a\\x41\\n\\\"\" 'b\\'c' \"\" plain", &words));

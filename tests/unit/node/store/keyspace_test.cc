@@ -332,7 +332,12 @@ TEST(Threads, ReadersWritersSweeperScannerAndFlushWorkTogether) {
     for (int i = 0; !stop; ++i) {
       keyspace.ForEach(i % 2, 0, View::kNormal, Keyspace::Locking::kTake, [&](const Entry&) { ++seen; });
       (void)keyspace.RandomKey(i % 2, 0, View::kRaw, Keyspace::Locking::kTake);
-      keyspace.PrefetchBucket(0, static_cast<uint64_t>(i));
+      store::Probe probe;
+      {
+        const auto hash = static_cast<uint64_t>(i) * 0x9e3779b97f4a7c15;
+        const OneShardGuard guard(keyspace, keyspace.ShardOf(hash));
+        if (keyspace.ShardOf(hash).Prefetch(0, hash, &probe)) probe.Step();
+      }
       if (i % 50 == 0) {
         AllShardsGuard guard(keyspace);
         keyspace.SwapDb(0, 1);

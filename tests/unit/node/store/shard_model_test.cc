@@ -5,6 +5,7 @@
 #include <set>
 
 #include "common/clock.h"
+#include "node/store/evictor.h"
 #include "tests/unit/node/store/store_test_support.h"
 
 namespace understudy::store {
@@ -24,6 +25,8 @@ class Model : public ExpirySink {
     keyspace.SetExpirySink(this);
   }
   void OnExpired(int db, std::string_view key) override { expired.insert({db, std::string(key)}); }
+
+  void OnEvicted(int db, std::string_view key) override { evicted.insert({db, std::string(key)}); }
 
   using Key = std::pair<int, std::string>;
   bool ModelExpired(const ModelValue& v) const { return v.expire_ms != kNoExpire && now_ms > v.expire_ms; }
@@ -98,7 +101,9 @@ class Model : public ExpirySink {
           Entry* entry = at.shard.Find(db, key, at.hash, now_ms, view);
           if (visible) {
             ExpectEntry(entry, it->second, key);
-            ASSERT_EQ(entry->IdleSeconds(now_ms), 0u);
+            if (!UsesLfu(keyspace.memory_settings().policy.load())) {
+              ASSERT_EQ(entry->IdleSeconds(now_ms), 0u);
+            }
           } else {
             ASSERT_EQ(entry, nullptr);
           }
@@ -121,6 +126,8 @@ class Model : public ExpirySink {
       const int64_t expire = RandomExpire();
       ASSERT_EQ(at.shard.SetExpire(db, key, at.hash, expire), stored);
       if (stored) it->second.expire_ms = expire;
+    } else if (kind < 93) {
+      EvictSome();
     } else if (kind < 95) {
       const bool has = stored && it->second.expire_ms != kNoExpire;
       ASSERT_EQ(at.shard.Persist(db, key, at.hash), has);
@@ -128,6 +135,20 @@ class Model : public ExpirySink {
     } else {
       Move(db, key, at, it);
     }
+  }
+
+  // One key goes by any of the policies; the model learns which.
+  void EvictSome() {
+    if (rng.OneIn(50)) keyspace.SetEvictionPolicy(static_cast<EvictionPolicy>(1 + rng.Below(7)));
+    const bool only_volatile = OnlyVolatile(keyspace.memory_settings().policy.load());
+    evicted.clear();
+    const size_t freed = evictor.EvictOne(now_ms);
+    ASSERT_EQ(evicted.size(), freed > 0 ? 1u : 0u);
+    if (freed == 0) return;
+    const auto it = map.find(*evicted.begin());
+    ASSERT_NE(it, map.end());
+    ASSERT_TRUE(!only_volatile || it->second.expire_ms != kNoExpire);
+    map.erase(it);
   }
 
   // RENAME, COPY and MOVE.
@@ -155,7 +176,10 @@ class Model : public ExpirySink {
       At at(keyspace, key.second);
       ExpectEntry(at.shard.Find(key.first, key.second, at.hash, now_ms, View::kRaw), v, key.second);
     }
+    size_t held = 0;
     for (int db = 0; db < kDatabases; ++db) {
+      keyspace.ForEach(db, now_ms, View::kRaw, Keyspace::Locking::kTake,
+                       [&](const Entry& entry) { held += entry.AllocatedBytes(); });
       ASSERT_EQ(keyspace.Size(db), sizes[db]);
       ASSERT_EQ(keyspace.ExpireCount(db), expires[db]);
       size_t given = 0;
@@ -165,12 +189,14 @@ class Model : public ExpirySink {
       });
       ASSERT_EQ(given, sizes[db]);
     }
+    ASSERT_EQ(keyspace.UsedBytes(), held + keyspace.IndexBytes());
   }
 
   Rng rng;
   Keyspace keyspace;
+  Evictor evictor{keyspace, 11};
   std::map<Key, ModelValue> map;
-  std::set<Key> expired;
+  std::set<Key> expired, evicted;
   int64_t now_ms = 1'700'000'000'000;
   uint64_t key_range = 1000;
   uint64_t write_percent = 50;

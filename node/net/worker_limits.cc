@@ -1,0 +1,65 @@
+// What a worker does so that no client takes more than its share: accounts, limits, time-outs.
+#include "common/log.h"
+#include "node/net/worker.h"
+
+namespace understudy::net {
+namespace {
+
+constexpr size_t kUnauthenticatedOutputBytes = 1024;  // as Redis
+constexpr Duration kAcceptPause = Milliseconds(100);
+
+}  // namespace
+
+// The listener stays readable while nothing can be accepted: without a pause this would be a busy loop.
+void Worker::PauseAccepting() {
+  LOG_WARN("accept: no file descriptors left; raise the limit or lower maxclients");
+  for (const int listener : listeners_) loop_.Remove(listener);
+  RunAt(now_ + kAcceptPause, [this] {
+    for (const int listener : listeners_) CHECK(loop_.AddListener(listener, &listener_tag_).ok());
+  });
+}
+
+void Worker::Account(Connection& connection) {
+  const size_t before = connection.counters.memory_bytes.load(std::memory_order_relaxed);
+  const size_t bytes = connection.MemoryBytes();
+  if (bytes == before) return;
+  connection.counters.memory_bytes.store(bytes, std::memory_order_relaxed);
+  client_bytes_.store(client_bytes() + bytes - before, std::memory_order_relaxed);
+}
+
+void Worker::CheckOutputLimits(Connection& connection) {
+  const size_t pending = connection.queue_.size();
+  const auto hard = static_cast<size_t>(settings_.output_hard_bytes.load(std::memory_order_relaxed));
+  const auto soft = static_cast<size_t>(settings_.output_soft_bytes.load(std::memory_order_relaxed));
+  bool over = (hard > 0 && pending > hard) || (!connection.trusted_ && pending > kUnauthenticatedOutputBytes);
+  if (soft > 0 && pending > soft) {
+    if (connection.soft_limit_since_ == MonoTime{}) connection.soft_limit_since_ = now_;
+    const Duration allowed = Seconds(settings_.output_soft_s.load(std::memory_order_relaxed));
+    over = over || now_ - connection.soft_limit_since_ > allowed;
+  } else {
+    connection.soft_limit_since_ = {};
+  }
+  if (!over) return;
+  LOG_WARN("client {} closed: {} bytes of replies wait for it, more than client-output-buffer-limit allows",
+           connection.peer_, pending);
+  totals_.closed_output_buffer.fetch_add(1, std::memory_order_relaxed);
+  EndConnection(connection);
+}
+
+void Worker::SweepConnections() {
+  const int64_t timeout_s = settings_.idle_timeout_s.load(std::memory_order_relaxed);
+  for (auto& [id, connection] : connections_) {
+    Connection& c = *connection;
+    if (c.dead_) continue;
+    if ((c.closing() || c.detach_) && now_ > c.close_deadline_) {
+      c.Close();
+    } else if (timeout_s > 0 && !c.parked_ &&
+               wall_ms_ - c.counters.last_input_ms.load(std::memory_order_relaxed) > timeout_s * 1000) {
+      c.Close();
+    } else if (!c.queue_.empty()) {
+      CheckOutputLimits(c);
+    }
+  }
+}
+
+}  // namespace understudy::net

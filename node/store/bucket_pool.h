@@ -1,0 +1,48 @@
+// BucketPool: memory for the bucket arrays of all tables of the process.
+//
+// Segments grow in step, since hashes are even: at one time most arrays have one size, a moment later the next.
+// An allocator with a class for each size keeps the memory of the size that is over. Here arrays of all sizes
+// share runs of 32 KiB from the RunPool: an array is 1 to 8 units of 8 buckets in a row, a run has 64 of them.
+//
+// Any thread; called once for some forty new keys.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <set>
+#include <unordered_map>
+
+namespace understudy::store {
+
+class BucketPool {
+ public:
+  static constexpr size_t kUnitBytes = 512;  // 8 buckets
+
+  static BucketPool& Get();  // of the process
+
+  BucketPool() = default;
+  ~BucketPool();  // all arrays must be back
+  BucketPool(const BucketPool&) = delete;
+  BucketPool& operator=(const BucketPool&) = delete;
+
+  // bytes: a multiple of kUnitBytes, at most 64 of them. Aligned to kUnitBytes, not initialised; never fails.
+  void* Allocate(size_t bytes);
+  void Free(void* array, size_t bytes);
+
+ private:
+  static constexpr size_t kUnits = 64;
+  static constexpr size_t kRunBytes = kUnits * kUnitBytes;
+  struct Run {
+    uint64_t used = 0;    // a bit for each unit
+    size_t hole = kUnits;  // the most units in a row that are free
+  };
+  void Change(char* base, Run& run, uint64_t used);
+
+  std::mutex mutex_;
+  std::unordered_map<char*, Run> runs_;                // mutex_
+  std::array<std::set<char*>, kUnits + 1> by_hole_;    // mutex_: the lowest address first
+};
+
+}  // namespace understudy::store
