@@ -127,6 +127,7 @@ void EnsureMembers(GroupTurn* turn, Plan* plan) {
                                                    : api::reason::kInvalidParameterCombination;
     member.message = std::string(made.message());
   }
+  std::erase_if(plan->memory.parameters, [&](const auto& known) { return turn->Find(known.first) == nullptr; });
 }
 
 void EnsureLabels(const GroupTurn& turn, Plan* plan) {

@@ -63,7 +63,7 @@ TEST(Declaration, WhatIsHeldWaitsForANewProcess) {
 }
 
 TEST(Declaration, AWrongValueIsRefusedAndTheOthersAreTaken) {
-  Node node({});
+  Node node(std::vector<std::string>{});
   node.Take({{"slowlog-max-len", "-1"}, {"nonsense", "1"}, {"tcp-backlog", "x"}, {"timeout", "9"}});
   EXPECT_EQ(node.config.timeout_s, 9);
   EXPECT_EQ(node.config.slowlog_entries, 128);

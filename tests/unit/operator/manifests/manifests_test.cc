@@ -131,7 +131,7 @@ TEST(Manifests, ATemplateSaysWhatItWasMadeFrom) {
 }
 
 TEST(Manifests, AValueReachesTheProcessAsItStands) {
-  const Json set = StatefulSet(Node(R"({"node": {"parameters": {"a": "$(POD_IP)", "b": "x$$y$"}}})"), "",
+  const Json set = StatefulSet(Node(R"x({"node": {"parameters": {"a": "$(POD_IP)", "b": "x$$y$"}}})x"), "",
                                api::MultiAz::kDisabled);
   const Json& args = set["spec"]["template"]["spec"]["containers"][0]["args"];
   EXPECT_EQ(args[args.size() - 3], "$$(POD_IP)");
