@@ -181,7 +181,7 @@ TEST_F(MemoryTest, AStormOfBigWritesStaysWithinOnePerCent) {
                "--lazyfree-lazy-eviction", lazy});
       Sampler sampler(*server_);
       constexpr int kClients = 4;
-      const int rounds = 300 / static_cast<int>(store::kSlowdown);
+      const int rounds = store::kSlowdown > 1 ? 120 : 300;
       std::atomic<int> refused{0};
       std::vector<std::thread> threads;
       for (int t = 0; t < kClients; ++t) {
@@ -198,7 +198,7 @@ TEST_F(MemoryTest, AStormOfBigWritesStaysWithinOnePerCent) {
       for (std::thread& thread : threads) thread.join();
       EXPECT_EQ(refused, 0);
       EXPECT_LE(sampler.most(), static_cast<size_t>(kLimit + kLimit / 100));
-      EXPECT_GT(sampler.samples(), 1000u);
+      EXPECT_GT(sampler.samples(), 500u);
       EXPECT_GT(Field("evicted_keys"), 100);
       if (std::string_view(workers) == "1") {  // otherwise the peak may count twice what changes accounts
         EXPECT_LE(Field("used_memory_peak"), kLimit + kLimit / 100);
