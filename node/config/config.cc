@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <fstream>
 #include <sstream>
-#include <utility>
 
 #include "node/config/option_table.h"
 #include "node/resp/glob.h"
@@ -99,8 +98,7 @@ Status Config::Load(std::span<const std::string> arguments) {
     // A value that was handed over as one argument, as in a Pod: "normal 0 0 0".
     const Option* option = FindOption(name);
     if (option != nullptr && (option->flags & kManyWords) && words.size() == 1) {
-      const std::string text = std::move(words[0]);
-      words.clear();
+      const std::string text = words[0];
       if (!resp::SplitInline(text, &words)) return Invalid("--" + name + ": quotes don't match");
     }
     const Status status = Apply(name, words, true);
