@@ -86,7 +86,6 @@ Status Server::Start() {
   RaiseFileLimit();
   ApplySettings();
   config_.OnChange([this] {
-    RaiseFileLimit();
     ApplySettings();
     replication_->Configure(ReplicationSettings(config_));
   });

@@ -61,7 +61,6 @@ Result<PlanApplier::Outcome> PlanApplier::Apply(const std::string& group_uid, co
     return Outcome{.next = Next::kAgain};
   }
   for (const failover::OutgoingOrder& order : plan.orders) nodes_.SendOrder(order.pod_uid, order.order);
-  for (const plan::OutgoingParameters& out : plan.parameters) nodes_.SendParameters(out.pod_uid, out.parameters);
   for (const std::string& pod_uid : plan.reconnect) nodes_.Reconnect(pod_uid);
   for (const plan::Action& action : plan.actions) {
     RETURN_IF_ERROR(CheckLeads(under));

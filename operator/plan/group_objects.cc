@@ -113,13 +113,6 @@ void EnsureMembers(GroupTurn* turn, Plan* plan) {
       EnsureNode(*member.view, now.zone, now.pod_template->stateful_set, &plan->actions);
       const bool due = turn->rollout->replace.contains(member.name()) && now.pod_template->ready;
       if (due && Announced(member.view->node.status, now.deferral)) ReplacePod(*member.view, &plan->actions);
-      SendParameters(*member.view, now.process, *now.pod_template, turn->now, plan);
-      const std::string& refused = now.pod_template->live.refused;
-      if (!refused.empty() && member.accepted) {
-        member.accepted = false;
-        member.reason = api::reason::kInvalidParameterValue;
-        member.message = refused;
-      }
       continue;
     }
     member.accepted = member.can_run = false;
@@ -127,7 +120,6 @@ void EnsureMembers(GroupTurn* turn, Plan* plan) {
                                                    : api::reason::kInvalidParameterCombination;
     member.message = std::string(made.message());
   }
-  std::erase_if(plan->memory.parameters, [&](const auto& known) { return turn->Find(known.first) == nullptr; });
 }
 
 void EnsureLabels(const GroupTurn& turn, Plan* plan) {

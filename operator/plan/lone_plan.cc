@@ -290,10 +290,9 @@ void ReplaceOutdated(Lone* lone, Plan* plan) {
   // The end of its process needs no proof: the next one starts under a new epoch, empty.
   step.harmless = lone->pod_template->outdated && NothingRuns(lone->view.node, process, {});
   if (!AskForReplacement(*lone->pod_template, step, &lone->deferral)) return;
-  const bool refused = !lone->pod_template->live.refused.empty();
-  if (!step.harmless && (refused || NobodyAsked(*lone->pod_template, lone->node.spec.node))) {
+  if (!step.harmless && NobodyAsked(*lone->pod_template, lone->node.spec.node)) {
     for (const char* field : kTemplateFields) {
-      lone->deferral.Hold(field, reason::kWaitingForMembers, refused ? kRefusedWords : kNobodyAskedWords);
+      lone->deferral.Hold(field, reason::kWaitingForMembers, kNobodyAskedWords);
     }
     return;
   }
@@ -312,14 +311,10 @@ void EnsureObjects(Lone* lone, Plan* plan) {
   if (made.ok()) {
     auto built = BuildNode(objects, lone->view.settings);
     if (built.ok()) {
-      const auto* process = lone->view.process ? &*lone->view.process : nullptr;
-      lone->pod_template = PodTemplateOf(lone->view.node, process, *std::move(built), true);
+      lone->pod_template = PodTemplateOf(lone->view.node, *std::move(built), true);
       EnsureNode(lone->view.node, ZoneOf(lone->view.node, lone->view.hosts), lone->pod_template->stateful_set,
                  &plan->actions);
       ReplaceOutdated(lone, plan);
-      SendParameters(lone->view.node, process, *lone->pod_template, lone->now, plan);
-      const std::string& refused = lone->pod_template->live.refused;
-      if (!refused.empty() && lone->accepted) Refuse(lone, reason::kInvalidParameterValue, refused);
       return;
     }
     made = built.status();

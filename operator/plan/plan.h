@@ -5,7 +5,7 @@
 //  2. `persist`: write each status (server-side apply on the subresource, with the resourceVersion of its
 //     ref). If one conflicts, drop the plan and observe again. If all succeed, record `events` and make the
 //     next plan at once from what was written; such a plan holds no orders and no actions.
-//  3. `orders` (fill in id and replication_key), `parameters`, `reconnect`.
+//  3. `orders` (fill in id and replication_key), `reconnect`.
 //  4. `actions`, in their order: the primary EndpointSlice is the first of them when it moves. A conflict or
 //     a failure ends the plan: observe again, with back-off.
 //  5. `statuses`, each like `persist`; then `events`.
@@ -76,18 +76,11 @@ struct Event {
   std::string note;
 };
 
-// What a process is to take while it runs: to its own incarnation only, and lost when the channel is down.
-struct OutgoingParameters {
-  std::string pod_uid;
-  control::Parameters parameters;
-};
-
 struct Plan {
   Memory memory;
   failover::Grants grants;
   std::vector<StatusWrite> persist;
   std::vector<failover::OutgoingOrder> orders;
-  std::vector<OutgoingParameters> parameters;
   std::vector<std::string> reconnect;  // Pod UIDs: close the control channel and open it anew
   std::vector<Action> actions;
   std::vector<StatusWrite> statuses;
@@ -98,8 +91,8 @@ struct Plan {
 
   // Nothing to write and nothing to send.
   bool Idle() const {
-    return persist.empty() && orders.empty() && parameters.empty() && reconnect.empty() && actions.empty() &&
-           statuses.empty() && events.empty();
+    return persist.empty() && orders.empty() && reconnect.empty() && actions.empty() && statuses.empty() &&
+           events.empty();
   }
 };
 

@@ -93,8 +93,6 @@ std::vector<MemberNow*> AskMembers(GroupTurn* turn) {
     if (!may || now.member->view->pod->meta.deleted) continue;
     if (step.harmless) {
       turn->rollout->replace.insert(now.name());
-    } else if (!now.pod_template->live.refused.empty()) {
-      Hold(&now, kRefusedWords);
     } else if (!step.cost.empty() && NobodyAsked(*now.pod_template, now.member->settings)) {
       Hold(&now, kNobodyAskedWords);
     } else if (now.parts) {
@@ -185,7 +183,7 @@ void FillTemplate(const GroupTurn& turn, MemberNow* now) {
   objects.now = turn.now;
   auto built = BuildNode(objects, turn.view.settings);
   if (built.ok()) {
-    now->pod_template = PodTemplateOf(*now->member->view, now->process, *std::move(built));
+    now->pod_template = PodTemplateOf(*now->member->view, *std::move(built));
   } else {
     now->unbuildable = built.status();
   }
