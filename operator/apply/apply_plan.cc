@@ -140,7 +140,7 @@ Status PlanApplier::Act(const plan::Action& action) {
             hooks_.written(resource, *answer);
             return {};
           },
-          [&](const plan::DeleteObject& del) -> Status { return remove(del.ref, del.grace_seconds); },
+          [&](const plan::DeleteObject& del) -> Status { return remove(del.ref, -1); },
           [&](const plan::ForceDeletePod& del) -> Status {
             LOG_INFO("deleting Pod {}/{} ({}) by force: its Node is lost and nothing names its process", del.ref.ns,
                      del.ref.name, del.ref.uid);

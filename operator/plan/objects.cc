@@ -135,15 +135,7 @@ bool RemoveNode(const NodeView& view, std::vector<Action>* actions) {
   Remove(MetaOf(view.service), "v1", "Service", uid, actions);
   Remove(MetaOf(view.headless), "v1", "Service", uid, actions);
   const auto left = [&uid](const auto& object) { return object && object->meta.OwnerUid() == uid; };
-  if (left(view.stateful_set) || left(view.service) || left(view.headless)) return false;
-  EndPod(view, actions);
-  return true;
-}
-
-void EndPod(const NodeView& view, std::vector<Action>* actions) {
-  if (!view.pod) return;
-  const api::ObjectMeta& meta = view.pod->meta;
-  actions->push_back(DeleteObject{{"v1", "Pod", meta.ns, meta.name, meta.uid, ""}, 1});
+  return !left(view.stateful_set) && !left(view.service) && !left(view.headless);
 }
 
 void EnsurePodLabels(const NodeView& view, const std::map<std::string, std::optional<std::string>>& wanted,

@@ -50,12 +50,8 @@ void EnsureSlice(const api::Service& service, const api::EndpointSlice* live, co
 // The address type of that slice.
 std::string AddressTypeOf(const api::Service& service);
 
-// Deletes the node's children, at last its Pod. True: none but that is left.
+// Deletes the node's children. True: none is left.
 bool RemoveNode(const NodeView& view, std::vector<Action>* actions);
-
-// Deletes the Pod of a node that goes with all that it has. A primary would wait for a hand-over (25 s) which nobody
-// is left to do, so it gets one second.
-void EndPod(const NodeView& view, std::vector<Action>* actions);
 
 // The image that a new Pod gets: the spec's, else the operator's default. The one in force is the Pod's: a new
 // default is a pending modification like any other.

@@ -47,7 +47,6 @@ struct ApplyObject {
 // and 409 are fine: it is gone, or not what was decided on, and is looked at again.
 struct DeleteObject {
   api::ObjectRef ref;
-  int64_t grace_seconds = -1;  // of a Pod; -1: its own
 };
 // DELETE of a Pod with grace period 0 and the UID as a precondition: the member's Node is lost and nothing
 // names its process any more.

@@ -399,7 +399,6 @@ TEST(Group, InATerminatingNamespaceNothingIsHeldBack) {
   EXPECT_FALSE(world.Exists(kRg, "examplereplication"));
   EXPECT_FALSE(world.Exists(kCc, "exampleredis"));
   EXPECT_FALSE(world.Exists(kRr, "exampleredis-read-1"));
-  EXPECT_FALSE(world.Exists("Pod", "exampleredis-0")) << "the primary is not left to wait for a hand-over";
 }
 
 TEST(Group, APodThatNoNodeTakesIsExplainedInTheSchedulersWords) {
