@@ -170,8 +170,7 @@ void Server::ApplySettings() {
   s.output_soft_s = limit.soft_s;
 
   store::MemorySettings& memory = keyspace_->memory_settings();
-  static_assert(static_cast<int>(config::MemoryPolicy::kVolatileTtl) == static_cast<int>(store::EvictionPolicy::kVolatileTtl));
-  keyspace_->SetEvictionPolicy(static_cast<store::EvictionPolicy>(config_.max_memory_policy.load()));
+  keyspace_->SetEvictionPolicy(config_.max_memory_policy.load());
   memory.samples = static_cast<int>(config_.max_memory_samples.load());
   memory.lfu_log_factor = static_cast<int>(config_.lfu_log_factor.load());
   memory.lfu_decay_minutes = static_cast<int>(config_.lfu_decay_minutes.load());

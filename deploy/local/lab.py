@@ -53,6 +53,17 @@ def get(kind, name=None, ns="default"):
     return document if name else document["items"]
 
 
+def diagnosis(ns):
+    """What a person would look at first when something in a namespace is not as it should be."""
+    parts = []
+    for args in (["get", "understudy,pods,endpointslices", "-n", ns, "-o", "wide"],
+                 ["get", "rg,ccl,rr", "-n", ns, "-o", "yaml"],
+                 ["get", "events", "-n", ns, "--sort-by=.metadata.creationTimestamp"],
+                 ["logs", "-n", SYSTEM, "-l", "app.kubernetes.io/name=understudy", "--tail=100", "--prefix"]):
+        parts.append(f"--- kubectl {' '.join(args)}\n{kubectl(*args, check=False)[-20000:]}")
+    return "\n".join(parts)
+
+
 def apply(text):
     return kubectl("apply", "-f", "-", stdin=text)
 

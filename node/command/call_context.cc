@@ -9,8 +9,9 @@ namespace understudy::command {
 
 void CallContext::WithShard(uint32_t index, store::FunctionRef<void(store::Shard&)> visit) const {
   if (all_locked) return visit(keyspace.shard(index));
-  store::ShardGuard guard(keyspace, index);
-  visit(keyspace.shard(index));
+  store::Shard& shard = keyspace.shard(index);
+  store::OneShardGuard guard(keyspace, shard);
+  visit(shard);
 }
 
 const store::Entry* LookupPeek(CallContext& ctx, const Key& key) {
@@ -36,6 +37,11 @@ const store::Entry* LookupUntouched(CallContext& ctx, const Key& key) {
 
 void ReplyManaged(resp::Writer& reply, std::string_view what) {
   reply.Error("ERR " + std::string(what) + " is managed by the Understudy operator");
+}
+
+void ReplyHelp(std::span<const std::string_view> lines, resp::Writer& reply) {
+  reply.Array(lines.size());
+  for (const std::string_view line : lines) reply.SimpleString(line);
 }
 
 bool ParseInt64(std::string_view text, int64_t* out) { return store::ParseCanonicalInt(text, out); }

@@ -118,6 +118,8 @@ struct Services {
 
 // "-ERR <what> is managed by the Understudy operator": the one answer to what clients may not do in a group.
 void ReplyManaged(resp::Writer& reply, std::string_view what);
+// What HELP answers.
+void ReplyHelp(std::span<const std::string_view> lines, resp::Writer& reply);
 
 // Arguments as numbers; on failure the error reply is written and false comes back.
 bool ParseInt64(std::string_view text, int64_t* out);

@@ -298,8 +298,7 @@ void Help(CallContext&, Args, Writer& reply) {
       "HELP",
       "    This text.",
   };
-  reply.Array(std::size(kLines));
-  for (const std::string_view line : kLines) reply.SimpleString(line);
+  ReplyHelp(kLines, reply);
 }
 
 // clang-format off

@@ -68,12 +68,12 @@ void EndTransaction(store::Keyspace& keyspace, Session& session) {
 
 void UnwatchAll(store::Keyspace& keyspace, Session& session, bool held) {
   for (store::WatchedKey& watched : session.watches) {
-    const uint32_t index = keyspace.ShardIndex(watched.hash);
+    store::Shard& shard = keyspace.ShardOf(watched.hash);
     if (held) {
-      keyspace.shard(index).Unwatch(watched);
+      shard.Unwatch(watched);
     } else {
-      store::ShardGuard guard(keyspace, index);
-      keyspace.shard(index).Unwatch(watched);
+      store::OneShardGuard guard(keyspace, shard);
+      shard.Unwatch(watched);
     }
   }
   session.watches.clear();

@@ -135,7 +135,7 @@ void ObjectRefcount(CallContext& ctx, Args args, Writer& reply) {
   if (ObjectOf(ctx, args, reply) != nullptr) reply.Integer(1);
 }
 bool CountsAccesses(const CallContext& ctx) {
-  return store::UsesLfu(ctx.keyspace.memory_settings().policy.load(std::memory_order_relaxed));
+  return config::UsesLfu(ctx.keyspace.memory_settings().policy.load(std::memory_order_relaxed));
 }
 void ObjectIdletime(CallContext& ctx, Args args, Writer& reply) {
   const store::Entry* entry = ObjectOf(ctx, args, reply);
@@ -172,8 +172,7 @@ void ObjectHelp(CallContext&, Args, Writer& reply) {
       "HELP",
       "    This text.",
   };
-  reply.Array(std::size(kLines));
-  for (const std::string_view line : kLines) reply.SimpleString(line);
+  ReplyHelp(kLines, reply);
 }
 
 // clang-format off

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <unordered_set>
 
 #include "common/clock.h"
 #include "common/log.h"
@@ -38,6 +39,12 @@ Duration EvictionTime(int64_t tenacity) {
   return Microseconds(static_cast<int64_t>(500 * std::pow(1.15, static_cast<double>(tenacity) - 10)));
 }
 
+// Of what the log holds (held), what counts as backlog; the rest waits for replicas that lag.
+size_t BacklogBytes(const Services& s, size_t held) {
+  const auto most = static_cast<size_t>(s.config.repl_backlog_bytes.load(std::memory_order_relaxed)) + kBacklogRounding;
+  return std::min(held, most);
+}
+
 }  // namespace
 
 MemoryUse ReadMemoryUse(const Services& s) {
@@ -49,7 +56,7 @@ MemoryUse ReadMemoryUse(const Services& s) {
   use.waiting = s.keyspace.WaitingBytes();
   for (const net::Worker* worker : s.dispatcher.workers()) use.clients += worker->client_bytes();
   const size_t held = s.replication.HeldBytes();
-  use.backlog = std::min(held, static_cast<size_t>(s.config.repl_backlog_bytes.load()) + kBacklogRounding);
+  use.backlog = BacklogBytes(s, held);
   use.replicas = held - use.backlog + s.keyspace.SnapshotBytes();
   return use;
 }
@@ -70,9 +77,7 @@ int64_t Dispatcher::CountedBytes() const {
   for (const net::Worker* worker : workers_) used += worker->client_bytes();
   used += services_->keyspace.UsedBytes();
   used += services_->keyspace.WaitingBytes();
-  used += std::min(services_->replication.HeldBytes(),
-                   static_cast<size_t>(services_->config.repl_backlog_bytes.load(std::memory_order_relaxed)) +
-                       kBacklogRounding);
+  used += BacklogBytes(*services_, services_->replication.HeldBytes());
   return static_cast<int64_t>(used);
 }
 
@@ -274,11 +279,11 @@ void Dispatcher::EvictClients() {
     }
   });
   std::sort(clients.begin(), clients.end(), [](const Client& a, const Client& b) { return a.bytes > b.bytes; });
-  std::vector<uint64_t> chosen;
+  std::unordered_set<uint64_t> chosen;
   for (const Client& client : clients) {
     if (used <= limit) break;
     used -= client.bytes;
-    chosen.push_back(client.id);
+    chosen.insert(client.id);
     evicted_clients_.fetch_add(1, std::memory_order_relaxed);
     client.worker->Post([worker = client.worker, id = client.id, bytes = client.bytes] {
       net::Connection* connection = worker->Find(id);
@@ -289,7 +294,7 @@ void Dispatcher::EvictClients() {
     });
   }
   clients_.ForEach([&](Session& session) {
-    if (std::find(chosen.begin(), chosen.end(), session.connection.id()) == chosen.end()) return;
+    if (!chosen.contains(session.connection.id())) return;
     session.evicted.store(true, std::memory_order_relaxed);
   });
 }

@@ -20,12 +20,6 @@ namespace {
 
 using resp::Writer;
 
-template <size_t N>
-void ReplyHelp(const std::string_view (&lines)[N], Writer& reply) {
-  reply.Array(N);
-  for (const std::string_view line : lines) reply.SimpleString(line);
-}
-
 void Info(CallContext& ctx, Args args, Writer& reply) {
   reply.Verbatim("txt", BuildInfo(ctx.services, args.subspan(1)));
 }

@@ -17,24 +17,15 @@
 #include <vector>
 
 #include "common/result.h"
+#include "node/config/eviction_policy.h"
 
 namespace understudy::config {
 
 // enable-debug-command: from where DEBUG may be used.
 enum class DebugCommand : uint8_t { kNo, kLocal, kYes };
 
-// maxmemory-policy; the values are those of store::EvictionPolicy.
-enum class MemoryPolicy : uint8_t {
-  kNoEviction,
-  kAllKeysLru,
-  kAllKeysLfu,
-  kAllKeysRandom,
-  kVolatileLru,
-  kVolatileLfu,
-  kVolatileRandom,
-  kVolatileTtl,
-};
-std::string_view PolicyName(MemoryPolicy policy);
+// As maxmemory-policy names it.
+std::string_view PolicyName(EvictionPolicy policy);
 
 // client-output-buffer-limit of one class; 0 = none.
 struct OutputLimit {
@@ -76,7 +67,7 @@ class Config {
   // a process with 100 GB.
   std::atomic<int64_t> shutdown_timeout_s{25};
   std::atomic<int64_t> max_memory_bytes{0};
-  std::atomic<MemoryPolicy> max_memory_policy{MemoryPolicy::kNoEviction};
+  std::atomic<EvictionPolicy> max_memory_policy{EvictionPolicy::kNone};
   std::atomic<int64_t> max_memory_samples{5};
   std::atomic<int64_t> eviction_tenacity{10};
   std::atomic<int64_t> lfu_log_factor{10};

@@ -68,13 +68,13 @@ std::string YesNo(bool value) { return value ? "yes" : "no"; }
 // In the order in which Redis lists them.
 struct NamedPolicy {
   std::string_view name;
-  MemoryPolicy policy;
+  EvictionPolicy policy;
 };
 constexpr NamedPolicy kPolicies[] = {
-    {"volatile-lru", MemoryPolicy::kVolatileLru},       {"volatile-lfu", MemoryPolicy::kVolatileLfu},
-    {"volatile-random", MemoryPolicy::kVolatileRandom}, {"volatile-ttl", MemoryPolicy::kVolatileTtl},
-    {"allkeys-lru", MemoryPolicy::kAllKeysLru},         {"allkeys-lfu", MemoryPolicy::kAllKeysLfu},
-    {"allkeys-random", MemoryPolicy::kAllKeysRandom},   {"noeviction", MemoryPolicy::kNoEviction},
+    {"volatile-lru", EvictionPolicy::kVolatileLru},       {"volatile-lfu", EvictionPolicy::kVolatileLfu},
+    {"volatile-random", EvictionPolicy::kVolatileRandom}, {"volatile-ttl", EvictionPolicy::kVolatileTtl},
+    {"allkeys-lru", EvictionPolicy::kAllLru},           {"allkeys-lfu", EvictionPolicy::kAllLfu},
+    {"allkeys-random", EvictionPolicy::kAllRandom},     {"noeviction", EvictionPolicy::kNone},
 };
 
 Status SetPolicy(Config& c, Words words) {
@@ -356,7 +356,7 @@ const Option kOptions[] = {
 
 std::span<const Option> Options() { return kOptions; }
 
-std::string_view PolicyName(MemoryPolicy policy) {
+std::string_view PolicyName(EvictionPolicy policy) {
   for (const NamedPolicy& p : kPolicies) {
     if (p.policy == policy) return p.name;
   }

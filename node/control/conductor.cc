@@ -7,16 +7,10 @@
 #include <utility>
 
 #include "common/log.h"
+#include "common/overloaded.h"
 
 namespace understudy::control {
 namespace {
-
-template <typename... T>
-struct Overloaded : T... {
-  using T::operator()...;
-};
-template <typename... T>
-Overloaded(T...) -> Overloaded<T...>;
 
 std::string Describe(const role::Action& action) {
   return std::visit(

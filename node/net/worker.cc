@@ -469,7 +469,7 @@ void Worker::FinishSegment(const Segment& segment, const SegmentInput& input, ui
     connection.input_.Consume(used);
   }
   if (connection.input_.empty()) connection.input_.Clear();
-  Account(connection);
+  if (!connection.in_turn_list_) Account(connection);  // else the flush does, which comes next
   connection.counters.input_bytes.store(connection.input_.size(), std::memory_order_relaxed);
   if (all && !connection.protocol_error_.empty() && !connection.closing()) {
     connection.Append("-ERR " + connection.protocol_error_ + "\r\n");

@@ -29,9 +29,8 @@ Status Loader::OnKey(const RdbKey& key) {
     return {};
   }
   const uint64_t hash = store::Keyspace::Hash(key.key);
-  const uint32_t index = keyspace_.ShardIndex(hash);
-  store::ShardGuard guard(keyspace_, index);
-  store::Shard& shard = keyspace_.shard(index);
+  store::Shard& shard = keyspace_.ShardOf(hash);
+  store::OneShardGuard guard(keyspace_, shard);
   if (shard.Peek(key.db, key.key, hash, options_.now_ms, store::View::kRaw) != nullptr) {
     return Invalid(fmt::format("RDB has a key of database {} that is there already", key.db));
   }

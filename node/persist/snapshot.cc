@@ -84,7 +84,7 @@ Snapshot::~Snapshot() {
 // Ends a table's part in the snapshot. Its last reference may go here, so a flushed table is freed here.
 void Snapshot::DetachTable(Captured& captured) {
   {
-    store::ShardGuard guard(keyspace_, captured.shard);
+    store::OneShardGuard guard(keyspace_, keyspace_.shard(captured.shard));
     captured.table->DetachSink(slot_);
   }
   captured.table.reset();
@@ -185,7 +185,7 @@ Status Snapshot::WalkSome(ChunkSink& sink) {
     Captured& captured = tables_[table_at_];
     bool more;
     {
-      store::ShardGuard guard(keyspace_, captured.shard);
+      store::OneShardGuard guard(keyspace_, keyspace_.shard(captured.shard));
       more = captured.table->WalkUnsaved(slot_, &position_, options_.entries_a_lock, [&](const store::Entry& entry) {
         AppendTo(pieces, captured.db, entry);
       });

@@ -138,6 +138,7 @@ void Log::AppendLocked(std::string_view bytes) {
       std::vector<std::unique_ptr<Block>> freed;
       TrimLocked(kTrimPerBlock, &freed);
       blocks_.push_back(freed.empty() ? std::unique_ptr<Block>(new Block) : std::move(freed.front()));
+      allocated_.store(blocks_.size() * sizeof(Block), std::memory_order_relaxed);
       tail_ = blocks_.back()->bytes;
       room_ = kBlockBytes;
     }
@@ -148,7 +149,6 @@ void Log::AppendLocked(std::string_view bytes) {
     bytes.remove_prefix(part);
     end += part;
   }
-  allocated_.store(blocks_.size() * sizeof(Block), std::memory_order_relaxed);
   end_.store(end, std::memory_order_release);
 }
 

@@ -49,7 +49,7 @@ size_t Evictor::EvictAny(EvictionPolicy policy) {
     for (uint32_t i = 0; i < databases; ++i) {
       const int db = static_cast<int>((first + i) % databases);
       if ((only_volatile ? shard.ExpireCount(db) : shard.Size(db)) == 0) continue;
-      ShardGuard guard(keyspace_, shard.index());
+      OneShardGuard guard(keyspace_, shard);
       const Entry* found = nullptr;
       shard.Sample(db, Random(), 1, only_volatile, [&](const Entry& entry) { found = &entry; });
       if (found == nullptr) continue;
@@ -68,7 +68,7 @@ size_t Evictor::Fill(EvictionPolicy policy, int64_t now_ms) {
     Shard& shard = keyspace_.shard(next_shard_++ % shards);
     for (int db = 0; db < keyspace_.databases(); ++db) {
       if ((only_volatile ? shard.ExpireCount(db) : shard.Size(db)) == 0) continue;
-      ShardGuard guard(keyspace_, shard.index());
+      OneShardGuard guard(keyspace_, shard);
       shard.Sample(db, Random(), wanted, only_volatile, [&](const Entry& entry) {
         ++seen;
         Offer(Score(policy, entry, now_ms), db, entry);
@@ -93,7 +93,7 @@ size_t Evictor::EvictBest(EvictionPolicy policy, int64_t now_ms) {
     const Candidate best = std::move(pool_.back());
     pool_.pop_back();
     Shard& shard = keyspace_.ShardOf(best.hash);
-    ShardGuard guard(keyspace_, shard.index());
+    OneShardGuard guard(keyspace_, shard);
     const Entry* entry = shard.Peek(best.db, best.key, best.hash, now_ms, View::kRaw);
     if (entry == nullptr || (OnlyVolatile(policy) && !entry->has_expire())) continue;
     if (Score(policy, *entry, now_ms) < best.score) continue;

@@ -97,8 +97,8 @@ uint64_t Keyspace::Scan(int db, uint64_t cursor, size_t count, int64_t now_ms, V
   };
   do {
     const uint32_t index = CursorShard(cursor);
-    std::optional<ShardGuard> guard;
-    if (locking == Locking::kTake) guard.emplace(*this, index);
+    std::optional<OneShardGuard> guard;
+    if (locking == Locking::kTake) guard.emplace(*this, *shards_[index]);
     do {
       cursor = shards_[index]->ScanStep(db, cursor, give);
       ++buckets;
@@ -126,8 +126,8 @@ std::optional<std::string> Keyspace::RandomKey(int db, int64_t now_ms, View view
       at -= shards_[index]->Size(db);
       ++index;
     }
-    std::optional<ShardGuard> guard;
-    if (locking == Locking::kTake) guard.emplace(*this, index);
+    std::optional<OneShardGuard> guard;
+    if (locking == Locking::kTake) guard.emplace(*this, *shards_[index]);
     const Entry* entry = shards_[index]->RandomEntry(db, RandomU64());
     if (entry == nullptr || (view == View::kNormal && entry->ExpiredAt(now_ms))) continue;
     return std::string(entry->key());
@@ -152,7 +152,7 @@ Keyspace::SweepResult Keyspace::Sweep(int64_t now_ms, const Clock& clock, const 
         sweep_at_.store(index, std::memory_order_relaxed);
         return result;
       }
-      ShardGuard guard(*this, index);
+      OneShardGuard guard(*this, shard);
       const size_t removed = shard.ExpireStep(now_ms, kEntriesALock);
       result.expired += removed;
       looked_at += removed + 400;  // about a segment

@@ -4,26 +4,13 @@
 
 #include <atomic>
 #include <cstddef>
-#include <cstdint>
 
+#include "node/config/eviction_policy.h"
 #include "node/store/access.h"
 
 namespace understudy::store {
 
-// maxmemory-policy.
-enum class EvictionPolicy : uint8_t {
-  kNone,
-  kAllLru,
-  kAllLfu,
-  kAllRandom,
-  kVolatileLru,
-  kVolatileLfu,
-  kVolatileRandom,
-  kVolatileTtl,
-};
-
-constexpr bool UsesLfu(EvictionPolicy p) { return p == EvictionPolicy::kAllLfu || p == EvictionPolicy::kVolatileLfu; }
-constexpr bool OnlyVolatile(EvictionPolicy p) { return p >= EvictionPolicy::kVolatileLru; }
+using config::EvictionPolicy;
 
 struct MemorySettings {
   std::atomic<EvictionPolicy> policy{EvictionPolicy::kNone};

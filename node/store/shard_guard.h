@@ -13,7 +13,7 @@
 
 namespace understudy::store {
 
-// Locks one shard until destroyed: the usual case, inline.
+// Locks one shard until destroyed: the usual case.
 class OneShardGuard {
  public:
   OneShardGuard(Keyspace& keyspace, Shard& shard) : lock_(keyspace.shared() ? &shard.lock_ : nullptr) {
@@ -32,8 +32,6 @@ class OneShardGuard {
 // Locks the given shards until destroyed.
 class ShardGuard {
  public:
-  // One shard: the usual case.
-  ShardGuard(Keyspace& keyspace, uint32_t shard_index);
   // indexes: in any order, repetitions allowed, each < keyspace.shard_count(). Not kept.
   ShardGuard(Keyspace& keyspace, std::span<const uint32_t> shard_indexes);
   ~ShardGuard();
@@ -42,10 +40,7 @@ class ShardGuard {
 
  private:
   Keyspace& keyspace_;
-  bool locked_;            // false while the keyspace is not shared
-  uint32_t single_ = 0;    // meaningful if many_ is empty
-  ShardSet many_;          // shards locked, for the second constructor
-  bool is_single_;
+  ShardSet locked_;  // empty while the keyspace is not shared
 };
 
 // Stops the world: all shards, for FLUSHALL, SWAPDB, MULTI with unbounded commands, the cut of a snapshot.

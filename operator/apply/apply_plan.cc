@@ -4,17 +4,11 @@
 #include <utility>
 
 #include "common/log.h"
+#include "common/overloaded.h"
 #include "operator/manifests/manifests.h"
 
 namespace understudy::apply {
 namespace {
-
-template <typename... Fs>
-struct Overloaded : Fs... {
-  using Fs::operator()...;
-};
-template <typename... Fs>
-Overloaded(Fs...) -> Overloaded<Fs...>;
 
 Json Identity(const api::ObjectRef& ref) {
   Json metadata = {{"name", ref.name}, {"namespace", ref.ns}, {"uid", ref.uid}};

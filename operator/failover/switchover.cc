@@ -18,11 +18,6 @@ using control::ReplicaAck;
 // A target must be able to catch up within the pause.
 constexpr uint64_t kSmallLag_bytes = 1 << 20;
 
-std::string Key(const Failover& fo) {
-  return std::string(StepName(fo.step)) + ":" + std::to_string(fo.epoch) + ":" +
-         fo.winner.incarnation;
-}
-
 bool Handled(const Turn& turn, const MoveRequest& r) {
   switch (r.source) {
     case MoveRequest::Source::kEdit:
@@ -238,7 +233,7 @@ void StepPause(Turn& turn) {
   }
   if (turn.memory.move_demotes) return StepDemote(turn);
   turn.Allow(turn.state.epoch, fo.old);
-  const Duration taken = turn.InStep(Key(fo));
+  const Duration taken = turn.InStep(StepKey(fo));
   if (MeetHigherEpoch(turn, turn.state.epoch)) return;
   if (const Death* death = turn.DeathOf(fo.old.incarnation)) {
     StartTakeover(turn, "PrimaryDead", fo.old.name + " ended: " + death->why);
@@ -269,7 +264,7 @@ void StepPause(Turn& turn) {
 void StepDemote(Turn& turn) {
   const Failover& fo = *turn.state.failover;
   turn.Forbid();
-  const Duration taken = turn.InStep("demote:" + Key(fo));
+  const Duration taken = turn.InStep("demote:" + StepKey(fo));
   if (MeetHigherEpoch(turn, fo.epoch)) return;
   if (const Death* death = turn.DeathOf(fo.old.incarnation)) {
     return TurnIntoTakeover(turn, "PrimaryDead", fo.old.name + " ended: " + death->why);

@@ -13,11 +13,6 @@ using control::Configuration;
 using control::NodeRef;
 using control::NodeState;
 
-std::string Key(const Failover& fo) {
-  return std::string(StepName(fo.step)) + ":" + std::to_string(fo.epoch) + ":" +
-         fo.winner.incarnation + ":" + fo.source.incarnation;
-}
-
 // What is known of the old primary's data, and whether it is known to have ended.
 void NoteOld(const Turn& turn, Failover* fo) {
   const Memory::LastWords& last = turn.memory.primary;
@@ -257,8 +252,8 @@ void StartTakeover(Turn& turn, std::string reason, std::string message) {
   GroupState next = turn.state;
   Failover fo;
   fo.kind = turn.spec.automatic_failover ? Kind::kTakeover : Kind::kRestore;
-  fo.epoch = std::max(turn.state.epoch, turn.HighestEpochHeard()) + 1;
-  if (turn.state.failover) fo.epoch = std::max(fo.epoch, turn.state.failover->epoch + 1);
+  const uint64_t reserved = turn.state.failover ? turn.state.failover->epoch : 0;
+  fo.epoch = std::max({turn.state.epoch, reserved, turn.HighestEpochHeard()}) + 1;
   fo.old = turn.state.primary;
   fo.times.suspected = turn.memory.suspected;
   fo.times.confirmed = turn.wall;
@@ -354,7 +349,7 @@ void PersistPromotion(Turn& turn, Failover fo, Promotion promotion) {
 void StepFence(Turn& turn) {
   const Failover& fo = *turn.state.failover;
   turn.Forbid();
-  turn.InStep(Key(fo));
+  turn.InStep(StepKey(fo));
   if (MeetHigherEpoch(turn, fo.epoch)) return;
   if (fo.kind == Kind::kRestore && (turn.spec.automatic_failover || !turn.Wanted(fo.old.name))) {
     GroupState next = turn.state;
@@ -389,7 +384,7 @@ void StepFence(Turn& turn) {
 void StepCopy(Turn& turn) {
   const Failover& fo = *turn.state.failover;
   turn.Forbid();
-  const Duration taken = turn.InStep(Key(fo));
+  const Duration taken = turn.InStep(StepKey(fo));
   if (MeetHigherEpoch(turn, fo.epoch)) return;
   const NodeState* copier = turn.Words(fo.winner.incarnation);
   const NodeState* source = turn.Words(fo.source.incarnation);
@@ -429,7 +424,7 @@ void StepCopy(Turn& turn) {
 void StepPromote(Turn& turn) {
   const Failover& fo = *turn.state.failover;
   turn.Allow(fo.epoch, fo.winner);
-  const Duration taken = turn.InStep(Key(fo));
+  const Duration taken = turn.InStep(StepKey(fo));
   Memory& memory = turn.memory;
   if (MeetHigherEpoch(turn, fo.epoch)) return;
   NodeRef winner = fo.winner;

@@ -171,4 +171,9 @@ std::string Span(Duration d) {
   return text;
 }
 
+std::string StepKey(const Failover& failover) {
+  return std::string(StepName(failover.step)) + ":" + std::to_string(failover.epoch) + ":" +
+         failover.winner.incarnation + ":" + failover.source.incarnation;
+}
+
 }  // namespace understudy::failover

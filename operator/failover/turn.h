@@ -79,4 +79,7 @@ class Turn {
 // `2 s 300 ms` as "2.3 s".
 std::string Span(Duration d);
 
+// For Turn::InStep: the same step of the same transition.
+std::string StepKey(const Failover& failover);
+
 }  // namespace understudy::failover

@@ -137,6 +137,10 @@ void HandOver(const GroupTurn& turn, const MemberNow& primary, Rollout* rollout)
   }
 }
 
+std::string Without(const std::string& prefix, const std::string& text) {
+  return text.starts_with(prefix) ? text.substr(prefix.size()) : text;
+}
+
 }  // namespace
 
 bool BlocksHandOver(const GroupTurn& turn, const std::string& blocked) {
@@ -148,8 +152,7 @@ bool BlocksHandOver(const GroupTurn& turn, const std::string& blocked) {
 
 void TellWhyNotHandedOver(const std::string& blocked, GroupTurn* turn) {
   if (!BlocksHandOver(*turn, blocked)) return;
-  const std::string prefix = HandOverReason(turn->state.primary.name) + ": ";
-  const std::string why = blocked.starts_with(prefix) ? blocked.substr(prefix.size()) : blocked;
+  const std::string why = Without(HandOverReason(turn->state.primary.name) + ": ", blocked);
   for (MemberNow& now : turn->members) {
     if (!now.is_primary) continue;
     for (const char* field : kTemplateFields) {
@@ -162,9 +165,8 @@ void TellWhyNotSwitchedOver(const std::string& blocked, GroupTurn* turn) {
   const std::string named = EditedPrimary(*turn);
   const bool history = blocked == turn->view.memory.failover.move_blocked;
   if (blocked.empty() || history || !turn->edit_due || named.empty()) return;
-  const std::string prefix = EditReason(named) + ": ";
-  const std::string why = blocked.starts_with(prefix) ? blocked.substr(prefix.size()) : blocked;
-  turn->deferral.Hold(kPrimaryField, api::reason::kWaitingForMembers, "is to be applied, but " + why);
+  turn->deferral.Hold(kPrimaryField, api::reason::kWaitingForMembers,
+                      "is to be applied, but " + Without(EditReason(named) + ": ", blocked));
 }
 
 std::string HandOverReason(const std::string& primary) {

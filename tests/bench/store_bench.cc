@@ -62,9 +62,9 @@ uint64_t Next(uint64_t& state) {
 
 void Set(Keyspace& keyspace, std::string_view key, std::string_view value, int64_t expire_ms) {
   const uint64_t hash = Keyspace::Hash(key);
-  const uint32_t index = keyspace.ShardIndex(hash);
-  store::ShardGuard guard(keyspace, index);
-  keyspace.shard(index).Set(0, key, hash, value, 1'700'000'000'000, {.expire_ms = expire_ms});
+  store::Shard& shard = keyspace.ShardOf(hash);
+  store::OneShardGuard guard(keyspace, shard);
+  shard.Set(0, key, hash, value, 1'700'000'000'000, {.expire_ms = expire_ms});
 }
 
 // In a process of its own, so that no memory freed before is taken for free.

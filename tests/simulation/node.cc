@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "common/overloaded.h"
 #include "tests/simulation/world.h"
 
 namespace understudy::simulation {
@@ -16,13 +17,6 @@ constexpr size_t kBacklog = 30;  // records that a partial resynchronisation may
 constexpr int64_t kPullEvery_us = 250 * kMs;
 constexpr int64_t kLinkDown_ms = 1000;  // nothing heard for so long: the link is down
 constexpr int64_t kSubscription_us = 2500 * kMs;
-
-template <class... Ts>
-struct Overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-Overloaded(Ts...) -> Overloaded<Ts...>;
 
 }  // namespace
 

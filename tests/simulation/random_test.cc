@@ -8,22 +8,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <iostream>
 #include <set>
 #include <string>
 
 #include "tests/simulation/world.h"
+#include "tests/support/environment.h"
 
 namespace understudy::simulation {
 namespace {
 
 constexpr uint64_t kBlocks = 6;  // so that ctest can run them side by side
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr || *text == '\0' ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 Options For(uint64_t seed) {
   Options options;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/overloaded.h"
 #include "tests/simulation/edits/simulation.h"
 
 namespace understudy::edits {
@@ -15,13 +16,6 @@ constexpr Duration kLinkDown = Milliseconds(1000);
 constexpr Duration kSubscription = Milliseconds(2500);
 constexpr uint32_t kCopyTicks = 4;
 constexpr uint64_t kBacklog = 60;  // records that a partial resynchronisation may bridge
-
-template <typename... Fs>
-struct Overloaded : Fs... {
-  using Fs::operator()...;
-};
-template <typename... Fs>
-Overloaded(Fs...) -> Overloaded<Fs...>;
 
 }  // namespace
 

@@ -1,7 +1,9 @@
 #include "tests/simulation/edits/operator.h"
 
 #include <algorithm>
+#include <iterator>
 
+#include "common/overloaded.h"
 #include "operator/plan/membership.h"
 #include "tests/simulation/edits/simulation.h"
 
@@ -12,12 +14,14 @@ constexpr int kMaxSteps = 20;
 constexpr Duration kConflictDelay = Milliseconds(50);
 constexpr Duration kOrphanPeriod = Seconds(60);
 
-template <typename... Fs>
-struct Overloaded : Fs... {
-  using Fs::operator()...;
-};
-template <typename... Fs>
-Overloaded(Fs...) -> Overloaded<Fs...>;
+// Those of `waiting` whose time has come, which leave it.
+template <typename T>
+std::vector<T> TakeDue(std::vector<T>* waiting, MonoTime now) {
+  const auto first = std::stable_partition(waiting->begin(), waiting->end(), [now](const T& one) { return one.at > now; });
+  std::vector<T> due(std::make_move_iterator(first), std::make_move_iterator(waiting->end()));
+  waiting->erase(first, waiting->end());
+  return due;
+}
 
 }  // namespace
 
@@ -115,12 +119,7 @@ void OperatorProcess::ShowEvents() {
 
 void OperatorProcess::Deliver() {
   const MonoTime now = simulation_.clock().nodes();
-  std::vector<Flight> due;
-  for (const Flight& flight : flights_) {
-    if (flight.at <= now) due.push_back(flight);
-  }
-  std::erase_if(flights_, [&](const Flight& flight) { return flight.at <= now; });
-  for (const Flight& flight : due) {
+  for (const Flight& flight : TakeDue(&flights_, now)) {
     CacheProcess* process = simulation_.Process(flight.order.incarnation);
     if (process == nullptr || !process->alive || process->stopped) continue;
     if (simulation_.Blocked(nullptr, process) || process->pod_uid != flight.pod_uid) continue;
@@ -128,25 +127,13 @@ void OperatorProcess::Deliver() {
     if (simulation_.Blocked(process, nullptr)) continue;
     heard_->OnAnswer(flight.pod_uid, state, [this](const std::string& owner) { NodeChanged(owner); });
   }
-  for (auto it = late_actions_.begin(); it != late_actions_.end();) {
-    if (it->first > now) {
-      ++it;
-      continue;
-    }
-    const plan::Action action = it->second;
-    it = late_actions_.erase(it);
+  for (const Late<plan::Action>& late : TakeDue(&late_actions_, now)) {
     simulation_.Trace("a request of an ended operator arrives");
-    Act(action);
+    Act(late.what);
   }
-  for (auto it = late_writes_.begin(); it != late_writes_.end();) {
-    if (it->first > now) {
-      ++it;
-      continue;
-    }
-    const plan::StatusWrite write = it->second;
-    it = late_writes_.erase(it);
+  for (const Late<plan::StatusWrite>& late : TakeDue(&late_writes_, now)) {
     simulation_.Trace("a status of an ended operator arrives");
-    WriteStatus(write);
+    WriteStatus(late.what);
   }
 }
 
@@ -303,7 +290,7 @@ bool OperatorProcess::Carry(const std::string& group_uid, const plan::Plan& plan
   }
   for (const plan::StatusWrite& write : plan.persist) {
     if (!Take("persist " + write.ref.kind + " " + write.ref.name)) {
-      if (dice.Below(3) == 0) late_writes_.emplace_back(late(), write);
+      if (dice.Below(3) == 0) late_writes_.push_back({late(), write});
       return false;
     }
     if (!WriteStatus(write)) return false;
@@ -321,14 +308,14 @@ bool OperatorProcess::Carry(const std::string& group_uid, const plan::Plan& plan
   for (const std::string& uid : plan.reconnect) heard_->Reconnect(uid);
   for (const plan::Action& action : plan.actions) {
     if (!Take("action")) {
-      if (dice.Below(3) == 0) late_actions_.emplace_back(late(), action);
+      if (dice.Below(3) == 0) late_actions_.push_back({late(), action});
       return false;
     }
     if (!Act(action)) return false;
   }
   for (const plan::StatusWrite& write : plan.statuses) {
     if (!Take("status of " + write.ref.kind + " " + write.ref.name)) {
-      if (dice.Below(3) == 0) late_writes_.emplace_back(late(), write);
+      if (dice.Below(3) == 0) late_writes_.push_back({late(), write});
       return false;
     }
     if (!WriteStatus(write)) return false;

@@ -137,8 +137,13 @@ class OperatorProcess {
   std::set<std::string> attentive_;
   std::map<std::string, MonoTime> held_;  // kind -> until, nodes' clock
   std::vector<Flight> flights_;
-  std::vector<std::pair<MonoTime, plan::Action>> late_actions_;  // of an ended process
-  std::vector<std::pair<MonoTime, plan::StatusWrite>> late_writes_;
+  template <typename T>
+  struct Late {  // of an ended process
+    MonoTime at;
+    T what;
+  };
+  std::vector<Late<plan::Action>> late_actions_;
+  std::vector<Late<plan::StatusWrite>> late_writes_;
   MonoTime orders_lost_until_;
   bool up_ = true;
   bool warm_ = false;

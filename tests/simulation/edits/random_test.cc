@@ -5,23 +5,18 @@
 //   UNDERSTUDY_TRACE=<seed>  that seed alone, with its last steps
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <iostream>
 #include <string>
 
 #include "tests/simulation/edits/simulation.h"
+#include "tests/support/environment.h"
 
 namespace understudy::edits {
 namespace {
 
 constexpr uint64_t kBlocks = 6;  // so that ctest can run them side by side
 
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr || *text == '\0' ? otherwise : std::strtoull(text, nullptr, 10);
-}
-
-Options FromEnvironment() {
+Options AsAsked() {
   Options options;
   options.edits = static_cast<int>(FromEnvironment("UNDERSTUDY_EDITS", 60));
   return options;
@@ -39,7 +34,7 @@ TEST_P(RandomEdits, BreakNoRule) {
   int edits = 0;
   uint64_t acknowledged = 0;
   for (uint64_t seed = first + GetParam(); seed < first + seeds; seed += kBlocks) {
-    Simulation simulation(seed, FromEnvironment());
+    Simulation simulation(seed, AsAsked());
     const std::optional<Violation> violation = simulation.Run();
     edits += simulation.edits();
     acknowledged += simulation.acknowledged();
@@ -69,7 +64,7 @@ TEST(EditsSimulation, RepeatsExactlyForASeed) {
 TEST(EditsSimulation, ShowsOneSeed) {
   const uint64_t seed = FromEnvironment("UNDERSTUDY_TRACE", 0);
   if (seed == 0) GTEST_SKIP() << "UNDERSTUDY_TRACE names no seed";
-  Simulation simulation(seed, FromEnvironment());
+  Simulation simulation(seed, AsAsked());
   const std::optional<Violation> violation = simulation.Run();
   Print(simulation);
   EXPECT_FALSE(violation.has_value()) << violation->what;

@@ -35,6 +35,17 @@ class MemoryTest : public ServerTest {
     const size_t at = info.find("\n" + name + ":");
     return at == std::string::npos ? -1 : std::stoll(info.substr(at + name.size() + 2));
   }
+  // A second server that follows the first one.
+  void StartReplica(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {"--standalone", "--bind", "127.0.0.1"});
+    ASSERT_TRUE(replica_config_.Load(arguments).ok());
+    replica_config_.port = 0;
+    replica_ = std::make_unique<Server>(replica_config_, clock_, std::string(32, 'b'));
+    ASSERT_TRUE(replica_->Start().ok());
+    at_replica_ = std::make_unique<RespClient>(replica_->port());
+    EXPECT_EQ(at_replica_->Do("REPLICAOF 127.0.0.1 " + std::to_string(server_->port())), "+OK");
+    ASSERT_TRUE(Eventually([&] { return at_replica_->Do("INFO replication").find("master_link_status:up") != std::string::npos; }));
+  }
   static std::string Big(size_t bytes) { return std::string(bytes, 'x'); }
 
   // Looks at the accounts at the start of every turn of every worker. Another worker may change them meanwhile:
@@ -81,6 +92,10 @@ class MemoryTest : public ServerTest {
     std::atomic<uint64_t> samples_{0};
     std::atomic<bool> stop_{false};
   };
+
+  config::Config replica_config_;
+  std::unique_ptr<Server> replica_;
+  std::unique_ptr<RespClient> at_replica_;
 };
 
 TEST_F(MemoryTest, InfoSplitsWhatIsUsed) {
@@ -220,16 +235,8 @@ TEST_F(MemoryTest, AFlushedDatabaseCountsUntilItIsFreed) {
 }
 
 TEST_F(MemoryTest, ReplicasFollowEvictionsAndEvictNothing) {
-  config::Config replica_config;
-  ASSERT_TRUE(replica_config.Load(std::vector<std::string>{"--standalone", "--bind", "127.0.0.1", "--workers", "2",
-                                                           "--maxmemory", "1mb", "--maxmemory-policy", "allkeys-lru"})
-                  .ok());
-  replica_config.port = 0;
-  Server replica(replica_config, clock_, std::string(32, 'b'));
-  ASSERT_TRUE(replica.Start().ok());
-  RespClient at_replica(replica.port());
-  EXPECT_EQ(at_replica.Do("REPLICAOF 127.0.0.1 " + std::to_string(server_->port())), "+OK");
-  ASSERT_TRUE(Eventually([&] { return at_replica.Do("INFO replication").find("master_link_status:up") != std::string::npos; }));
+  ASSERT_NO_FATAL_FAILURE(StartReplica({"--workers", "2", "--maxmemory", "1mb", "--maxmemory-policy", "allkeys-lru"}));
+  RespClient& at_replica = *at_replica_;
   EXPECT_EQ(Do("CONFIG SET maxmemory 24mb maxmemory-policy allkeys-lru"), "+OK");
   for (int i = 0; i < 20'000; ++i) {
     ASSERT_EQ(Do({"SET", "k" + std::to_string(i), Big(i % 1000 == 0 ? 200'000 : 1000)}), "+OK");
@@ -295,14 +302,7 @@ TEST_F(MemoryTest, AClientThatHasNotAuthenticatedGetsNoBuffers) {
 TEST_F(MemoryTest, TheBacklogCountsAndALaggingReplicaDoesNot) {
   EXPECT_EQ(Field("mem_replication_backlog"), 0);
   EXPECT_EQ(Do("CONFIG SET repl-backlog-size 1mb"), "+OK");
-  config::Config replica_config;
-  ASSERT_TRUE(replica_config.Load(std::vector<std::string>{"--standalone", "--bind", "127.0.0.1"}).ok());
-  replica_config.port = 0;
-  Server replica(replica_config, clock_, std::string(32, 'b'));
-  ASSERT_TRUE(replica.Start().ok());
-  RespClient at_replica(replica.port());
-  EXPECT_EQ(at_replica.Do("REPLICAOF 127.0.0.1 " + std::to_string(server_->port())), "+OK");
-  ASSERT_TRUE(Eventually([&] { return at_replica.Do("INFO replication").find("master_link_status:up") != std::string::npos; }));
+  ASSERT_NO_FATAL_FAILURE(StartReplica({}));
   for (int i = 0; i < 50; ++i) ASSERT_EQ(Do({"SET", "k", Big(100'000)}), "+OK");
   ASSERT_TRUE(Eventually([&] { return Field("mem_not_counted_for_evict") == 0; }));
   EXPECT_NEAR(Field("mem_replication_backlog"), 1 << 20, 40'000);

@@ -14,8 +14,8 @@ namespace {
 using store::AllShardsGuard;
 using store::At;
 using store::Keyspace;
+using store::OneShardGuard;
 using store::Rng;
-using store::ShardGuard;
 
 // Random writes of all kinds, one at a time, under the locks that a command would have.
 class Writer {
@@ -27,7 +27,7 @@ class Writer {
     const std::string key = "k" + std::to_string(rng_.Below(key_range));
     const int db = static_cast<int>(rng_.Below(2));
     At at(keyspace_, key);
-    ShardGuard guard(keyspace_, at.index);
+    OneShardGuard guard(keyspace_, at.shard);
     switch (rng_.Below(10)) {
       case 0:
       case 1: at.shard.Erase(db, key, at.hash); break;

@@ -309,7 +309,7 @@ TEST(Threads, ReadersWritersSweeperScannerAndFlushWorkTogether) {
       for (size_t i = 0; i < rounds; ++i) {
         const std::string key = Name(rng.Below(20'000));
         At at(keyspace, key);
-        ShardGuard guard(keyspace, at.index);
+        OneShardGuard guard(keyspace, at.shard);
         const int db = static_cast<int>(rng.Below(2));
         const auto now = static_cast<int64_t>(i);
         switch (rng.Below(4)) {

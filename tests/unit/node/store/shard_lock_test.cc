@@ -66,7 +66,7 @@ TEST(ShardGuard, ManyThreadsKeepAnInvariantOverShards) {
         const std::string from = name(rng.Below(kAccounts)), to = name(rng.Below(kAccounts));
         if (from == to) continue;
         At a(keyspace, from), b(keyspace, to);
-        const uint32_t indexes[] = {a.index, b.index};
+        const uint32_t indexes[] = {a.shard.index(), b.shard.index()};
         ShardGuard guard(keyspace, indexes);
         const long x = std::stol(std::string(a.shard.Find(0, from, a.hash, 0, View::kNormal)->value()));
         const long y = std::stol(std::string(b.shard.Find(0, to, b.hash, 0, View::kNormal)->value()));

@@ -31,27 +31,26 @@ class Rng {
 // The shard of a key, with its hash: shard-level calls need both.
 struct At {
   At(Keyspace& keyspace, std::string_view key)
-      : hash(Keyspace::Hash(key)), index(keyspace.ShardIndex(hash)), shard(keyspace.shard(index)) {}
+      : hash(Keyspace::Hash(key)), shard(keyspace.ShardOf(hash)) {}
   uint64_t hash;
-  uint32_t index;
   Shard& shard;
 };
 
 inline Entry* Put(Keyspace& keyspace, int db, std::string_view key, std::string_view value, int64_t now_ms = 0,
                   const SetOptions& options = {}) {
   At at(keyspace, key);
-  ShardGuard guard(keyspace, at.index);
+  OneShardGuard guard(keyspace, at.shard);
   return at.shard.Set(db, key, at.hash, value, now_ms, options);
 }
 inline bool Del(Keyspace& keyspace, int db, std::string_view key) {
   At at(keyspace, key);
-  ShardGuard guard(keyspace, at.index);
+  OneShardGuard guard(keyspace, at.shard);
   return at.shard.Erase(db, key, at.hash);
 }
 inline Entry* Get(Keyspace& keyspace, int db, std::string_view key, int64_t now_ms = 0,
                   View view = View::kNormal) {
   At at(keyspace, key);
-  ShardGuard guard(keyspace, at.index);
+  OneShardGuard guard(keyspace, at.shard);
   return at.shard.Find(db, key, at.hash, now_ms, view);
 }
 

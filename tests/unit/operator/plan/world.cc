@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "common/overloaded.h"
 #include "operator/manifests/manifests.h"
 #include "operator/plan/membership.h"
 
@@ -20,13 +21,6 @@ Json HostDocument(const std::string& name) {
            {{"name", name}, {"uid", "host-" + name}, {"labels", {{"topology.kubernetes.io/zone", ZoneOfHost(name)}}}}},
           {"status", {{"conditions", Json::array({{{"type", "Ready"}, {"status", "True"}}})}}}};
 }
-
-template <typename... Fs>
-struct Overloaded : Fs... {
-  using Fs::operator()...;
-};
-template <typename... Fs>
-Overloaded(Fs...) -> Overloaded<Fs...>;
 
 }  // namespace
 
