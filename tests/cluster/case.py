@@ -37,7 +37,7 @@ class Case(unittest.TestCase):
     def group(self, name):
         return self.get("replicationgroup", name)
 
-    def make_group(self, name, replicas=1, zones=None, spec=""):
+    def make_group(self, name, replicas=1, zones=None, spec="", timeout=90):
         """A CacheCluster `<name>-a`, ReadReplicas `<name>-r1`…, a group over them; waits until all is in sync.
         zones: of the primary and each replica, e.g. "abc"."""
         def zone(i):
@@ -49,7 +49,7 @@ class Case(unittest.TestCase):
             text += ("---\n" + head + f"kind: ReadReplica\nmetadata: {{name: {name}-r{i}}}\n"
                      f"spec: {{replicationGroupId: {name}{zone(i)}}}\n")
         self.apply(text)
-        self.wait_whole(name, replicas + 1)
+        self.wait_whole(name, replicas + 1, timeout)
 
     def wait_whole(self, name, members, timeout=90):
         def whole():

@@ -32,6 +32,9 @@ class Operator(Case):
 
     def test_api_server_down_for_a_minute(self):
         self.steady("api", 60, lambda: lab.cluster("apiserver", "stop"), lambda: lab.cluster("apiserver", "start"))
+        # What is made after it comes up too. Kubernetes takes its time: its Nodes are Unknown by then, and kubelets,
+        # scheduler and controllers each come back after a pause of up to a minute.
+        self.make_group("after", 2, "cba", timeout=300)
 
     def test_no_operator_for_a_minute(self):
         def scale(n):
