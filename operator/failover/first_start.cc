@@ -38,7 +38,7 @@ bool HoldsAdoptable(const Turn& turn, const PodView& pod) {
 
 const PodView* FirstPrimary(const Turn& turn) {
   const PodView* pod = turn.PodOf(turn.spec.first_primary);
-  if (pod == nullptr || !pod->heard || !turn.Reachable(*pod)) return nullptr;
+  if (pod == nullptr || !IsMember(turn, *pod) || !pod->heard || !turn.Reachable(*pod)) return nullptr;
   const NodeState& node = pod->heard->state;
   const Member* member = turn.FindMember(pod->member);
   const bool claimable =
@@ -53,6 +53,15 @@ GroupState Begin(const Turn& turn, const PodView& primary) {
   next.handled_primary_cluster_id = turn.spec.primary_cluster_id;
   next.dataset = node.complete && !node.dataset.empty() ? node.dataset : turn.view.fresh_dataset;
   return next;
+}
+
+// A process of this group runs that its status does not know of. One that has ended is no reason in a group that was
+// emptied, which has accounted for it.
+bool NodesKnowGroup(const Turn& turn) {
+  return std::any_of(turn.view.pods.begin(), turn.view.pods.end(), [&](const PodView& pod) {
+    return pod.heard && turn.EpochOf(pod.heard->state) > 0 &&
+           (turn.state.epoch == 0 || !turn.Dead(pod.heard->state.incarnation));
+  });
 }
 
 // The nodes know this group, its status does not: a takeover above what they know. Its
@@ -146,7 +155,7 @@ void FirstStart(Turn& turn) {
   } else {
     chosen = FirstPrimary(turn);
   }
-  if (turn.HighestEpochHeard() > 0) {
+  if (NodesKnowGroup(turn)) {
     if (chosen != nullptr) {
       Recover(turn, *chosen);
     } else {
