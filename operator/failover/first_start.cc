@@ -55,15 +55,6 @@ GroupState Begin(const Turn& turn, const PodView& primary) {
   return next;
 }
 
-// A process of this group runs that its status does not know of. One that has ended is no reason in a group that was
-// emptied, which has accounted for it.
-bool NodesKnowGroup(const Turn& turn) {
-  return std::any_of(turn.view.pods.begin(), turn.view.pods.end(), [&](const PodView& pod) {
-    return pod.heard && turn.EpochOf(pod.heard->state) > 0 &&
-           (turn.state.epoch == 0 || !turn.Dead(pod.heard->state.incarnation));
-  });
-}
-
 // The nodes know this group, its status does not: a takeover above what they know. Its
 // configurations are unknown, so two stand in for them: one without voters, which no waiting can
 // fence, and one in which every member counts.
@@ -155,7 +146,7 @@ void FirstStart(Turn& turn) {
   } else {
     chosen = FirstPrimary(turn);
   }
-  if (NodesKnowGroup(turn)) {
+  if (turn.HighestEpochHeard() > 0) {
     if (chosen != nullptr) {
       Recover(turn, *chosen);
     } else {

@@ -115,9 +115,9 @@ struct GroupState {
   bool operator==(const GroupState&) const = default;
 };
 
-// Whether the group has, or had and lost, a primary. Not started: it never had one (epoch 0), or it was
-// emptied (the epoch stays, since epochs only grow; its only node left it with its data, or all were deleted and
-// are proven dead, then without `dataset`): the next first start takes whoever is there.
+// Whether the group has, or had and lost, a primary. Not started: it never had one (epoch 0), or its
+// only node left it with its data (the epoch stays, since epochs only grow): the next first start
+// takes whoever is there.
 inline bool Started(const GroupState& state) { return !state.configurations.empty(); }
 
 // True if a configuration or the running transition names this Pod (by UID), or it is the primary.

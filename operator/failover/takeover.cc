@@ -123,17 +123,6 @@ void NoteElectionWaits(Turn& turn, const Answers& answers, const std::string& wh
                                       "cache.understudy.dev/confirm-dead: " + incarnations;
 }
 
-// All nodes were deleted and nothing of them can come back: the group is empty, and the next node starts it anew.
-void PersistEmptied(Turn& turn) {
-  GroupState next = turn.state;
-  next.primary = {};
-  next.configurations.clear();
-  next.failover.reset();
-  next.dataset.clear();
-  turn.out.persist = std::move(next);
-  turn.Note(true, "Emptied", "all nodes of the group were deleted, and its data with them; the next node starts it anew, empty");
-}
-
 // Nobody has data, and nobody can have any.
 void StartEmpty(Turn& turn, const Failover& fo, const Answers& answers) {
   const Answer* winner = nullptr;
@@ -144,7 +133,6 @@ void StartEmpty(Turn& turn, const Failover& fo, const Answers& answers) {
     if (own) break;
   }
   if (winner == nullptr) {
-    if (turn.view.members.empty()) return PersistEmptied(turn);
     turn.out.findings.no_promotable_replica = "no node of the group answers";
     return;
   }

@@ -33,8 +33,7 @@ Verdict NotStarted(const GroupTurn& turn, const failover::Findings& findings) {
     const std::string add = "; create a ReadReplica or CacheCluster with replicationGroupId " + turn.group.meta.name;
     if (turn.state.epoch > 0) {
       return {Truth::kFalse, reason::kEmptied,
-              (turn.state.dataset.empty() ? "the group has no node: all were deleted, and its data with them"
-                                          : "the group has no node: its last one left with its data") + add};
+              "the group has no node: its last one left with its data" + add};
     }
     return {Truth::kFalse, reason::kCacheClusterNotFound,
             "CacheCluster " + turn.group.spec.primary_cluster_id + " was promoted out of the group, which has no other node" +
@@ -69,9 +68,13 @@ Verdict ReadyOf(const GroupTurn& turn, const failover::Findings& findings, const
   }
   if (!failover::Started(state)) return NotStarted(turn, findings);
   if (AllDeleted(turn, state)) {
-    return {Truth::kFalse, reason::kNoPromotableReplica,
-            "all nodes of the group were deleted; when they are proven to have ended, the next node with "
-            "replicationGroupId " + turn.group.meta.name + " starts it anew, empty"};
+    // Nothing can come back unless a process is not proven to have ended.
+    const bool unproven = findings.waiting_for_proof.has_value();
+    return {Truth::kFalse, unproven ? reason::kNoPromotableReplica : reason::kEmptied,
+            std::string("all nodes of the group were deleted, and its data with them; ") +
+                (unproven ? "when they are proven to have ended (see WaitingForProofOfDeath), " : "") +
+                "the next ReadReplica or CacheCluster with replicationGroupId " + turn.group.meta.name +
+                " starts it anew, empty"};
   }
   if (!findings.no_promotable_replica.empty()) {
     return {Truth::kFalse, reason::kNoPromotableReplica, findings.no_promotable_replica};

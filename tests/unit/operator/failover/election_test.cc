@@ -292,43 +292,6 @@ TEST(EmptyStart, WaitsForAPodThatNoConfigurationNames) {
   EXPECT_NE(d.findings.no_promotable_replica.find("c"), std::string::npos);
 }
 
-TEST(EmptyStart, AGroupWhoseNodesWereAllDeletedIsEmptiedWhenAllAreProvenDead) {
-  Group g(1);
-  g.Die("a");
-  g.Pod("b").channel.up = false;
-  g.Silence("b");
-  for (PodView& pod : g.view.pods) pod.exists = false;
-  g.view.members.clear();
-  (void)g.Persist();
-  ASSERT_TRUE(g.state.failover);
-  Decision d = g.Decide();
-  EXPECT_FALSE(d.persist) << "b may have the data";
-  EXPECT_NE(d.findings.no_promotable_replica.find("b may still have the data"), std::string::npos);
-  g.view.confirmed_dead = {"b1"};
-  const uint64_t epoch = g.state.epoch;
-  d = g.Persist();
-  EXPECT_FALSE(Started(g.state));
-  EXPECT_FALSE(g.state.failover);
-  EXPECT_EQ(g.state.primary, control::NodeRef{});
-  EXPECT_EQ(g.state.dataset, "");
-  EXPECT_EQ(g.state.epoch, epoch) << "epochs only grow";
-  ASSERT_EQ(d.events.size(), 1u);
-  EXPECT_EQ(d.events[0].reason, "Emptied");
-  EXPECT_TRUE(d.events[0].warning);
-  // Nobody is left, nothing is done.
-  d = g.Decide();
-  EXPECT_FALSE(d.persist);
-  EXPECT_FALSE(d.grants.allowed);
-  // The next node starts it anew, though those that ended are remembered: no takeover.
-  g.Add("c");
-  g.view.spec.first_primary = "c";
-  (void)g.Persist();
-  EXPECT_FALSE(g.state.failover);
-  EXPECT_EQ(g.state.primary.name, "c");
-  EXPECT_EQ(g.state.epoch, epoch + 1);
-  EXPECT_EQ(g.state.dataset, "fresh");
-}
-
 TEST(EmptyStart, WithAMemberThatDoesNotAnswerTheGroupWaitsForIt) {
   Group g(1);
   g.Die("a");
