@@ -18,6 +18,22 @@ auto Position(std::vector<Condition>& all, std::string_view type) {
 
 }  // namespace
 
+std::string OneLine(std::string_view text) {
+  std::string line;
+  bool gap = false;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte <= ' ' || byte == 0x7f) {
+      gap = true;
+      continue;
+    }
+    if (gap && !line.empty()) line += ' ';
+    gap = false;
+    line += c;
+  }
+  return line;
+}
+
 std::string_view TruthName(Truth truth) {
   switch (truth) {
     case Truth::kTrue: return "True";
@@ -44,11 +60,11 @@ std::string_view Conditions::Reason(std::string_view type) const {
   return condition == nullptr ? std::string_view() : std::string_view(condition->reason);
 }
 
-void Conditions::Set(std::string_view type, Truth status, std::string_view reason, std::string message,
+void Conditions::Set(std::string_view type, Truth status, std::string_view reason, std::string_view message,
                      int64_t generation, WallTime now) {
   // Whole seconds, as the API server stores them.
   const WallTime second{now.unix_ms / 1000 * 1000};
-  Condition next{std::string(type), status, std::string(reason), std::move(message), second, generation};
+  Condition next{std::string(type), status, std::string(reason), OneLine(message), second, generation};
   const auto it = Position(all_, type);
   if (it == all_.end() || it->type != type) {
     all_.insert(it, std::move(next));

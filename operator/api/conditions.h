@@ -18,6 +18,9 @@ namespace understudy::api {
 enum class Truth { kTrue, kFalse, kUnknown };
 std::string_view TruthName(Truth truth);
 
+// Text of others in one line: each run of blanks and control characters is one space, none at either end.
+std::string OneLine(std::string_view text);
+
 struct Condition {
   std::string type;
   Truth status = Truth::kUnknown;
@@ -35,8 +38,10 @@ class Conditions {
   bool IsTrue(std::string_view type) const;
   // Reason of the condition, "" when it is absent.
   std::string_view Reason(std::string_view type) const;
-  // Adds or replaces; the old last_transition stays unless the status flips to another value.
-  void Set(std::string_view type, Truth status, std::string_view reason, std::string message,
+  // Adds or replaces; the old last_transition stays unless the status flips to another value. The message is made
+  // OneLine: it may hold words of the API server, a scheduler or a kubelet. Events that tell of a condition take its
+  // message from here.
+  void Set(std::string_view type, Truth status, std::string_view reason, std::string_view message,
            int64_t generation, WallTime now);
   void Remove(std::string_view type);
   const std::vector<Condition>& all() const { return all_; }

@@ -13,8 +13,8 @@ namespace understudy::api {
 
 struct PendingModification {
   std::string field;   // "image", "parameters", "primaryClusterId", ...
-  std::string from;    // in force; "" = nothing
-  std::string to;      // asked for; "" = nothing
+  std::string from;    // in force; "" = unset
+  std::string to;      // asked for; "" = unset
   WallTime not_before; // whole seconds; 0: may be applied now
   std::string reason;  // as condition PendingModifications has it
   bool operator==(const PendingModification&) const = default;

@@ -52,7 +52,7 @@ std::vector<control::NodeRef> FirstVoters(const Turn& turn, const Answers& answe
 // Processes of the listed configurations that neither answer nor are gone: a data set may be on them.
 std::vector<control::NodeRef> Unaccounted(const Turn& turn, const Answers& answers);
 
-// Nobody has data: may the group start empty? Sentence why not; empty: it may.
+// Nobody has data: may the group start empty, with whoever answers? Sentence why not; empty: it may.
 std::string WhyNotEmpty(const Turn& turn, const Answers& answers);
 
 }  // namespace understudy::failover

@@ -38,7 +38,7 @@ bool HoldsAdoptable(const Turn& turn, const PodView& pod) {
 
 const PodView* FirstPrimary(const Turn& turn) {
   const PodView* pod = turn.PodOf(turn.spec.first_primary);
-  if (pod == nullptr || !pod->heard || !turn.Reachable(*pod)) return nullptr;
+  if (pod == nullptr || !IsMember(turn, *pod) || !pod->heard || !turn.Reachable(*pod)) return nullptr;
   const NodeState& node = pod->heard->state;
   const Member* member = turn.FindMember(pod->member);
   const bool claimable =

@@ -123,6 +123,7 @@ void NoteElectionWaits(Turn& turn, const Answers& answers, const std::string& wh
                                       "cache.understudy.dev/confirm-dead: " + incarnations;
 }
 
+// Nobody has data, and nobody can have any.
 void StartEmpty(Turn& turn, const Failover& fo, const Answers& answers) {
   const Answer* winner = nullptr;
   for (const Answer& a : answers.all) {
@@ -130,6 +131,10 @@ void StartEmpty(Turn& turn, const Failover& fo, const Answers& answers) {
     const bool own = fo.kind == Kind::kRestore && a.node.name == fo.old.name;
     if (winner == nullptr || own || a.node.name < winner->node.name) winner = &a;
     if (own) break;
+  }
+  if (winner == nullptr) {
+    turn.out.findings.no_promotable_replica = "no node of the group answers";
+    return;
   }
   PersistPromotion(turn, fo, {winner->node, 0, 0, {}, true, true});
 }
@@ -187,8 +192,8 @@ void Elect(Turn& turn, const Failover& fo) {
   std::string& why = turn.out.findings.no_promotable_replica;
   if (answers.with_data.empty()) {
     why = WhyNotEmpty(turn, answers);
-    if (why.empty()) StartEmpty(turn, fo, answers);
-    if (!why.empty()) NoteElectionWaits(turn, answers, why);
+    if (why.empty()) return StartEmpty(turn, fo, answers);
+    NoteElectionWaits(turn, answers, why);
     return;
   }
   bool data_lost = false;

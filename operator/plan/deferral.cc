@@ -111,9 +111,10 @@ std::string PendingText(const api::PendingModifications& pending) {
   return text;
 }
 
+std::string ValueText(const std::string& value) { return value.empty() ? "unset" : value; }
+
 std::string ChangeText(const api::PendingModification& one) {
-  const auto shown = [](const std::string& value) { return value.empty() ? std::string("nothing") : value; };
-  return shown(one.from) + " -> " + shown(one.to);
+  return ValueText(one.from) + " -> " + ValueText(one.to);
 }
 
 }  // namespace understudy::plan

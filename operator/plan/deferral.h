@@ -87,7 +87,9 @@ Deferral DeferralOf(const api::CacheNode& node, const api::ReplicationGroup* gro
 // status.pending: "image, Promote until Sun 05:00Z"; "image now" for what is due. "" when nothing is pending.
 std::string PendingText(const api::PendingModifications& pending);
 
-// "a -> b", "nothing -> b".
+// A value as people see it: "unset" when there is none. Its field of status.pendingModifiedValues is absent then.
+std::string ValueText(const std::string& value);
+// "a -> b", "a -> unset".
 std::string ChangeText(const api::PendingModification& one);
 
 }  // namespace understudy::plan

@@ -10,8 +10,6 @@ namespace {
 
 constexpr Duration kHearingTime = Seconds(30);  // after that a running process that stays silent does not count
 
-const api::ObjectMeta* MetaOf(const auto& object) { return object ? &object->meta : nullptr; }
-
 // 1, and one more for each member that was never yet in sync: a member that cannot start must not block
 // every drain.
 int MaxUnavailable(const GroupTurn& turn) {
@@ -79,7 +77,7 @@ void EnsurePool(const GroupTurn& turn, Plan* plan) {
     if (member.member->pool && member.member->wanted) pool.push_back(&member);
   }
   int missing = turn.group.spec.replicas - static_cast<int>(pool.size());
-  int room = api::kMaxMembers - turn.membership.Wanted();
+  int room = api::kMaxMembers - turn.membership.Wanted() - static_cast<int>(turn.membership.joiners.size());
   // The named primary keeps a place even before it exists.
   if (turn.membership.Find(turn.membership.first_primary) == nullptr && turn.state.epoch == 0) --room;
   for (int number = 2; number <= api::kMaxPoolNumber && missing > 0 && room > 0; ++number) {

@@ -102,11 +102,12 @@ void WriteStatuses(const GroupTurn& turn, const failover::Findings& findings,
 }  // namespace
 
 Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
-  GroupTurn turn{view, view.group.object, view.group.state, now, wall, PlanMembership(view)};
-  if (view.namespace_terminating) return LetGo(turn);
-
   Plan plan;
   plan.memory = view.memory;
+  GroupTurn turn{view, view.group.object, view.group.state, now, wall,
+                 PlanMembership(view, JoinersOf(view, now, wall, &plan))};
+  if (view.namespace_terminating) return LetGo(turn);
+
   FillEndpoints(&turn);
   FillMembers(&turn, &plan);
 
@@ -126,6 +127,12 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
     if (member.is_primary && member.words != nullptr) member.ready = decision.findings.primary_serving;
   }
   const failover::Findings findings = decision.findings;
+  // Who has taken its wish back goes before the group starts with the others.
+  const bool starts = decision.persist && !failover::Started(turn.state) && failover::Started(*decision.persist);
+  if (starts && PersistMembership(turn, findings, &plan)) {
+    plan.memory.failover = view.memory.failover;
+    return plan;
+  }
   if (decision.persist) {
     AddEvents(turn, decision, &plan);
     plan.persist.push_back(

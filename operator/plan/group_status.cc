@@ -23,13 +23,17 @@ struct Verdict {
 // Why the group has not been started: the first primary is missing, not up, or unclear.
 Verdict NotStarted(const GroupTurn& turn, const failover::Findings& findings) {
   if (!findings.several_datasets.empty()) {
-    return {Truth::kFalse, reason::kSeveralDatasets, findings.several_datasets};
+    return {Truth::kFalse, reason::kSeveralDatasets,
+            "its nodes hold different data, of which a group can have one: " + findings.several_datasets +
+                "; for each data set that may go set discardExistingData: <data set> on the nodes that hold it, or "
+                "delete them, or take them back with promotedFrom: " + turn.group.meta.name};
   }
   const std::string& first = turn.membership.first_primary;
   if (first.empty()) {
     const std::string add = "; create a ReadReplica or CacheCluster with replicationGroupId " + turn.group.meta.name;
     if (turn.state.epoch > 0) {
-      return {Truth::kFalse, reason::kEmptied, "the group has no node: its last one left with its data" + add};
+      return {Truth::kFalse, reason::kEmptied,
+              "the group has no node: its last one left with its data" + add};
     }
     return {Truth::kFalse, reason::kCacheClusterNotFound,
             "CacheCluster " + turn.group.spec.primary_cluster_id + " was promoted out of the group, which has no other node" +
@@ -52,12 +56,26 @@ Verdict NotStarted(const GroupTurn& turn, const failover::Findings& findings) {
                                                   : findings.failover_ready_message};
 }
 
+// Started, and every node has been deleted since.
+bool AllDeleted(const GroupTurn& turn, const failover::GroupState& state) {
+  return failover::Started(state) && turn.members.empty();
+}
+
 Verdict ReadyOf(const GroupTurn& turn, const failover::Findings& findings, const failover::GroupState& state) {
   if (turn.group.meta.deleted) return {Truth::kFalse, reason::kDeleting, "the group is being deleted"};
   if (!turn.membership.group_reason.empty() && !failover::Started(state)) {
     return {Truth::kFalse, turn.membership.group_reason, turn.membership.group_message};
   }
   if (!failover::Started(state)) return NotStarted(turn, findings);
+  if (AllDeleted(turn, state)) {
+    // Nothing can come back unless a process is not proven to have ended.
+    const bool unproven = findings.waiting_for_proof.has_value();
+    return {Truth::kFalse, unproven ? reason::kNoPromotableReplica : reason::kEmptied,
+            std::string("all nodes of the group were deleted, and its data with them; ") +
+                (unproven ? "when they are proven to have ended (see WaitingForProofOfDeath), " : "") +
+                "the next ReadReplica or CacheCluster with replicationGroupId " + turn.group.meta.name +
+                " starts it anew, empty"};
+  }
   if (!findings.no_promotable_replica.empty()) {
     return {Truth::kFalse, reason::kNoPromotableReplica, findings.no_promotable_replica};
   }
@@ -94,6 +112,7 @@ Verdict FailoverReadyOf(const GroupTurn& turn, const failover::Findings& finding
             "automaticFailover is false: the group waits for its primary to come back"};
   }
   if (!failover::Started(turn.state)) return {Truth::kFalse, reason::kCreating, "the group has not been started"};
+  if (AllDeleted(turn, turn.state)) return {Truth::kFalse, reason::kNoPromotableReplica, "the group has no node"};
   if (findings.failover_ready) {
     return {Truth::kTrue,
             findings.failover_ready_reason.empty() ? reason::kReplicaInSync
@@ -167,7 +186,8 @@ Verdict DegradedOf(const GroupTurn& turn, const failover::Findings& findings) {
     if (!member.member->wanted || member.ready) continue;
     if (member.is_primary && !member.fault) continue;  // what it lacks is said by Ready
     // A first copy, or a first start without a fault, is no degradation.
-    const bool starting = member.sync_reason == reason::kFirstCopy || member.sync_reason == reason::kCreating;
+    const bool starting = member.sync_reason == reason::kFirstCopy || member.sync_reason == reason::kCreating ||
+                          !failover::Started(turn.state);
     const bool faulty = member.fault && member.fault->reason != reason::kCreating;
     if (starting && !faulty) continue;
     text += (text.empty() ? "" : "; ") + member.name() + ": " +
@@ -181,6 +201,7 @@ Verdict DegradedOf(const GroupTurn& turn, const failover::Findings& findings) {
 std::string PhaseOf(const GroupTurn& turn, const failover::GroupState& state, const Verdict& ready) {
   if (turn.group.meta.deleted) return "deleting";
   if (!failover::Started(state)) return turn.membership.group_reason.empty() ? "creating" : "create-failed";
+  if (AllDeleted(turn, state)) return "creating";  // no role is moving: it waits for a node
   if (state.failover) return state.failover->kind == failover::Kind::kSwitchover ? "modifying" : "failing-over";
   if (ready.status == Truth::kTrue) return "available";
   // Until it was available once it is being created; after that a primary that does not serve is a failure.
@@ -308,6 +329,10 @@ void AddGroupEvents(const GroupTurn& turn, const api::ReplicationGroupStatus& ne
     if (!turned(type, bad)) continue;
     const api::Condition* condition = next.conditions.Find(type);
     plan->events.push_back({ref, true, condition->reason, "Reconcile", condition->message});
+  }
+  if (turned(api::kReady, Truth::kFalse) && next.conditions.Reason(api::kReady) == reason::kSeveralDatasets) {
+    plan->events.push_back({ref, true, std::string(reason::kSeveralDatasets), "CreateGroup",
+                            next.conditions.Find(api::kReady)->message});
   }
   for (std::string_view told : {reason::kForeignEndpoints, reason::kSwitchoverBlocked}) {
     if (!turned(api::kDegraded, Truth::kTrue) || next.conditions.Reason(api::kDegraded) != told) continue;

@@ -47,13 +47,6 @@ std::string LinkOf(const NodeState& words) {
   return "down";
 }
 
-bool NeverInSync(const api::CacheNode& node) {
-  const api::Condition* before = node.status.conditions.Find(api::kInSync);
-  return before == nullptr || before->reason == api::reason::kFirstCopy ||
-         before->reason == api::reason::kCreating ||
-         before->reason == api::reason::kStandsAlone;  // it has just joined
-}
-
 void FillReplicaSync(const ReplicaAck* ack, MemberNow* now) {
   now->in_sync = ack != nullptr && ack->in_sync;
   if (now->in_sync) {
@@ -114,6 +107,24 @@ void FillReader(const GroupTurn& turn, MemberNow* now, Plan* plan) {
   if (now->reader) plan->wake_at = std::min(plan->wake_at, leaves);
 }
 
+// In the way of what it may be to users as long as the group has not given it a role.
+void FillWithoutRole(const GroupTurn& turn, MemberNow* now) {
+  now->sync_message = "has no role yet";
+  if (failover::Started(turn.state)) return;
+  const NodeState& words = *now->words;
+  now->sync_message += ", because replication group " + turn.group.meta.name + " has not been started";
+  if (words.role == control::Role::kStandalone && words.group == now->member->view->node.meta.uid) {
+    now->serves_alone = true;
+    now->sync = Truth::kTrue;
+    now->sync_reason = api::reason::kStandsAlone;
+    now->sync_message = "stands alone";
+  } else if (words.role == control::Role::kReplica && words.complete) {
+    now->sync_reason = api::reason::kLinkDown;
+    now->sync_message = "keeps the data of a group that is gone, read-only, until replication group " +
+                        turn.group.meta.name + " has been started";
+  }
+}
+
 void FillOne(const NodeState* primary, GroupTurn* turn, MemberNow* now, Plan* plan) {
   now->process = ProcessOf(turn->view, *now->member->view);
   now->words = WordsOf(now->process);
@@ -142,7 +153,7 @@ void FillOne(const NodeState* primary, GroupTurn* turn, MemberNow* now, Plan* pl
     return;
   }
   if (now->role != "replica") {
-    now->sync_message = "has no role yet";
+    FillWithoutRole(*turn, now);
     return;
   }
   now->link_status = LinkOf(*now->words);
@@ -154,6 +165,13 @@ void FillOne(const NodeState* primary, GroupTurn* turn, MemberNow* now, Plan* pl
 }
 
 }  // namespace
+
+bool NeverInSync(const api::CacheNode& node) {
+  const api::Condition* before = node.status.conditions.Find(api::kInSync);
+  return before == nullptr || before->reason == api::reason::kFirstCopy ||
+         before->reason == api::reason::kCreating ||
+         before->reason == api::reason::kStandsAlone;  // it has just joined
+}
 
 const MemberNow* GroupTurn::Find(const std::string& name) const {
   for (const MemberNow& member : members) {
@@ -214,7 +232,7 @@ failover::View FailoverViewOf(const GroupTurn& turn) {
     const Member& member = *now.member;
     failover::Member out;
     out.name = member.name();
-    out.wanted = member.wanted && !LeavesVoters(now);
+    out.wanted = member.wanted && !member.returns && !LeavesVoters(now);
     // It may leave its own life alone, or a group that no longer exists.
     const std::string& before = member.view->node.status.group_uid;
     const bool exists = std::any_of(turn.view.other_groups.begin(), turn.view.other_groups.end(),

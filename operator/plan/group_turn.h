@@ -33,6 +33,7 @@ struct MemberNow {
   bool in_sync = false;     // replica: the primary says so
   bool reader = false;      // belongs behind the reader Service
   bool parts = false;       // its Promote or its move has begun (promote_demote.h)
+  bool serves_alone = false;  // it stands alone and takes writes, as its group has not been started
   std::string link_status;
   std::string lag;
   // Condition InSync.
@@ -69,6 +70,9 @@ struct GroupTurn {
 // Facts of each member; whether the primary is `ready` is the machine's to say, later. Updates the memory's
 // times; wake_at is pulled to when a label or a column is due. Once per plan.
 void FillMembers(GroupTurn* turn, Plan* plan);
+
+// By its status: not since it was made, or since it stood alone.
+bool NeverInSync(const api::CacheNode& node);
 
 // The machine's input: what observe filled plus spec, members, moves and the administrator's word.
 failover::View FailoverViewOf(const GroupTurn& turn);

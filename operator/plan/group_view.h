@@ -50,6 +50,9 @@ struct NodeView {
   std::optional<api::Pod> pod;                   // <node>-0, the present one, terminating or not
 };
 
+// Of a child that may be missing; then null.
+inline const api::ObjectMeta* MetaOf(const auto& child) { return child ? &child->meta : nullptr; }
+
 // Another object of ours in the namespace that may derive the same Service names (NameCandidates).
 struct NameClaim {
   std::string kind;

@@ -64,6 +64,17 @@ bool IsLeaving(const Lone& lone) {
   return StandsAlone(lone.node) && lone.node.status.role == "replica" && !HasRole(lone);
 }
 
+// A process without a past: what the one before it had is gone.
+bool IsBlank(const Lone& lone) {
+  return lone.words != nullptr && lone.words->group.empty() && lone.words->role == control::Role::kUnassigned;
+}
+
+// What a deleted group left: neither new nor at anybody's service until it is promoted or its group is back.
+const char* PhaseOfLeft(const Lone& lone) {
+  const bool data = lone.words == nullptr ? lone.node.status.phase != "creating" : lone.words->complete;
+  return data ? "modifying" : "creating";
+}
+
 // Independent, and replicationGroupId asks for a Demote: why it has not begun. The group itself accepts it.
 void JudgeDemote(Lone* lone) {
   const api::CacheNode& node = lone->node;
@@ -102,8 +113,10 @@ void Classify(Lone* lone) {
     const std::string& group = node.status.replication_group_id;
     lone->situation = Situation::kLeft;
     lone->why = reason::kReplicationGroupNotFound;
-    lone->message = "replication group " + group + " is gone; the node keeps its data, read-only, until it is "
-                    "promoted (promotedFrom: " + group + "), deleted, or the group is back";
+    lone->message = "replication group " + group + " is gone; the node " +
+                    (IsBlank(*lone) ? "has no data, as its process has ended, and waits"
+                                    : "keeps its data, read-only,") +
+                    " until it is promoted (promotedFrom: " + group + "), deleted, or the group is back";
     return;
   }
   if (!named.empty() || (promoted.empty() && node.kind == api::NodeKind::kReadReplica)) {
@@ -195,7 +208,7 @@ std::optional<StatusWrite> PromoteLeft(const Lone& lone, Plan* plan) {
       node.spec.promoted_from != node.status.replication_group_id || words.terminating) {
     return std::nullopt;
   }
-  const bool blank = words.group.empty() && words.role == control::Role::kUnassigned;
+  const bool blank = IsBlank(lone);
   if (!blank && (words.group != node.status.group_uid || !words.complete)) return std::nullopt;
   api::CacheNodeStatus status = node.status;
   status.epoch = 1;
@@ -224,8 +237,7 @@ std::optional<StatusWrite> NewLife(const Lone& lone, Plan* plan) {
     // The status was lost, the node was not.
     status.epoch = static_cast<int64_t>(words.epoch);
     status.dataset = words.dataset;
-  } else if (words.group.empty() && words.role == control::Role::kUnassigned) {
-    // A process without a past: the data of the one before it is gone.
+  } else if (IsBlank(lone)) {
     if (!status.dataset.empty()) {
       plan->events.push_back({lone.node.Ref(), true, "DataLost", "StandAlone",
                               "the process of " + lone.node.meta.name + " has ended and its data with it; "
@@ -327,8 +339,8 @@ void EnsureObjects(Lone* lone, Plan* plan) {
 
 void SetConditions(const Lone& lone, const std::optional<Fault>& fault, api::CacheNodeStatus* status) {
   const int64_t generation = lone.node.meta.generation;
-  const auto set = [&](std::string_view type, Truth truth, std::string_view why, std::string message) {
-    status->conditions.Set(type, truth, why, std::move(message), generation, lone.wall);
+  const auto set = [&](std::string_view type, Truth truth, std::string_view why, std::string_view message) {
+    status->conditions.Set(type, truth, why, message, generation, lone.wall);
   };
   SetAccepted(lone.accepted, lone.accepted_reason,
               lone.accepted && lone.accepted_message.empty() ? "its names and settings are its own"
@@ -380,8 +392,8 @@ api::CacheNodeStatus StatusOf(const Lone& lone) {
     status.phase = "available";
   } else if ((!lone.can_run && !lone.view.node.pod) || (fault && fault->reason == reason::kContainerFailing)) {
     status.phase = "create-failed";
-  } else if (lone.situation == Situation::kLeft && lone.words != nullptr && lone.words->complete) {
-    status.phase = "available";  // to readers
+  } else if (lone.situation == Situation::kLeft) {
+    status.phase = PhaseOfLeft(lone);
   } else {
     status.phase = IsLeaving(lone) ? "modifying" : "creating";
   }

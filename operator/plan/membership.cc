@@ -5,6 +5,7 @@
 
 #include "operator/api/validate.h"
 #include "operator/manifests/manifests.h"
+#include "operator/plan/observation.h"
 
 namespace understudy::plan {
 namespace {
@@ -16,14 +17,37 @@ std::array<std::string, 2> DerivedNames(std::string_view kind, const std::string
   return {name, kind == kGroupKind ? manifests::ReaderName(name) : manifests::HeadlessName(name)};
 }
 
-bool SharesName(std::string_view kind, const std::string& name, std::string_view other_kind,
-                const std::string& other_name) {
+// The Service that both need; "" = none.
+std::string SharedService(std::string_view kind, const std::string& name, std::string_view other_kind,
+                          const std::string& other_name) {
   for (const std::string& mine : DerivedNames(kind, name)) {
     for (const std::string& theirs : DerivedNames(other_kind, other_name)) {
-      if (mine == theirs) return true;
+      if (mine == theirs) return mine;
     }
   }
-  return false;
+  return "";
+}
+
+// What stands under a name that an object derives; null: nothing.
+struct Found {
+  const char* kind;
+  const api::ObjectMeta* meta;
+};
+
+std::string NameConflict(std::string_view kind, const api::ObjectMeta& meta, const std::vector<NameClaim>& claims,
+                         const std::vector<Found>& found) {
+  for (const NameClaim& claim : claims) {
+    if (claim.meta.uid == meta.uid || !claim.meta.OlderThan(meta)) continue;
+    if (std::string service = SharedService(kind, meta.name, claim.kind, claim.meta.name); !service.empty()) {
+      return "Service " + meta.ns + "/" + service + " is that of the older " + claim.kind + " " + claim.meta.name +
+             "; give this object another name";
+    }
+  }
+  for (const Found& child : found) {
+    if (child.meta == nullptr || !child.meta->OwnerUid().empty()) continue;  // ours, or an orphan that will be removed
+    return ForeignObject(child.kind, *child.meta) + ", or give this object another name";
+  }
+  return "";
 }
 
 // ResponsibleGroup's terms for a group that a node names, or that names it, but that has not got it yet.
@@ -69,11 +93,18 @@ std::string GroupNameConflict(const GroupView& view) {
   for (const NodeView& node : view.nodes) {
     claims.push_back({std::string(api::NodeKindName(node.node.kind)), node.node.meta});
   }
-  std::vector<const api::ObjectMeta*> live;
-  if (view.primary_service) live.push_back(&view.primary_service->meta);
-  if (view.reader_service) live.push_back(&view.reader_service->meta);
-  if (view.disruption_budget) live.push_back(&view.disruption_budget->meta);
-  return NameConflict(kGroupKind, view.group.object.meta, claims, live);
+  return NameConflict(kGroupKind, view.group.object.meta, claims,
+                      {{"Service", MetaOf(view.primary_service)},
+                       {"Service", MetaOf(view.reader_service)},
+                       {"PodDisruptionBudget", MetaOf(view.disruption_budget)}});
+}
+
+// A process of this group runs there, or one that is not heard and may be: what the lost status of a group knew, or the
+// node that takes the data of an emptied group along.
+bool MayBeOurs(const GroupView& view, const NodeView& node) {
+  const control::NodeState* words = WordsOf(ProcessOf(view, node));
+  if (words != nullptr) return words->group == view.group.object.meta.uid;
+  return node.pod && node.pod->running;
 }
 
 // Accepted of one member that has a place.
@@ -161,6 +192,7 @@ std::string FirstPrimary(const GroupView& view, const std::vector<Member>& candi
   }
   const Member* eldest = nullptr;
   for (const Member& member : candidates) {
+    if (member.returns) continue;
     if (member.name() == named) return named;
     if (!member.declared || !member.wanted) continue;
     if (eldest == nullptr || member.view->node.meta.OlderThan(eldest->view->node.meta)) eldest = &member;
@@ -249,32 +281,25 @@ std::vector<std::string> NameCandidates(std::string_view kind, const std::string
   return candidates;
 }
 
-std::string NameConflict(std::string_view kind, const api::ObjectMeta& meta, const std::vector<NameClaim>& claims,
-                         const std::vector<const api::ObjectMeta*>& live) {
-  for (const NameClaim& claim : claims) {
-    if (claim.meta.uid == meta.uid || !claim.meta.OlderThan(meta)) continue;
-    if (SharesName(kind, meta.name, claim.kind, claim.meta.name)) {
-      return "the older " + claim.kind + " " + claim.meta.name +
-             " needs a Service of the same name; give this object another name";
-    }
+std::string ForeignObject(std::string_view kind, const api::ObjectMeta& meta) {
+  std::string whose = meta.Label("app.kubernetes.io/managed-by");
+  if (!whose.empty()) whose = " (managed by " + whose;
+  if (const std::string instance = meta.Label("app.kubernetes.io/instance"); !instance.empty()) {
+    whose += (whose.empty() ? " (" : ", ") + ("instance " + instance);
   }
-  for (const api::ObjectMeta* child : live) {
-    if (!child->OwnerUid().empty()) continue;  // ours, or an orphan that will be removed
-    return "an object named " + child->name +
-           " exists and was not made by Understudy; remove it, or give this object another name";
-  }
-  return "";
+  if (!whose.empty()) whose += ")";
+  return std::string(kind) + " " + meta.ns + "/" + meta.name + " exists and was not made by Understudy" + whose +
+         "; remove it";
 }
 
 std::string NodeNameConflict(const NodeView& view, const std::vector<NameClaim>& claims) {
-  std::vector<const api::ObjectMeta*> live;
-  if (view.stateful_set) live.push_back(&view.stateful_set->meta);
-  if (view.service) live.push_back(&view.service->meta);
-  if (view.headless) live.push_back(&view.headless->meta);
-  return NameConflict(api::NodeKindName(view.node.kind), view.node.meta, claims, live);
+  return NameConflict(api::NodeKindName(view.node.kind), view.node.meta, claims,
+                      {{"StatefulSet", MetaOf(view.stateful_set)},
+                       {"Service", MetaOf(view.service)},
+                       {"Service", MetaOf(view.headless)}});
 }
 
-Membership PlanMembership(const GroupView& view) {
+Membership PlanMembership(const GroupView& view, const std::vector<const NodeView*>& joiners) {
   const api::ReplicationGroup& group = view.group.object;
   std::vector<const GroupObject*> groups = {&view.group};
   for (const GroupObject& other : view.other_groups) groups.push_back(&other);
@@ -292,6 +317,9 @@ Membership PlanMembership(const GroupView& view) {
     member.promotes = spec.replication_group_id.empty() && spec.promoted_from == group.meta.name;
     if (spec.replication_group_id != group.meta.name) member.moves_to = spec.replication_group_id;
     member.declared = spec.replication_group_id == group.meta.name || member.promotes || !member.moves_to.empty();
+    const bool claimed = spec.replication_group_id.empty() && group.spec.primary_cluster_id == node.node.meta.name;
+    const bool asks = spec.replication_group_id == group.meta.name || (claimed && !member.promotes);
+    member.returns = !failover::Started(view.group.state) && !asks && member.wanted && !MayBeOurs(view, node);
     member.operator_made = node.node.MadeFor(group.meta.uid);
     member.pool = member.operator_made && !node.node.meta.Label(api::kPoolLabel).empty();
     if (!member.wanted && !member.accepted_before && !node.stateful_set && !node.node.meta.HasFinalizer()) {
@@ -310,9 +338,19 @@ Membership PlanMembership(const GroupView& view) {
     return a.view->node.meta.OlderThan(b.view->node.meta);
   });
 
-  int taken = 0;
   std::vector<std::string> holders;
+  const auto full = [&] { return holders.size() == static_cast<size_t>(api::kMaxMembers); };
+  auto joiner = joiners.begin();
+  const auto admit_joiners = [&](const api::ObjectMeta* before) {
+    for (; joiner != joiners.end() && !full(); ++joiner) {
+      const api::ObjectMeta& meta = (*joiner)->node.meta;
+      if (before != nullptr && !meta.OlderThan(*before)) return;
+      membership.joiners.push_back(*joiner);
+      holders.push_back(meta.name);
+    }
+  };
   for (Member& member : candidates) {
+    if (member.wanted && rank(member) == 2) admit_joiners(&member.view->node.meta);
     Judge(view, &member);
     const auto& set = member.view->stateful_set;
     const bool runs = set && set->meta.OwnerUid() == member.view->node.meta.uid;
@@ -320,20 +358,19 @@ Membership PlanMembership(const GroupView& view) {
       membership.refused.push_back(std::move(member));
       continue;
     }
-    if (member.wanted && taken == api::kMaxMembers) {
+    if (member.wanted && full()) {
       member.accepted = member.can_run = false;
+      member.waits = true;
       member.reason = api::reason::kNodeQuotaForClusterExceeded;
       member.message = "replication group " + group.meta.name + " has its " + std::to_string(api::kMaxMembers) +
-                       " nodes already (" + JoinNames(holders) + "); delete one of them or this one";
+                       " nodes already (" + JoinNames(holders) + "); it comes in when one of them leaves";
       membership.refused.push_back(std::move(member));
       continue;
     }
-    if (member.wanted) {
-      ++taken;
-      holders.push_back(member.name());
-    }
+    if (member.wanted) holders.push_back(member.name());
     membership.members.push_back(std::move(member));
   }
+  admit_joiners(nullptr);
   std::sort(membership.members.begin(), membership.members.end(),
             [](const Member& a, const Member& b) { return a.name() < b.name(); });
   JudgeGroup(view, &membership);

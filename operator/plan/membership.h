@@ -24,6 +24,9 @@ struct Member {
   bool declared = false;          // its spec names the group: in replicationGroupId, or as what it leaves
   bool promotes = false;          // asks for Promote: promotedFrom names the group
   std::string moves_to;           // asks to move: replicationGroupId names this other group; "" = no
+  // Listed in a group that has not been started, and its spec no longer asks for it: nothing of the group is in it,
+  // and it goes back to what it was (promote_demote.h).
+  bool returns = false;
   bool operator_made = false;
   bool pool = false;
   // Condition Accepted. `can_run` false: nothing is made or changed for it, what runs is left alone.
@@ -39,6 +42,8 @@ struct Member {
 struct Membership {
   std::vector<Member> members;     // by name; those that leave are among them, those over the quota are not
   std::vector<Member> refused;     // Accepted=False: over the quota, or a name that an older object has
+  // Of those that PlanMembership was given, by age: they have a place and may join.
+  std::vector<const NodeView*> joiners;
   // Why the group itself is not accepted; empty: it is.
   std::string_view group_reason;
   std::string group_message;
@@ -49,7 +54,9 @@ struct Membership {
   int Wanted() const;
 };
 
-Membership PlanMembership(const GroupView& view);
+// joiners: independent nodes that would join now if there is a place (promote_demote.h), by age. They stand in one
+// line with the newcomers that were never independent.
+Membership PlanMembership(const GroupView& view, const std::vector<const NodeView*>& joiners);
 
 // Whether the node was ordered to stand alone, and has not joined a group since.
 bool StandsAlone(const api::CacheNode& node);
@@ -59,10 +66,10 @@ const std::string& NamedGroup(const api::CacheNode& node);
 // Whether the group counts this node among its own: by status.members, as its primary, or in a configuration.
 bool Has(const GroupObject& group, const std::string& node);
 
-// An older object of ours, or something that is nobody's, has a name that this object needs; a sentence, or
-// "" when the names are free. `live` are the children found under its names.
-std::string NameConflict(std::string_view kind, const api::ObjectMeta& meta, const std::vector<NameClaim>& claims,
-                         const std::vector<const api::ObjectMeta*>& live);
+// An older object of ours, or something that we did not make, has a name that a node needs; a sentence that names
+// its kind and whose it is, or "" when the names are free.
 std::string NodeNameConflict(const NodeView& view, const std::vector<NameClaim>& claims);
+// The sentence about an object that was not made by the operator: "Service default/a", whose it is, what to do.
+std::string ForeignObject(std::string_view kind, const api::ObjectMeta& meta);
 
 }  // namespace understudy::plan

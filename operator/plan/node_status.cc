@@ -14,7 +14,9 @@ std::string NodePhase(const GroupTurn& turn, const MemberNow& now) {
   if (now.member->view->node.meta.deleted) return "deleting";
   if (!now.member->can_run && !now.member->view->pod) return "create-failed";
   if (now.parts) return "modifying";
-  if (now.ready) return "available";
+  if (now.ready || now.serves_alone) return "available";
+  // Its primary has left to stand alone: it keeps what it has, read-only.
+  if (turn.group.meta.deleted && now.words != nullptr && now.words->complete) return "modifying";
   if (now.is_primary && turn.state.failover) {
     return turn.state.failover->kind == failover::Kind::kSwitchover ? "modifying" : "failing-over";
   }
@@ -71,6 +73,12 @@ api::CacheNodeStatus MemberStatusOf(const GroupTurn& turn, const MemberNow& now)
   if (now.ready) {
     status.conditions.Set(api::kReady, Truth::kTrue, reason::kAvailable,
                           now.is_primary ? "accepts writes" : "follows the primary", generation, turn.wall);
+  } else if (now.serves_alone) {
+    const std::string& group = turn.group.meta.name;
+    status.conditions.Set(api::kReady, Truth::kTrue, reason::kAvailable,
+                          "stands alone and accepts writes, because replication group " + group +
+                              " has not been started (see its condition Ready)",
+                          generation, turn.wall);
   } else if (!now.member->can_run && !view.pod) {
     status.conditions.Set(api::kReady, Truth::kFalse, now.member->reason, now.member->message, generation,
                           turn.wall);
@@ -93,7 +101,7 @@ api::CacheNodeStatus RefusedStatus(const GroupTurn& turn, const Member& member) 
   api::CacheNodeStatus status = node.status;
   status.observed_generation = node.meta.generation;
   status.phase = node.meta.deleted ? "deleting" : "create-failed";
-  SetAccepted(false, member.reason, member.message, node.meta.generation, turn.wall, &status.conditions);
+  SetAccepted(false, member.reason, member.message, node.meta.generation, turn.wall, &status.conditions, member.waits);
   status.conditions.Set(api::kReady, Truth::kFalse, member.reason, member.message, node.meta.generation, turn.wall);
   return status;
 }
@@ -112,7 +120,8 @@ void AddNodeEvents(const api::CacheNode& node, const api::CacheNodeStatus& next,
                                 : "Added cache node " + node.meta.name + " in availability zone " +
                                       next.availability_zone});
   }
-  if (next.phase == "available" && node.status.phase == "modifying" && next.role == "replica") {
+  // Not one that was in sync before: what a deleted group left, and that is back.
+  if (next.phase == "available" && node.status.phase == "modifying" && next.role == "replica" && NeverInSync(node)) {
     plan->events.push_back({ref, false, "DemoteComplete", "Demote",
                             "Cache cluster " + node.meta.name + " is a replica in replication group " +
                                 next.replication_group_id});

@@ -3,11 +3,10 @@
 #include <algorithm>
 
 #include "operator/manifests/manifests.h"
+#include "operator/plan/membership.h"
 
 namespace understudy::plan {
 namespace {
-
-const api::ObjectMeta* MetaOf(const auto& object) { return object ? &object->meta : nullptr; }
 
 bool Drifted(const std::optional<api::Service>& live, const Json& desired) {
   if (!live) return false;
@@ -55,8 +54,7 @@ std::string WantedImage(const api::NodeSettings& merged, const Settings& setting
 Status EnsureKeys(const std::string& ns, const Settings& settings, const std::optional<api::ConfigMap>& live,
                   std::vector<Action>* actions) {
   if (live && live->meta.Label("app.kubernetes.io/managed-by") != "understudy") {
-    return Conflict("ConfigMap " + live->meta.name +
-                    " exists in this namespace and was not made by Understudy; remove it");
+    return Conflict(ForeignObject("ConfigMap", live->meta));
   }
   Json desired = manifests::BuildConfigMap(ns, settings.public_key);
   const bool drifted = live && live->data != api::ParseStringMap(JsonAt(desired, "data"));

@@ -37,6 +37,13 @@ std::string WhyUnavailable(const GroupObject& group) {
   return ready == nullptr ? "it has no status yet" : ready->message;
 }
 
+// Who waits for a place keeps it while the role moves: a member that leaves may have handed over first.
+bool TakesInSoon(const GroupObject& group) {
+  return failover::Started(group.state) && !group.object.meta.deleted &&
+         (group.object.status.conditions.IsTrue(api::kReady) ||
+          group.object.status.conditions.Reason(api::kReady) == reason::kFailingOver);
+}
+
 // What the process holds may go, because nothing is lost with it or because its object says so.
 bool MayDrop(const api::CacheNode& node, const NodeState& words, const GroupObject& group) {
   return words.keys == 0 || words.dataset.empty() || words.dataset == group.state.dataset ||
@@ -49,6 +56,29 @@ Permission WouldDiscard(const api::CacheNode& node, const NodeState& words, cons
                  node.meta.name + " holds data that would be dropped when it joins replication group " + group +
                      (given.empty() ? "" : ", and discardExistingData names other data (" + given + ")") +
                      "; to allow it, set in its spec: discardExistingData: " + words.dataset);
+}
+
+// has_place: the group has not its six nodes yet.
+Permission JudgeDemote(const api::CacheNode& node, const NodeState* words, const GroupObject& group, bool has_place) {
+  const std::string& name = group.object.meta.name;
+  if (group.object.meta.deleted) {
+    return Held(reason::kReplicationGroupNotFound,
+                "replication group " + name + " is being deleted; " + node.meta.name + " goes on as it is");
+  }
+  if (const std::string why = WhyUnavailable(group); !why.empty()) {
+    return Held(reason::kInvalidReplicationGroupState, "replication group " + name + " is not available (" + why +
+                                                           "); " + node.meta.name + " goes on as it is until it is");
+  }
+  if (!has_place) {
+    return Held(reason::kNodeQuotaForClusterExceeded,
+                "replication group " + name + " has its " + std::to_string(api::kMaxMembers) + " nodes already; " +
+                    node.meta.name + " goes on as it is until one of them is deleted");
+  }
+  if (words == nullptr || words->terminating) {
+    return Waits(reason::kDemoting, "joins replication group " + name + " when its process answers");
+  }
+  if (!MayDrop(node, *words, group)) return WouldDiscard(node, *words, name);
+  return Given(reason::kDemoting, "joins replication group " + name);
 }
 
 // A primary by the group's state, or one that the state has let go and that was not told yet.
@@ -151,6 +181,24 @@ bool PersistDeparture(const GroupTurn& turn, Plan* plan) {
   return false;
 }
 
+// A group that has not been started gives a node back that no longer asks for it. At once: it serves as it did, or has
+// no data.
+bool PersistReturn(const GroupTurn& turn, Plan* plan) {
+  for (const MemberNow& now : turn.members) {
+    const api::CacheNode& node = now.member->view->node;
+    if (!now.member->returns || node.status.group_uid != turn.group.meta.uid) continue;
+    api::CacheNodeStatus status = node.status;
+    status.group_uid.clear();
+    status.replication_group_id.clear();
+    Persist(node, status, plan);
+    plan->events.push_back({node.Ref(), false, "JoinCancelled", "Demote",
+                            node.meta.name + " is independent again: replication group " + turn.group.meta.name +
+                                ", which has not been started, no longer counts on it"});
+    return true;
+  }
+  return false;
+}
+
 // A member whose process stands alone and may not drop what it has (any more), or is wanted elsewhere: the
 // process is right.
 bool PersistStray(const GroupTurn& turn, Plan* plan) {
@@ -172,29 +220,29 @@ bool PersistStray(const GroupTurn& turn, Plan* plan) {
   return false;
 }
 
+// An independent node that asks for this group: what its process says, nullptr if it does not ask, or does not answer
+// as what its status says.
+const NodeState* WordsOfCandidate(const GroupView& view, const NodeView& candidate) {
+  const api::CacheNode& node = candidate.node;
+  std::vector<const GroupObject*> groups = {&view.group};
+  for (const GroupObject& other : view.other_groups) groups.push_back(&other);
+  if (node.meta.deleted || !StandsAlone(node) || node.spec.replication_group_id != view.group.object.meta.name ||
+      !ResponsibleGroup(node, groups).empty()) {
+    return nullptr;
+  }
+  const NodeState* words = WordsOf(ProcessOf(view, candidate));
+  const bool as_known = words != nullptr && words->role == Role::kStandalone && words->group == node.meta.uid &&
+                        words->incarnation == node.status.incarnation && !words->terminating;
+  return as_known ? words : nullptr;
+}
+
 // One at a time, so that each counts for the next.
 bool PersistJoiner(const GroupTurn& turn, Plan* plan) {
-  if (turn.membership.Wanted() >= api::kMaxMembers) return false;
-  std::vector<const GroupObject*> groups = {&turn.view.group};
-  for (const GroupObject& other : turn.view.other_groups) groups.push_back(&other);
-  for (const NodeView& view : turn.view.nodes) {
-    const api::CacheNode& node = view.node;
-    if (node.meta.deleted || !StandsAlone(node) || node.spec.replication_group_id != turn.group.meta.name ||
-        !ResponsibleGroup(node, groups).empty()) {
-      continue;
-    }
-    const NodeState* words = WordsOf(ProcessOf(turn.view, view));
-    if (words == nullptr || words->role != Role::kStandalone || words->group != node.meta.uid ||
-        words->incarnation != node.status.incarnation) {
-      continue;
-    }
-    const Permission permission = BeginDemote(node, words, turn.view.group);
+  for (const NodeView* joiner : turn.membership.joiners) {
+    const api::CacheNode& node = joiner->node;
+    const NodeState* words = WordsOfCandidate(turn.view, *joiner);
+    const Permission permission = JudgeDemote(node, words, turn.view.group, true);
     if (!permission.given) continue;
-    Deferral deferral;
-    if (!AskForDemote(node, turn.group, permission, turn.wall, &deferral)) {
-      WakeFor(deferral, turn.now, turn.wall, plan);
-      continue;
-    }
     api::CacheNodeStatus status = node.status;
     status.group_uid = turn.group.meta.uid;
     status.replication_group_id = turn.group.meta.name;
@@ -245,6 +293,8 @@ void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
 
   DeferrableStep promote{kPromoteField, group, group, kPromoteNeeds};
   DeferrableStep demote{kDemoteField, group, group, kDemoteNeeds};
+  // Nothing of the group is to be disturbed: it goes when it answers.
+  promote.harmless = demote.harmless = !failover::Started(turn->state) && now->words == nullptr;
   DeferrableStep& step = member->promotes ? promote : demote;
   if (asks && !permission.refused) step.to = member->promotes ? "" : member->moves_to;
   step.begun = permission.given && step.from != step.to && IsAnnounced(node, step);
@@ -292,6 +342,24 @@ bool AskForDemote(const api::CacheNode& node, const api::ReplicationGroup& group
   return due;
 }
 
+std::vector<const NodeView*> JoinersOf(const GroupView& view, MonoTime now, WallTime wall, Plan* plan) {
+  std::vector<const NodeView*> joiners;
+  if (!TakesInSoon(view.group)) return joiners;
+  for (const NodeView& one : view.nodes) {
+    const NodeState* words = WordsOfCandidate(view, one);
+    if (words == nullptr || !MayDrop(one.node, *words, view.group)) continue;
+    Deferral deferral;
+    if (AskForDemote(one.node, view.group.object, Given(reason::kDemoting, ""), wall, &deferral)) {
+      joiners.push_back(&one);
+    } else {
+      WakeFor(deferral, now, wall, plan);
+    }
+  }
+  std::sort(joiners.begin(), joiners.end(),
+            [](const NodeView* a, const NodeView* b) { return a->node.meta.OlderThan(b->node.meta); });
+  return joiners;
+}
+
 std::string InWindow(const Deferral& deferral, std::string_view field) {
   const Deferral::Entry* entry = deferral.Find(field);
   if (entry == nullptr || entry->value.not_before.unix_ms == 0) return "";
@@ -315,6 +383,10 @@ Permission BeginPromote(const GroupTurn& turn, const MemberNow& now) {
                        " and can't be promoted out of it; set primaryClusterId of " + group +
                        " to another member to switch over first, or set replicationGroupId to " + group + " again");
   }
+  if (!failover::Started(turn.state)) {
+    return Waits(reason::kPromoting, "leaves replication group " + group +
+                                         ", which has not been started, when its process answers");
+  }
   if (turn.state.failover) return Waits(reason::kPromoting, "waits until the primary role of " + group + " has moved");
   if (!FollowsWell(turn, now)) return Waits(reason::kPromoting, "waits until it is in sync with the primary of " + group);
   if (NeededAsVoter(turn, now)) return Waits(reason::kPromoting, NeededText(turn, now));
@@ -322,25 +394,7 @@ Permission BeginPromote(const GroupTurn& turn, const MemberNow& now) {
 }
 
 Permission BeginDemote(const api::CacheNode& node, const NodeState* words, const GroupObject& group) {
-  const std::string& name = group.object.meta.name;
-  if (group.object.meta.deleted) {
-    return Held(reason::kReplicationGroupNotFound,
-                "replication group " + name + " is being deleted; " + node.meta.name + " goes on as it is");
-  }
-  if (const std::string why = WhyUnavailable(group); !why.empty()) {
-    return Held(reason::kInvalidReplicationGroupState, "replication group " + name + " is not available (" + why +
-                                                           "); " + node.meta.name + " goes on as it is until it is");
-  }
-  if (static_cast<int>(group.object.status.members.size()) >= api::kMaxMembers) {
-    return Held(reason::kNodeQuotaForClusterExceeded,
-                "replication group " + name + " has its " + std::to_string(api::kMaxMembers) + " nodes already; " +
-                    node.meta.name + " goes on as it is until one of them is deleted");
-  }
-  if (words == nullptr || words->terminating) {
-    return Waits(reason::kDemoting, "joins replication group " + name + " when its process answers");
-  }
-  if (!MayDrop(node, *words, group)) return WouldDiscard(node, *words, name);
-  return Given(reason::kDemoting, "joins replication group " + name);
+  return JudgeDemote(node, words, group, static_cast<int>(group.object.status.members.size()) < api::kMaxMembers);
 }
 
 Permission BeginMove(const GroupTurn& turn, const MemberNow& now) {
@@ -392,7 +446,7 @@ bool LeavesEmptied(const GroupTurn& turn) {
 bool PersistMembership(const GroupTurn& turn, const failover::Findings& findings, Plan* plan) {
   if (turn.group.meta.deleted || turn.state.failover) return false;
   if (PersistDeparture(turn, plan)) return true;
-  if (!failover::Started(turn.state)) return false;
+  if (!failover::Started(turn.state)) return PersistReturn(turn, plan);
   if (PersistStray(turn, plan)) return true;
   return findings.primary_serving && PersistJoiner(turn, plan);
 }

@@ -12,6 +12,7 @@
 //  Move     of a member to another group: both. Status.movingTo carries the permission over the new data set
 //           id. The primary may move only if it is the group's last node: the group's state is emptied first,
 //           so that nothing points at it any more.
+//  Return   from a group that has not been started: its status lets go of the node, which is what it was before.
 // Where the process and the status differ, because an order was on its way when something changed, the process
 // is right: its object's status follows it.
 //
@@ -49,6 +50,10 @@ Permission BeginPromote(const GroupTurn& turn, const MemberNow& now);
 Permission BeginDemote(const api::CacheNode& node, const control::NodeState* words, const GroupObject& group);
 // The member asks to move: what its own group says, then BeginDemote.
 Permission BeginMove(const GroupTurn& turn, const MemberNow& now);
+
+// Independent nodes whose Demote into this group waits for nothing but a place and, for a moment, the primary's role;
+// by age. wake_at is pulled to when another one's window opens.
+std::vector<const NodeView*> JoinersOf(const GroupView& view, MonoTime now, WallTime wall, Plan* plan);
 
 // Asks the window for the Demote of an independent node, for which BeginDemote gave `permission`; by the wishes of
 // the node, else of the group that it is to join. Recorded in `deferral`. True: it may begin now.

@@ -1,5 +1,6 @@
 #include "operator/plan/state_codec.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace understudy::plan {
@@ -231,6 +232,10 @@ GroupState ParseGroupState(const Json& status) {
 Json GroupStatusJson(const api::ReplicationGroupStatus& status, const failover::GroupState& state) {
   Json json = api::ReplicationGroupStatusJson(status);
   json.update(GroupStateJson(state));
+  // Column PRIMARY names no node that has been deleted; the state goes on counting on its process.
+  const bool member = std::any_of(status.members.begin(), status.members.end(),
+                                  [&](const api::MemberStatus& line) { return line.name == state.primary.name; });
+  if (!member) json.erase("primary");
   return json;
 }
 

@@ -292,6 +292,17 @@ TEST(EmptyStart, WaitsForAPodThatNoConfigurationNames) {
   EXPECT_NE(d.findings.no_promotable_replica.find("c"), std::string::npos);
 }
 
+TEST(EmptyStart, WithAMemberThatDoesNotAnswerTheGroupWaitsForIt) {
+  Group g(1);
+  g.Die("a");
+  g.Die("b");
+  for (const char* name : {"a", "b"}) g.Pod(name).exists = false;
+  (void)g.Persist();
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_EQ(d.findings.no_promotable_replica, "no node of the group answers");
+}
+
 TEST(EmptyStart, AVolumeMayStillHoldTheData) {
   Group g(1);
   g.MemberOf("b").has_volume = true;

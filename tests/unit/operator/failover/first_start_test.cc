@@ -116,6 +116,12 @@ TEST(FirstStart, ClaimsAStandaloneNodeWithItsData) {
   EXPECT_EQ(orders[0].leaves_epoch, 3u);
 }
 
+TEST(FirstStart, DoesNotStartWithANodeThatIsBeingDeleted) {
+  Fresh f;
+  f.g.MemberOf("a").wanted = false;
+  EXPECT_FALSE(f.g.Decide().persist);
+}
+
 TEST(FirstStart, DoesNotClaimANodeThatMayNotLeave) {
   Fresh f;
   f.Standalone("a", "old", 0);

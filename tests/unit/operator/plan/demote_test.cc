@@ -217,6 +217,7 @@ TEST_F(Demote, ASeventhMemberIsToldSoServesOnAndComesInWhenThereIsRoom) {
   ASSERT_TRUE(world.Settle());
   ExpectAlone(world, kCc, "n", 3);
   EXPECT_EQ(world.Reason(kCc, "n", "Accepted"), "NodeQuotaForClusterExceeded");
+  EXPECT_EQ(world.Truth(kCc, "n", "Stalled"), "False");
   EXPECT_EQ(world.Column(kRg, "h", "membersReady"), "6/6");
   world.Delete(kRr, "r4");
   ASSERT_TRUE(world.Settle());
@@ -224,7 +225,7 @@ TEST_F(Demote, ASeventhMemberIsToldSoServesOnAndComesInWhenThereIsRoom) {
   EXPECT_EQ(world.Column(kRg, "h", "membersReady"), "6/6");
 }
 
-TEST_F(Demote, OfTwoForOneFreePlaceOneComesIn) {
+TEST_F(Demote, OfTwoForOneFreePlaceTheElderComesIn) {
   for (const char* name : {"r1", "r2", "r3"}) world.ApplyYaml(kRr, name, Joins("h"));
   world.ApplyYaml(kCc, "m", "{}");
   ASSERT_TRUE(world.Settle());
@@ -232,9 +233,100 @@ TEST_F(Demote, OfTwoForOneFreePlaceOneComesIn) {
   world.ApplyYaml(kCc, "m", Joins("h"));
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(world.Column(kRg, "h", "membersReady"), "6/6");
-  const bool n_in = world.Column(kCc, "n", "role") == "replica";
-  EXPECT_EQ(world.Column(kCc, n_in ? "m" : "n", "role"), "standalone");
-  EXPECT_EQ(world.Reason(kCc, n_in ? "m" : "n", "Accepted"), "NodeQuotaForClusterExceeded");
+  ExpectReplicaOf(world, "h", kCc, "n");
+  EXPECT_EQ(world.Column(kCc, "m", "role"), "standalone");
+  EXPECT_EQ(world.Reason(kCc, "m", "Accepted"), "NodeQuotaForClusterExceeded");
+}
+
+// Six members, and nodes of both kinds that wait for a place; the elder of them may be of either.
+class Quota : public Demote {
+ protected:
+  void Fill() {
+    for (const char* name : {"r1", "r2", "r3", "r4"}) world.ApplyYaml(kRr, name, Joins("h"));
+    ASSERT_TRUE(world.Settle());
+    ASSERT_EQ(world.Column(kRg, "h", "membersReady"), "6/6");
+  }
+  void ExpectWaits(const char* kind, const char* name) {
+    EXPECT_EQ(world.Reason(kind, name, "Accepted"), "NodeQuotaForClusterExceeded") << name;
+    EXPECT_EQ(world.Truth(kind, name, "Stalled"), "False") << name << ": a place may become free without an edit";
+  }
+  void MakeRoom(const char* kind, const char* name) {
+    world.Delete(kind, name);
+    ASSERT_TRUE(world.Settle());
+    ASSERT_FALSE(world.Exists(kind, name));
+    EXPECT_EQ(world.Column(kRg, "h", "membersReady"), "6/6");
+  }
+};
+
+TEST_F(Quota, TheElderIndependentNodeComesInBeforeTheYoungerNewOne) {
+  Fill();
+  world.ApplyYaml(kCc, "n", Joins("h", world.Process("n")->dataset));
+  world.ApplyYaml(kRr, "c", Joins("h"));
+  ASSERT_TRUE(world.Settle());
+  ExpectWaits(kCc, "n");
+  ExpectWaits(kRr, "c");
+  MakeRoom(kRr, "r4");
+  ExpectReplicaOf(world, "h", kCc, "n");
+  ExpectWaits(kRr, "c");
+  MakeRoom(kCc, "n");
+  EXPECT_EQ(world.Column(kRr, "c", "role"), "replica");
+}
+
+TEST_F(Quota, ItKeepsItsPlaceInTheLineWhileThePrimaryHandsOverToMakeIt) {
+  Fill();
+  world.ApplyYaml(kCc, "n", Joins("h", world.Process("n")->dataset));
+  world.ApplyYaml(kRr, "c", Joins("h"));
+  ASSERT_TRUE(world.Settle());
+  MakeRoom(kCc, "p");
+  ExpectReplicaOf(world, "h", kCc, "n");
+  ExpectWaits(kRr, "c");
+}
+
+TEST_F(Quota, TheElderNewNodeComesInBeforeTheYoungerIndependentOne) {
+  Fill();
+  world.ApplyYaml(kRr, "z", Joins("h"));
+  world.ApplyYaml(kCc, "c", "{}");
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kCc, "c", Joins("h"));
+  ASSERT_TRUE(world.Settle());
+  ExpectWaits(kRr, "z");
+  ExpectWaits(kCc, "c");
+  MakeRoom(kRr, "r4");
+  EXPECT_EQ(world.Column(kRr, "z", "role"), "replica");
+  EXPECT_EQ(world.Column(kCc, "c", "role"), "standalone");
+  ExpectWaits(kCc, "c");
+}
+
+TEST_F(Quota, OfTwoIndependentNodesTheElderComesInWhateverTheirNames) {
+  world.ApplyYaml(kCc, "c", "{}");  // younger than n
+  Fill();
+  for (const char* name : {"c", "n"}) world.ApplyYaml(kCc, name, Joins("h", world.Process(name)->dataset));
+  ASSERT_TRUE(world.Settle());
+  ExpectWaits(kCc, "n");
+  ExpectWaits(kCc, "c");
+  MakeRoom(kRr, "r4");
+  ExpectReplicaOf(world, "h", kCc, "n");
+  ExpectWaits(kCc, "c");
+}
+
+TEST_F(Quota, WhoMayNotJoinHoldsNoPlace) {
+  Fill();
+  world.ApplyYaml(kCc, "n", Joins("h"));  // its data is not given up
+  world.ApplyYaml(kRr, "c", Joins("h"));
+  ASSERT_TRUE(world.Settle());
+  MakeRoom(kRr, "r4");
+  EXPECT_EQ(world.Column(kRr, "c", "role"), "replica");
+  EXPECT_EQ(world.Column(kCc, "n", "role"), "standalone");
+}
+
+TEST_F(Quota, APlaceThatIsHeldIsNotFilledFromThePool) {
+  Fill();
+  world.ApplyYaml(kCc, "n", Joins("h", world.Process("n")->dataset));
+  world.ApplyYaml(kRg, "h", R"({"primaryClusterId": "p", "applyImmediately": true, "replicas": 1})");
+  ASSERT_TRUE(world.Settle());
+  MakeRoom(kRr, "r4");
+  ExpectReplicaOf(world, "h", kCc, "n");
+  EXPECT_FALSE(world.Exists(kRr, "h-002"));
 }
 
 // -- moves: g is a group of its own

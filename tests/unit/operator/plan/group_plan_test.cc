@@ -145,7 +145,7 @@ TEST(Group, TheSeventhNodeIsRefusedAndComesInWhenOneLeaves) {
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "6/6");
   EXPECT_EQ(world.Reason(kRr, "n7", "Accepted"), "NodeQuotaForClusterExceeded");
-  EXPECT_EQ(world.Truth(kRr, "n7", "Stalled"), "True");
+  EXPECT_EQ(world.Truth(kRr, "n7", "Stalled"), "False") << "no edit is needed";
   EXPECT_EQ(world.Column(kRr, "n7", "phase"), "create-failed");
   EXPECT_FALSE(world.Exists("StatefulSet", "n7"));
   world.Delete(kRr, "n3");

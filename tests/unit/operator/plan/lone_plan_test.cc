@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "operator/manifests/manifests.h"
 #include "operator/plan/membership.h"
+#include "operator/plan/objects.h"
 #include "operator/plan/state_codec.h"
 #include "tests/golden/golden.h"
 #include "tests/unit/operator/plan/world.h"
@@ -244,6 +246,61 @@ TEST(Lone, WhatIsLeftOfAGroupThatVanishedKeepsItsDataAndIsAdopted) {
   EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "2/2");
   EXPECT_EQ(world.Column(kRg, "g", "dataset"), dataset);
   EXPECT_EQ(world.Process("b")->dataset, dataset);
+}
+
+TEST(Lone, WhatADeletedGroupLeftIsNotAvailable) {
+  World world;
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+  world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g"})");
+  for (const char* name : {"b", "c"}) world.ApplyYaml(kRr, name, R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  world.Delete(kRg, "g");
+  for (int i = 0; i < 60 && world.Exists(kRg, "g"); ++i) {
+    world.OneStep();
+    EXPECT_NE(world.Column(kRr, "b", "phase"), "creating") << "it is not new";
+  }
+  ASSERT_TRUE(world.Settle());
+  ASSERT_FALSE(world.Exists(kRg, "g"));
+  EXPECT_EQ(world.Column(kCc, "a", "phase"), "available") << "the heir";
+  EXPECT_EQ(world.Column(kRr, "b", "phase"), "modifying");
+  EXPECT_EQ(world.Column(kRr, "b", "role"), "replica");
+  EXPECT_THAT(world.Message(kRr, "b", "Ready"), HasSubstr("keeps its data, read-only"));
+  // Silence is no news of its data; the end of its process is.
+  world.SetChannel("b", false);
+  world.Advance(Seconds(15));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRr, "b", "phase"), "modifying");
+  world.SetChannel("b", true);
+  world.KillProcess("b");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRr, "b", "phase"), "creating");
+  EXPECT_THAT(world.Message(kRr, "b", "Ready"), HasSubstr("has no data, as its process has ended"));
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+  ASSERT_TRUE(world.Settle());
+  for (const char* name : {"b", "c"}) EXPECT_EQ(world.Column(kRr, name, "phase"), "available") << name;
+  EXPECT_FALSE(world.HadEvent("DemoteComplete")) << "nobody was demoted";
+}
+
+TEST(Lone, WordsOfTheApiServerAreOneLineInConditionsAndEvents) {
+  LoneView view;
+  view.node.node.meta.name = "a";
+  view.node.node.meta.uid = "u";
+  NodeObjects objects;
+  objects.view = &view.node;
+  const auto built = BuildNode(objects, view.settings);
+  ASSERT_TRUE(built.ok());
+  view.memory.rejected["a"] = {manifests::AppliedHash(*built), "spec.x: Invalid value:\n\t\"y\"\r\n  must be z\n",
+                               MonoTime{2'000}};
+  const Plan plan = PlanLone(view, MonoTime{1'000}, WallTime{1'760'000'000'000});
+  const std::string line = "the API server refuses its StatefulSet: spec.x: Invalid value: \"y\" must be z";
+  ASSERT_EQ(plan.statuses.size(), 1u);
+  const api::Conditions conditions = api::ParseConditions(plan.statuses[0].status["conditions"]);
+  for (std::string_view type : {api::kAccepted, api::kReady, api::kStalled}) {
+    ASSERT_NE(conditions.Find(type), nullptr) << type;
+    EXPECT_EQ(conditions.Find(type)->message, line) << type;
+  }
+  ASSERT_EQ(plan.events.size(), 1u);
+  EXPECT_EQ(plan.events[0].note, line);
 }
 
 TEST(Orphans, GoAtOnceAfterADeletionThatWasSeenElseAfterAWarning) {

@@ -382,6 +382,22 @@ TEST(Rollout, APodOfAnOlderOperatorIsReplacedToo) {
   EXPECT_THAT(three.Order(), ElementsAre("b", "c", "a"));
 }
 
+TEST(Rollout, AValueThatIsTakenAwayIsUnset) {
+  Three three(R"("node": {"parameters": {"hz": 20}})");
+  World& world = three.world;
+  three.Edit("");
+  ASSERT_THAT(three.Order(), IsEmpty());
+  EXPECT_THAT(world.Message(kRg, "g", "PendingModifications"), HasSubstr("(hz=20 -> unset) waits"));
+  EXPECT_THAT(world.NoteOf("ModificationPending"), HasSubstr("(hz=20 -> unset) waits"));
+  const Json& pending = (*world.Get(kRg, "g"))["status"]["pendingModifiedValues"];
+  ASSERT_EQ(pending.size(), 1u);
+  EXPECT_EQ(JsonString(pending[0], "from"), "hz=20");
+  EXPECT_FALSE(pending[0].contains("to"));
+  three.Edit(R"("node": {"parameters": {"hz": 30}})");
+  ASSERT_THAT(three.Order(), IsEmpty());
+  EXPECT_THAT(world.NoteOf("ModificationPending"), HasSubstr("instead of the change to unset"));
+}
+
 TEST(Rollout, WhatDiffersByMemberIsSaid) {
   Three three;
   three.world.ApplyYaml(kRr, "b", R"({"replicationGroupId": "g", "node": {"image": "other:1"}})");

@@ -85,6 +85,7 @@ class World {
 
   Settings settings;
   bool namespace_terminating = false;
+  bool kubelet_tells_ends = true;  // false: Pods vanish without the kubelet's word that their process has ended
 
  private:
   struct Process_ {

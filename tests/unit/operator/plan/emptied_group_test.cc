@@ -1,0 +1,110 @@
+// A group whose nodes were all deleted: what it says, and how it goes on.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/operator/plan/world.h"
+
+namespace understudy::plan {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kRg = "ReplicationGroup";
+constexpr const char* kCc = "CacheCluster";
+constexpr const char* kRr = "ReadReplica";
+constexpr const char* kMember = R"({"replicationGroupId": "g"})";
+
+// Group g, a is primary with five keys, b its replica.
+class AllDeleted : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    world.ApplyYaml(kCc, "a", kMember);
+    world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+    world.ApplyYaml(kRr, "b", kMember);
+    ASSERT_TRUE(world.Settle());
+    ASSERT_EQ(world.Column(kRg, "g", "membersReady"), "2/2");
+    world.Process("a")->keys = 5;
+    ASSERT_TRUE(world.Settle());
+  }
+  void DeleteAll() {
+    world.Delete(kCc, "a");
+    world.Delete(kRr, "b");
+    for (int i = 0; i < 30; ++i) {
+      world.Round();
+      world.Advance(Seconds(1));
+    }
+    ASSERT_FALSE(world.Exists(kCc, "a"));
+    ASSERT_FALSE(world.Exists(kRr, "b"));
+  }
+  int64_t Epoch() { return JsonInt((*world.Get(kRg, "g"))["status"], "epoch"); }
+
+  World world;
+};
+
+TEST_F(AllDeleted, TheGroupIsEmptyAndNamesNoPrimary) {
+  DeleteAll();
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kRg, "g", "Ready"), "Emptied");
+  EXPECT_THAT(world.Message(kRg, "g", "Ready"), HasSubstr("all nodes of the group were deleted, and its data with them"));
+  EXPECT_THAT(world.Message(kRg, "g", "Ready"), HasSubstr("replicationGroupId g"));
+  EXPECT_EQ(world.Column(kRg, "g", "phase"), "creating");
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "");
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "0/0");
+  EXPECT_EQ(world.Truth(kRg, "g", "FailoverReady"), "False");
+  const int before = world.writes();
+  world.Advance(Seconds(3600));
+  world.Round();
+  EXPECT_EQ(world.writes(), before);
+}
+
+TEST_F(AllDeleted, ANewNodeStartsItAnewAboveTheOldEpoch) {
+  const int64_t epoch = Epoch();
+  const std::string dataset = world.Column(kRg, "g", "dataset");
+  DeleteAll();
+  world.ApplyYaml(kRr, "fresh", kMember);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "fresh");
+  EXPECT_EQ(world.EndpointOf("g"), "fresh-0");
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+  EXPECT_EQ(world.Column(kRg, "g", "phase"), "available");
+  EXPECT_GT(Epoch(), epoch);
+  EXPECT_NE(world.Column(kRg, "g", "dataset"), dataset);
+  EXPECT_TRUE(world.HadEvent("DataLost")) << "on record, as in every takeover";
+}
+
+TEST_F(AllDeleted, TheSameManifestsGiveTheSameGroup) {
+  DeleteAll();
+  world.ApplyYaml(kRr, "b", kMember);
+  world.ApplyYaml(kCc, "a", kMember);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "a");
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "2/2");
+}
+
+TEST_F(AllDeleted, AProcessThatIsNotProvenToHaveEndedIsWaitedForAndToldWithoutNamingItPrimary) {
+  const std::string incarnations = world.Process("a")->incarnation + "," + world.Process("b")->incarnation;
+  world.kubelet_tells_ends = false;
+  DeleteAll();
+  EXPECT_EQ(world.Reason(kRg, "g", "Ready"), "NoPromotableReplica");
+  EXPECT_THAT(world.Message(kRg, "g", "Ready"), HasSubstr("all nodes of the group were deleted"));
+  EXPECT_EQ(world.Reason(kRg, "g", "FailoverReady"), "NoPromotableReplica");
+  EXPECT_EQ(world.Column(kRg, "g", "phase"), "creating");
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "");
+  ASSERT_EQ(world.Truth(kRg, "g", "WaitingForProofOfDeath"), "True");
+  // A new node waits as well: the old process may still acknowledge writes.
+  world.ApplyYaml(kRr, "fresh", kMember);
+  for (int i = 0; i < 30; ++i) {
+    world.Round();
+    world.Advance(Seconds(1));
+  }
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "");
+  EXPECT_NE(world.Column(kRr, "fresh", "role"), "primary");
+  world.Annotate(kRg, "g", api::kConfirmDeadAnnotation, incarnations);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "fresh");
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+  EXPECT_TRUE(world.HadEvent("DataLost"));
+}
+
+}  // namespace
+}  // namespace understudy::plan

@@ -1,0 +1,62 @@
+// Condition NameConflict names the other object: its kind, its name, and whose it is.
+#include <gtest/gtest.h>
+
+#include "tests/unit/operator/plan/world.h"
+
+namespace understudy::plan {
+namespace {
+
+constexpr const char* kRg = "ReplicationGroup";
+constexpr const char* kCc = "CacheCluster";
+constexpr const char* kRr = "ReadReplica";
+
+void ExpectConflict(World* world, const char* kind, const std::string& name, const std::string& message) {
+  ASSERT_TRUE(world->Settle());
+  EXPECT_EQ(world->Reason(kind, name, "Accepted"), "NameConflict");
+  EXPECT_EQ(world->Message(kind, name, "Accepted"), message);
+}
+
+TEST(NameConflict, NamesTheServiceAndTheOlderObjectThatHasIt) {
+  World world;
+  world.ApplyYaml(kCc, "a", "{}");
+  world.ApplyYaml(kCc, "a-node", "{}");
+  world.ApplyYaml(kRg, "b", "{}");
+  world.ApplyYaml(kRr, "b-reader", "{}");
+  ExpectConflict(&world, kCc, "a-node",
+                 "Service default/a-node is that of the older CacheCluster a; give this object another name");
+  ExpectConflict(&world, kRr, "b-reader",
+                 "Service default/b-reader is that of the older ReplicationGroup b; give this object another name");
+  world.ApplyYaml(kRr, "a", R"({"replicationGroupId": "b"})");
+  ExpectConflict(&world, kRr, "a", "Service default/a is that of the older CacheCluster a; give this object another name");
+}
+
+TEST(NameConflict, NamesTheKindOfAForeignObjectAndWhoManagesIt) {
+  World world;
+  world.Put("Service", "one", {{"metadata", {{"labels", {{"app.kubernetes.io/managed-by", "Helm"},
+                                                         {"app.kubernetes.io/instance", "shop"}}}}}});
+  world.SetUnschedulable("two", "no room");
+  world.Put("StatefulSet", "two", {{"metadata", {{"labels", {{"app.kubernetes.io/instance", "shop"}}}}},
+                                   {"spec", {{"template", {{"metadata", Json::object()}, {"spec", Json::object()}}}}}});
+  world.Put("Service", "three-node", Json::object());
+  world.Put("PodDisruptionBudget", "four", Json::object());
+  for (const char* name : {"one", "two", "three"}) world.ApplyYaml(kCc, name, "{}");
+  world.ApplyYaml(kRg, "four", "{}");
+  const std::string rest = "; remove it, or give this object another name";
+  ExpectConflict(&world, kCc, "one",
+                 "Service default/one exists and was not made by Understudy (managed by Helm, instance shop)" + rest);
+  ExpectConflict(&world, kCc, "two",
+                 "StatefulSet default/two exists and was not made by Understudy (instance shop)" + rest);
+  ExpectConflict(&world, kCc, "three", "Service default/three-node exists and was not made by Understudy" + rest);
+  ExpectConflict(&world, kRg, "four", "PodDisruptionBudget default/four exists and was not made by Understudy" + rest);
+}
+
+TEST(NameConflict, NamesTheForeignConfigMap) {
+  World world;
+  world.Put("ConfigMap", "understudy-operator", {{"data", {{"mine", "x"}}}});
+  world.ApplyYaml(kCc, "a", "{}");
+  ExpectConflict(&world, kCc, "a",
+                 "ConfigMap default/understudy-operator exists and was not made by Understudy; remove it");
+}
+
+}  // namespace
+}  // namespace understudy::plan
