@@ -234,7 +234,11 @@ void Checks::CheckReplacement(const std::string& pod) {
   const std::string& group = node->status.group_uid;
   if (group.empty() || process->machine().role() == control::Role::kStandalone) return;
   const auto& voters = process->machine().configuration().voters;
-  if (process->machine().role() == control::Role::kPrimary && process->machine().in_office() && !voters.empty()) {
+  // One that was deposed while it was cut off does not know it yet.
+  const Json* document = simulation_.api().WithUid("ReplicationGroup", group);
+  const bool deposed =
+      document != nullptr && plan::ParseGroupObject(*document)->state.primary.incarnation != process->incarnation;
+  if (process->machine().role() == control::Role::kPrimary && process->machine().in_office() && !voters.empty() && !deposed) {
     throw Violation{"R Pod " + pod + " is replaced, and is primary with voters"};
   }
   const auto other = replacing_.find(group);
