@@ -100,7 +100,7 @@ bool InTrouble(Turn& turn) {
 
 void JudgeReadiness(Turn& turn, const NodeState& primary) {
   Findings& f = turn.out.findings;
-  f.primary_serving = turn.Newest().voters.size() >= turn.Newest().synchronous_replicas &&
+  f.primary_serving = !f.primary_lost && turn.Newest().voters.size() >= turn.Newest().synchronous_replicas &&
                       (primary.lease_held || turn.Newest().voters.empty());
   if (!f.failover_ready_reason.empty()) return;
   if (!turn.spec.automatic_failover) {

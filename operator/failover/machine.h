@@ -94,6 +94,9 @@ struct Findings {
   std::string switchover_blocked;
   // The primary is known, in office and may acknowledge writes.
   bool primary_serving = false;
+  // Nobody can say so any more: neither this process nor a voter that it hears had a word of the primary for
+  // detectionTimeout and T, so that its lease has run out.
+  bool primary_lost = false;
   // Several data sets among the nodes of a group that was never started; names them. Empty: none.
   std::string several_datasets;
   // Members whose node holds other data, or belongs elsewhere, and therefore gets no order; a

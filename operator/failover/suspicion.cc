@@ -26,6 +26,31 @@ std::string FindWitness(const Turn& turn, const NodeRef& primary) {
   return "";
 }
 
+// When the primary was last known to be alive; as its voters say that are heard, too.
+MonoTime LastSign(const Turn& turn) {
+  const NodeRef& primary = turn.state.primary;
+  MonoTime last = turn.HeardAt(primary.incarnation);
+  for (const control::Configuration& c : turn.state.configurations) {
+    for (const NodeRef& voter : c.voters) {
+      const NodeState* words = turn.Words(voter.incarnation);
+      if (words == nullptr || words->primary != primary.incarnation || words->link != LinkState::kUp) continue;
+      const auto silent = Milliseconds(static_cast<int64_t>(words->link_silent_ms));
+      last = std::max(last, turn.HeardAt(voter.incarnation) - silent);
+    }
+  }
+  return last;
+}
+
+// A process that never heard the primary can't say how long it has been silent; and one that was stopped itself
+// hears first what came meanwhile, hence the time since the suspicion.
+void JudgeLost(Turn& turn) {
+  if (turn.HeardAt(turn.state.primary.incarnation) == MonoTime{}) return;
+  const Duration lease = Milliseconds(turn.LeaseMs(turn.Newest()));
+  const MonoTime at = std::max(LastSign(turn) + Milliseconds(turn.spec.detection_ms), turn.memory.suspect_since) + lease;
+  turn.out.findings.primary_lost = turn.now >= at;
+  turn.WakeAt(at);
+}
+
 }  // namespace
 
 Suspicion JudgePrimary(Turn& turn) {
@@ -52,6 +77,7 @@ Suspicion JudgePrimary(Turn& turn) {
     memory.suspect_since = turn.now;
     memory.suspected = turn.wall;
   }
+  if (s.silent) JudgeLost(turn);
   s.witness = FindWitness(turn, primary);
   s.witnessed = !s.witness.empty();
   return s;

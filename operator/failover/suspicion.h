@@ -15,8 +15,9 @@ struct Suspicion {
   std::string witness;     // who
 };
 
-// Looks at the present primary; keeps since when it is suspected in the memory. Asks to be woken
-// when silence would reach detectionTimeout.
+// Looks at the present primary; keeps since when it is suspected in the memory, and says in the findings
+// when nobody vouches for it any more (primary_lost). Asks to be woken when silence would reach
+// detectionTimeout, and then when it would be lost.
 Suspicion JudgePrimary(Turn& turn);
 
 // Takeovers without proof of death in the last hour have reached maxPerHour.

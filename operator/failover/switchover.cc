@@ -199,12 +199,12 @@ bool StartMove(Turn& turn) {
   bool first = true;
   for (const MoveRequest& request : DueMoves(turn, *primary)) {
     const bool away = request.source == MoveRequest::Source::kAway;
-    if (request.target == turn.state.primary.name) {
+    if (request.refused || request.target == turn.state.primary.name) {
       if (away) continue;
-      memory.move_blocked.clear();
+      if (!request.refused) memory.move_blocked.clear();
       GroupState next = turn.state;
       MarkHandled(request, &next);
-      turn.out.persist = std::move(next);  // it is where it is asked to be
+      turn.out.persist = std::move(next);  // nothing has to move
       return true;
     }
     std::string why;

@@ -85,6 +85,7 @@ struct MoveRequest {
   std::string id;
   std::string target;  // member name; empty: the best voter
   std::string reason;  // one sentence, for the record
+  bool refused = false;  // for ever: it counts as done, and nothing moves
 };
 
 struct Spec {

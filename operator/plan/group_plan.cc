@@ -38,7 +38,8 @@ bool MayDecide(const GroupTurn& turn) {
 }
 
 // Statuses, labels and objects wait while roles move, so that they cost no time, and while a member may only
-// be unheard; trouble that lasts longer than kUnsettledLimit is shown and worked around.
+// be unheard; trouble that lasts longer than kUnsettledLimit is shown and worked around. Only whether the group
+// serves is shown as soon as it is known (ServiceStatus).
 void JudgeSettled(const failover::Findings& findings, GroupTurn* turn, Plan* plan) {
   auto& since = plan->memory.unsettled_since;
   bool moving = failover::Started(turn->state) && (turn->state.failover || !findings.primary_serving);
@@ -148,7 +149,13 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
   TellWhyNotHandedOver(findings.switchover_blocked, &turn);
   TellWhyNotSwitchedOver(findings.switchover_blocked, &turn);
   JudgeSettled(findings, &turn, &plan);
-  if (!turn.settled) return plan;
+  if (!turn.settled) {
+    if (const auto status = ServiceStatus(turn, findings)) {
+      AddGroupEvents(turn, *status, &plan);
+      plan.statuses.push_back({turn.group.Ref(), GroupStatusJson(*status, turn.state)});
+    }
+    return plan;
+  }
 
   if (!turn.rollout && !turn.group.meta.deleted) FillRollout(&turn);
   std::set<std::string> moved;

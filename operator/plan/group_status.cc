@@ -87,15 +87,15 @@ Verdict ReadyOf(const GroupTurn& turn, const failover::Findings& findings, const
   const MemberNow* primary = turn.Find(state.primary.name);
   if (!findings.primary_serving) {
     const size_t voters = state.configurations.empty() ? 0 : state.configurations.back().voters.size();
-    if (primary != nullptr && primary->words != nullptr &&
-        voters < static_cast<size_t>(turn.group.spec.SynchronousReplicas())) {
+    const bool heard = primary != nullptr && primary->words != nullptr && !findings.primary_lost;
+    if (heard && voters < static_cast<size_t>(turn.group.spec.SynchronousReplicas())) {
       return {Truth::kFalse, reason::kNotEnoughReplicas,
               "writes need " + std::to_string(turn.group.spec.SynchronousReplicas()) +
                   " replicas in sync (synchronousReplicas); there are " + std::to_string(voters)};
     }
     std::string why = primary == nullptr   ? "its object is gone"
                       : primary->fault     ? primary->fault->message
-                      : primary->words     ? "it holds no write lease"
+                      : heard              ? "it holds no write lease"
                                            : "it does not answer the operator";
     return {Truth::kFalse, reason::kPrimaryUnreachable, "primary " + state.primary.name + ": " + std::move(why)};
   }
@@ -222,6 +222,21 @@ api::MemberStatus Line(const MemberNow& now) {
   return line;
 }
 
+void SetService(const GroupTurn& turn, const failover::Findings& findings, const failover::GroupState& state,
+                const Verdict& ready, api::ReplicationGroupStatus* status) {
+  status->phase = PhaseOf(turn, state, ready);
+  if (turn.group.spec.automatic_failover) {
+    status->automatic_failover = findings.failover_ready ? "enabled" : "enabling";
+  } else {
+    status->automatic_failover = state.failover ? "disabling" : "disabled";
+  }
+  const Verdict failover_ready = FailoverReadyOf(turn, findings);
+  const int64_t generation = turn.group.meta.generation;
+  status->conditions.Set(api::kReady, ready.status, ready.reason, ready.message, generation, turn.wall);
+  status->conditions.Set(api::kFailoverReady, failover_ready.status, failover_ready.reason, failover_ready.message,
+                         generation, turn.wall);
+}
+
 }  // namespace
 
 void SetAccepted(bool accepted, std::string_view why, const std::string& message, int64_t generation,
@@ -254,11 +269,6 @@ api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::F
   status.selector = std::string(api::kPoolLabel) + "=" + group.meta.name;
   status.primary_endpoint = manifests::ServiceEndpoint(group.meta.name, group.meta.ns);
   status.reader_endpoint = manifests::ServiceEndpoint(manifests::ReaderName(group.meta.name), group.meta.ns);
-  if (group.spec.automatic_failover) {
-    status.automatic_failover = findings.failover_ready ? "enabled" : "enabling";
-  } else {
-    status.automatic_failover = state.failover ? "disabling" : "disabled";
-  }
   status.effective_synchronous_replicas = group.spec.SynchronousReplicas();
   status.effective_reader_max_lag = api::FormatDuration(group.spec.ReaderMaxLag());
   status.effective_detection_timeout = api::FormatDuration(group.spec.DetectionTimeout());
@@ -272,9 +282,7 @@ api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::F
   SetAccepted(accepted, accepted ? reason::kAccepted : turn.membership.group_reason,
               accepted ? "the group's nodes and names are its own" : turn.membership.group_message, generation,
               turn.wall, &status.conditions);
-  const Verdict ready = ReadyOf(turn, findings, state);
-  set(api::kReady, ready);
-  set(api::kFailoverReady, FailoverReadyOf(turn, findings));
+  SetService(turn, findings, state, ReadyOf(turn, findings, state), &status);
   set(api::kZoneSpreadSatisfied, ZoneSpreadOf(turn));
   set(api::kDegraded, DegradedOf(turn, findings));
   if (findings.waiting_for_proof) {
@@ -283,7 +291,17 @@ api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::F
     set(api::kWaitingForProofOfDeath, {Truth::kFalse, reason::kNotWaiting, "no proof of death is needed"});
   }
   SetPending(turn, &status);
-  status.phase = PhaseOf(turn, state, ready);
+  return status;
+}
+
+std::optional<api::ReplicationGroupStatus> ServiceStatus(const GroupTurn& turn, const failover::Findings& findings) {
+  if (!failover::Started(turn.state) || turn.state.failover || turn.group.meta.deleted) return std::nullopt;
+  const bool told = turn.group.status.conditions.IsTrue(api::kReady);
+  if (told ? !findings.primary_lost : !findings.primary_serving) return std::nullopt;
+  const Verdict ready = ReadyOf(turn, findings, turn.state);
+  if (told == (ready.status == Truth::kTrue)) return std::nullopt;
+  api::ReplicationGroupStatus status = turn.group.status;
+  SetService(turn, findings, turn.state, ready, &status);
   return status;
 }
 

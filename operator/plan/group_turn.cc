@@ -68,21 +68,23 @@ void FillReplicaSync(const ReplicaAck* ack, MemberNow* now) {
   }
 }
 
-// The lag column of a replica: 0B or a power of ten, with at most one change in kLagPeriod.
+// The lag column of a replica. Both offsets are the primary's words of one moment. A figure moves at most once in
+// kLagPeriod; the 0B of a replica that gets in sync goes with its condition, which is written anyway.
 void FillLag(const GroupTurn& turn, const NodeState* primary, const ReplicaAck* ack, MemberNow* now, Plan* plan) {
   const std::string& shown = now->member->view->node.status.lag;
   std::string lag = shown;
   if (now->in_sync) {
-    lag = LagText(true, 0);
+    lag = LagText(0);
   } else if (ack != nullptr && primary != nullptr) {
-    lag = LagText(false, std::max<uint64_t>(primary->offset - std::min(ack->offset, primary->offset), 1));
+    lag = LagText(primary->offset - std::min(ack->offset, primary->offset));
   }
   auto changed = plan->memory.lag_changed.find(now->name());
   if (lag == shown) {
     now->lag = shown;
     return;
   }
-  if (!shown.empty() && changed != plan->memory.lag_changed.end() && changed->second + kLagPeriod > turn.now) {
+  const bool recent = changed != plan->memory.lag_changed.end() && changed->second + kLagPeriod > turn.now;
+  if (!now->in_sync && !shown.empty() && recent) {
     plan->wake_at = std::min(plan->wake_at, changed->second + kLagPeriod);
     now->lag = shown;
     return;

@@ -19,7 +19,7 @@
 
 namespace understudy::plan {
 
-inline constexpr Duration kLagPeriod = Seconds(10);  // at most one change of a lag column
+inline constexpr Duration kLagPeriod = Seconds(10);  // at most one change of the figure in a lag column
 
 struct MemberNow {
   const Member* member = nullptr;

@@ -32,10 +32,11 @@ void AddAway(const GroupTurn& turn, const MemberNow& primary, std::vector<MoveRe
   }
 }
 
-// A request of a person: the name, and why it is refused as long as things are as they are.
+// A request of a person: the name, and why it is refused as long as things are as they are, or for ever.
 struct Asked {
   std::string target;
   std::string refused;
+  bool forever = false;
 };
 
 const char* NotAMember(const GroupTurn& turn, const std::string& name) {
@@ -67,16 +68,21 @@ std::optional<Asked> AskedByEdit(const GroupTurn& turn) {
 // group of this name (it came back with its manifests) and is history.
 std::optional<Asked> AskedByAnnotation(const GroupTurn& turn) {
   const std::string value = turn.group.meta.Annotation(api::kSwitchoverToAnnotation);
-  if (!failover::Started(turn.state) || turn.group.meta.deleted || value.empty() ||
-      value == turn.state.handled_switchover_to) {
-    return std::nullopt;
-  }
+  if (!failover::Started(turn.state) || turn.group.meta.deleted || value.empty()) return std::nullopt;
   const Result<SwitchoverTo> to = ParseSwitchoverTo(value);
   if (!to.ok()) return Asked{"", std::string(to.status().message())};
   if (to->at < turn.group.meta.created) return std::nullopt;
-  if (const char* why = NotAMember(turn, to->node)) {
-    return Asked{to->node, "annotation switchover-to asks for a switchover to " + to->node + ", " + why};
+  const std::string asks = "annotation switchover-to asks for a switchover to " + to->node;
+  // Told for as long as it is so, though it counts as handled at once.
+  if (to->at.unix_ms > turn.wall.unix_ms + kClockSkew.ms()) {
+    return Asked{to->node,
+                 asks + " at " + FormatRfc3339(to->at) +
+                     ", which is in the future; nothing is done at that time either: the time is that of the request, "
+                     "so set it anew when it shall happen",
+                 true};
   }
+  if (value == turn.state.handled_switchover_to) return std::nullopt;
+  if (const char* why = NotAMember(turn, to->node)) return Asked{to->node, asks + ", " + why};
   return Asked{to->node, ""};
 }
 
@@ -99,10 +105,10 @@ std::vector<MoveRequest> MovesOf(const GroupTurn& turn) {
   std::vector<MoveRequest> moves;
   if (!failover::Started(turn.state)) return moves;
   if (const MemberNow* primary = PrimaryOf(turn)) AddAway(turn, *primary, &moves);
-  if (const auto asked = AskedByAnnotation(turn); asked && asked->refused.empty()) {
+  if (const auto asked = AskedByAnnotation(turn); asked && (asked->refused.empty() || asked->forever)) {
     const std::string value = turn.group.meta.Annotation(api::kSwitchoverToAnnotation);
     moves.push_back({Source::kAnnotation, value, asked->target,
-                     "annotation switchover-to asks for " + asked->target});
+                     "annotation switchover-to asks for " + asked->target, asked->forever});
   }
   if (const std::string named = EditedPrimary(turn); turn.edit_due && !named.empty()) {
     moves.push_back({Source::kEdit, named, named, EditReason(named)});

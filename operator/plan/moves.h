@@ -15,6 +15,9 @@
 
 namespace understudy::plan {
 
+// A request from further in the future than clocks differ is refused for good: it is no appointment.
+inline constexpr Duration kClockSkew = Seconds(60);
+
 // "<node>@<RFC 3339>".
 struct SwitchoverTo {
   std::string node;

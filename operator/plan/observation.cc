@@ -113,8 +113,8 @@ std::string ZoneOf(const NodeView& node, const std::map<std::string, api::Node>&
   return it == hosts.end() ? "" : it->second.zone;
 }
 
-std::string LagText(bool in_sync, uint64_t bytes) {
-  if (in_sync) return "0B";
+std::string LagText(uint64_t bytes) {
+  if (bytes == 0) return "0B";
   static constexpr std::array<const char*, 5> kUnits = {"B", "kB", "MB", "GB", "TB"};
   uint64_t power = 1;
   int exponent = 0;

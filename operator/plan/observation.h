@@ -33,7 +33,7 @@ inline constexpr Duration kLookAgain = Seconds(1);
 // Zone of the Node that the Pod is on; "" before it has one.
 std::string ZoneOf(const NodeView& node, const std::map<std::string, api::Node>& hosts);
 
-// "0B" while in sync, else the next power of ten of `bytes` ("10kB" for 1001 to 10000).
-std::string LagText(bool in_sync, uint64_t bytes);
+// "0B", or the next power of ten of `bytes` ("10kB" for 1001 to 10000).
+std::string LagText(uint64_t bytes);
 
 }  // namespace understudy::plan

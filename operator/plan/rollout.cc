@@ -12,15 +12,6 @@ namespace {
 
 constexpr const char* kPrimaryField = "primaryClusterId";
 
-void AskForSwitchover(GroupTurn* turn) {
-  const std::string named = EditedPrimary(*turn);
-  const std::string& handled = turn->state.handled_primary_cluster_id;
-  DeferrableStep step{kPrimaryField, turn->state.primary.name, named, kSwitchoverNeeds};
-  if (named.empty()) step.from = step.to = handled;
-  // The primary already: nothing moves, the machine only notes that it was asked for.
-  turn->edit_due = turn->deferral.Due(step) || (!named.empty() && named == turn->state.primary.name);
-}
-
 // Processes of this Pod that the state counts on and whose end is not on record with them.
 std::vector<control::Incarnation> CountedOn(const GroupTurn& turn, const MemberNow& now) {
   std::vector<control::Incarnation> named;
@@ -118,6 +109,63 @@ std::string WhyNot(const GroupTurn& turn, const MemberNow* chosen) {
   return "";
 }
 
+// What was recorded of the replacement of its Pod; nullptr: it has the wanted template.
+const Deferral::Entry* ReplacementOf(const MemberNow& now) {
+  for (const char* field : kTemplateFields) {
+    if (const Deferral::Entry* entry = now.deferral.Find(field)) return entry;
+  }
+  return nullptr;
+}
+
+// It may not work for long: a replica without a fault does not count, as its Pod is going, or it starts, copies or
+// catches up.
+bool IsStuck(const GroupTurn& turn, const MemberNow& now) {
+  if (!now.member->wanted || Works(turn, now)) return false;
+  const auto& pod = now.member->view->pod;
+  const bool going = pod && pod->meta.deleted;
+  return now.is_primary || (now.fault && now.fault->reason != api::reason::kCreating && !going);
+}
+
+// Which of the replacements that are due comes before a switchover to `target`; "" = none.
+std::string BeforeSwitchover(const GroupTurn& turn, const MemberNow& target, const MemberNow* chosen,
+                             const std::string& why_not) {
+  const Deferral::Entry* own = ReplacementOf(target);
+  if (own != nullptr && !target.parts && own->value.reason != api::reason::kWaitingForMaintenanceWindow) {
+    return why_not.empty() ? "waits until " + target.name() + " has been replaced" : why_not;
+  }
+  const bool stuck = std::any_of(turn.members.begin(), turn.members.end(),
+                                 [&](const MemberNow& now) { return IsStuck(turn, now); });
+  if (chosen == nullptr || stuck) return "";
+  if (!why_not.empty()) return why_not;
+  return chosen->is_primary ? "" : "waits until " + chosen->name() + " has been replaced";
+}
+
+// A target that is to be replaced itself goes first, as a replica: otherwise the rollout, which replaces the primary
+// last, would hand over again. For the same reason the switchover comes after the other replicas, but for one that
+// has a fault.
+void AskForSwitchover(const MemberNow* chosen, const std::string& why_not, GroupTurn* turn) {
+  const std::string named = EditedPrimary(*turn);
+  const std::string& handled = turn->state.handled_primary_cluster_id;
+  DeferrableStep step{kPrimaryField, turn->state.primary.name, named, kSwitchoverNeeds};
+  if (named.empty()) step.from = step.to = handled;
+  const MemberNow* target = named.empty() ? nullptr : turn->Find(named);
+  // Both wait for one window: what is left of this one must do for both.
+  const Deferral::Entry* own = target == nullptr ? nullptr : ReplacementOf(*target);
+  const bool together = own != nullptr && own->value.reason == api::reason::kWaitingForMaintenanceWindow &&
+                        target->deferral.window() == turn->deferral.window();
+  if (together) step.needed = kRestartNeeds + kSwitchoverNeeds;
+  turn->edit_due = turn->deferral.Due(step);
+  if (named == turn->state.primary.name && !named.empty()) {
+    turn->edit_due = true;  // nothing moves, the machine only notes that it was asked for
+    return;
+  }
+  if (!turn->edit_due || target == nullptr) return;
+  if (const std::string why = BeforeSwitchover(*turn, *target, chosen, why_not); !why.empty()) {
+    turn->deferral.Hold(kPrimaryField, api::reason::kWaitingForMembers, why);
+    turn->edit_due = false;
+  }
+}
+
 MemberNow* Choose(const GroupTurn& turn, const std::vector<MemberNow*>& due) {
   MemberNow* chosen = nullptr;
   const auto rank = [&](const MemberNow& now) { return now.is_primary ? 2 : Works(turn, now) ? 1 : 0; };
@@ -127,13 +175,18 @@ MemberNow* Choose(const GroupTurn& turn, const std::vector<MemberNow*>& due) {
   return chosen;
 }
 
-void HandOver(const GroupTurn& turn, const MemberNow& primary, Rollout* rollout) {
-  if (!Announced(primary.member->view->node.status, primary.deferral)) return;
-  rollout->hand_over = true;
-  for (const MemberNow& now : turn.members) {
-    if (!now.member->wanted || now.is_primary || now.parts || !now.pod_template || now.pod_template->outdated) continue;
-    rollout->heir = now.name();
+// The primary is replaced next, when another member has its role: the one that primaryClusterId names, if it can be.
+void HandOver(GroupTurn* turn, MemberNow* primary) {
+  if (const std::string named = EditedPrimary(*turn); turn->edit_due && !named.empty()) {
+    Hold(primary, "waits until the primary role has moved to " + named);
     return;
+  }
+  if (!Announced(primary->member->view->node.status, primary->deferral)) return;
+  Rollout& rollout = *turn->rollout;
+  rollout.hand_over = true;
+  for (const MemberNow& now : turn->members) {
+    if (!now.member->wanted || now.is_primary || now.parts || !now.pod_template || now.pod_template->outdated) continue;
+    if (rollout.heir.empty() || now.name() == turn->group.spec.primary_cluster_id) rollout.heir = now.name();
   }
 }
 
@@ -193,11 +246,11 @@ void FillTemplate(const GroupTurn& turn, MemberNow* now) {
 
 void FillRollout(GroupTurn* turn) {
   turn->rollout.emplace();
-  AskForSwitchover(turn);
   const std::vector<MemberNow*> due = AskMembers(turn);
   MemberNow* chosen = Choose(*turn, due);
+  const std::string why_not = chosen == nullptr ? "" : WhyNot(*turn, chosen);
+  AskForSwitchover(chosen, why_not, turn);
   if (chosen == nullptr) return;
-  const std::string why_not = WhyNot(*turn, chosen);
   for (MemberNow* now : due) {
     if (!why_not.empty()) {
       Hold(now, why_not);
@@ -207,7 +260,7 @@ void FillRollout(GroupTurn* turn) {
   }
   if (!why_not.empty()) return;
   if (chosen->is_primary && HasOthers(*turn, *chosen)) {
-    HandOver(*turn, *chosen, &*turn->rollout);
+    HandOver(turn, chosen);
   } else {
     turn->rollout->replace.insert(chosen->name());
   }

@@ -20,6 +20,10 @@ api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::F
 // write on.
 api::ReplicationGroupStatus PersistedStatus(const GroupTurn& turn, const failover::GroupState& state);
 
+// While everything else waits for a group to settle: as it was, but for whether the group serves. nullopt: that
+// stands there already, or is not certain.
+std::optional<api::ReplicationGroupStatus> ServiceStatus(const GroupTurn& turn, const failover::Findings& findings);
+
 api::CacheNodeStatus MemberStatusOf(const GroupTurn& turn, const MemberNow& now);
 api::CacheNodeStatus RefusedStatus(const GroupTurn& turn, const Member& member);
 

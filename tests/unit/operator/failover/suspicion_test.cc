@@ -190,6 +190,100 @@ TEST(Suspicion, AnEpochAboveStopsAllGrantsAndStartsATakeoverAboveIt) {
   EXPECT_EQ(d.persist->failover->epoch, 8u);
 }
 
+// -- a primary that nobody vouches for any more
+
+TEST(LostPrimary, IsOneThatNobodyHeardForDetectionTimeoutAndLease) {
+  Group g(1);
+  EXPECT_TRUE(g.Decide().findings.primary_serving);
+  g.Pass(999, {"a", "b"});
+  EXPECT_FALSE(g.Decide().findings.primary_lost);
+  g.Pass(1, {"a", "b"});
+  Decision d = g.Decide();
+  EXPECT_TRUE(d.findings.primary_serving);
+  EXPECT_EQ(d.wake_at, g.now + Milliseconds(1500)) << "it wakes by itself";
+  g.Pass(1499, {"a", "b"});
+  d = g.Decide();
+  EXPECT_FALSE(d.findings.primary_lost);
+  EXPECT_TRUE(d.findings.primary_serving);
+  g.Pass(1, {"a", "b"});
+  d = g.Decide();
+  EXPECT_FALSE(d.persist) << "nobody is there to take over";
+  EXPECT_TRUE(d.findings.primary_lost);
+  EXPECT_FALSE(d.findings.primary_serving);
+  g.Pass(100);
+  d = g.Decide();
+  EXPECT_FALSE(d.findings.primary_lost);
+  EXPECT_TRUE(d.findings.primary_serving);
+}
+
+TEST(LostPrimary, TheTimesAreTheGroupsOwn) {
+  Group g(1);
+  g.view.spec.detection_ms = 300;
+  g.state.configurations.back().lease_ms = g.Node("a").lease_ms = 500;
+  (void)g.Decide();
+  g.Pass(300, {"a", "b"});
+  EXPECT_FALSE(g.Decide().findings.primary_lost);
+  g.Pass(500, {"a", "b"});
+  const Decision d = g.Decide();
+  EXPECT_TRUE(d.findings.primary_lost);
+  EXPECT_FALSE(d.findings.primary_serving) << "though it was heard lately by other measures";
+}
+
+TEST(LostPrimary, IsNotOneThatIsLateByAHeartbeat) {
+  Group g(1);
+  for (int i = 0; i < 20; ++i) {
+    g.Pass(1400, {"a", "b"});
+    const Decision d = g.Decide();
+    EXPECT_FALSE(d.findings.primary_lost);
+    EXPECT_TRUE(d.findings.primary_serving);
+    g.Pass(0);
+    (void)g.Decide();
+  }
+}
+
+TEST(LostPrimary, AVoterThatHearsItVouchesForIt) {
+  Group g(1);
+  (void)g.Decide();
+  for (int i = 0; i < 10; ++i) {
+    g.Pass(1000, {"a"});
+    EXPECT_FALSE(g.Decide().findings.primary_lost) << i;
+  }
+  g.Pass(2499, {"a", "b"});
+  EXPECT_FALSE(g.Decide().findings.primary_lost);
+  g.Pass(1, {"a", "b"});
+  EXPECT_TRUE(g.Decide().findings.primary_lost);
+}
+
+TEST(LostPrimary, AVoterVouchesOnlyForWhatItHeardItself) {
+  Group g(1);
+  (void)g.Decide();
+  g.Pass(1000, {"a"});
+  g.Node("b").link_silent_ms = 990;  // not silent long enough to be a witness
+  EXPECT_FALSE(g.Decide().findings.primary_lost);
+  g.Pass(1510, {"a", "b"});
+  EXPECT_TRUE(g.Decide().findings.primary_lost);
+}
+
+TEST(LostPrimary, AnOperatorThatWasStoppedItselfHearsFirstWhatCameMeanwhile) {
+  Group g(1);
+  (void)g.Decide();
+  g.Pass(3000, {"a", "b"});
+  Decision d = g.Decide();
+  EXPECT_FALSE(d.findings.primary_lost);
+  EXPECT_EQ(d.wake_at, g.now + Milliseconds(1500));
+  g.Pass(1500, {"a", "b"});
+  EXPECT_TRUE(g.Decide().findings.primary_lost);
+}
+
+TEST(LostPrimary, AProcessThatNeverHeardItCannotSay) {
+  Group g(1);
+  g.Pod("a").heard.reset();
+  g.Pod("a").channel = {};
+  (void)g.Decide();
+  g.Pass(5000, {"b"});
+  EXPECT_FALSE(g.Decide().findings.primary_lost);
+}
+
 TEST(Suspicion, AnEpochOfAnotherGroupMeansNothing) {
   Group g;
   g.Add("d");

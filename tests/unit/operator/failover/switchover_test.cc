@@ -106,6 +106,17 @@ TEST(Switchover, ARequestForThePresentPrimaryIsHandledAtOnce) {
   EXPECT_FALSE(g.Decide().persist);
 }
 
+TEST(Switchover, ARequestThatIsRefusedForEverIsHandledAndMovesNothing) {
+  Group g;
+  Ask(g, MoveRequest::Source::kAnnotation, "b@9", "b");
+  g.view.spec.moves[0].refused = true;
+  (void)g.Persist();
+  EXPECT_FALSE(g.state.failover);
+  EXPECT_EQ(g.state.handled_switchover_to, "b@9");
+  g.view.spec.moves[0].refused = false;  // its time has come
+  EXPECT_FALSE(g.Decide().persist);
+}
+
 TEST(Switchover, AnEditIsActedOnOncePerValue) {
   Group g;
   Ask(g, MoveRequest::Source::kEdit, "a", "a");

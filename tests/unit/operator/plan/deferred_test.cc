@@ -2,12 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "operator/plan/deferral.h"
 #include "operator/plan/maintenance_window.h"
 #include "tests/unit/operator/plan/three.h"
 
 namespace understudy::plan {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -176,18 +178,163 @@ TEST(Deferred, ADrainWaitsForNoWindow) {
   EXPECT_FALSE(world.Exists(kCc, "a"));
 }
 
-TEST(Deferred, ASwitchoverAndARolloutTakeTurns) {
+// -- a switchover by edit and a rollout that are due together
+
+// Who got the role, one after the other.
+std::vector<std::string> Switchovers(World* world) {
+  std::vector<std::string> to;
+  for (const Json& entry : JsonAt((*world->Get(kRg, "g"))["status"], "failoverHistory")) {
+    to.push_back(JsonString(JsonAt(entry, "newPrimary"), "name"));
+  }
+  return to;
+}
+
+std::string EditOf(const std::string& primary, const std::string& more) {
+  return R"({"primaryClusterId": ")" + primary + R"(", "preferredMaintenanceWindow": "sat:02:00-sat:03:00", )" + more + "}";
+}
+constexpr const char* kImage = R"("node": {"image": "understudy:2"})";
+
+TEST(Together, OneSwitchoverToTheTargetWhichWasReplacedBeforeAndTheOldPrimaryLast) {
+  for (const char* target : {"b", "c"}) {
+    Three three;
+    World& world = three.world;
+    world.ApplyYaml(kRg, "g", EditOf(target, kImage));
+    ASSERT_THAT(three.Order(), IsEmpty());
+    EXPECT_EQ(world.Column(kRg, "g", "pending"), "image, primaryClusterId until Sat 02:00Z");
+    world.AdvanceTo(kOpening);
+    EXPECT_THAT(three.Order(), ElementsAre("b", "c", "a"));
+    EXPECT_THAT(Switchovers(&world), ElementsAre(target)) << "one is enough";
+    EXPECT_EQ(world.Column(kRg, "g", "primary"), target);
+    EXPECT_EQ(world.Column(kRg, "g", "handledPrimaryClusterId"), target);
+    EXPECT_EQ(world.Column(kRg, "g", "pending"), "");
+    EXPECT_FALSE(world.HadEvent("SwitchoverBlocked"));
+    for (const char* node : {"a", "b", "c"}) {
+      EXPECT_EQ(ImageOf(&world, node), "understudy:2");
+      EXPECT_EQ(world.Told("ApplyingModification", node), 1);
+    }
+  }
+}
+
+TEST(Together, WithApplyImmediatelyToo) {
+  Three three(R"("applyImmediately": true)");
+  three.world.ApplyYaml(kRg, "g", EditOf("c", R"("applyImmediately": true, "node": {"image": "understudy:2"})"));
+  EXPECT_THAT(three.Order(), ElementsAre("b", "c", "a"));
+  EXPECT_THAT(Switchovers(&three.world), ElementsAre("c"));
+}
+
+TEST(Together, InAGroupOfTwo) {
+  World world;
+  world.ApplyYaml(kRg, "g", EditOf("a", R"("description": "two")"));
+  world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g"})");
+  world.ApplyYaml(kRr, "b", R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kRg, "g", EditOf("b", kImage));
+  ASSERT_TRUE(world.Settle());
+  world.AdvanceTo(kOpening);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_THAT(Switchovers(&world), ElementsAre("b"));
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "b");
+  for (const char* node : {"a", "b"}) EXPECT_EQ(ImageOf(&world, node), "understudy:2");
+}
+
+TEST(Together, TheEditSaysWhomItWaitsFor) {
   Three three;
   World& world = three.world;
-  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "b", "preferredMaintenanceWindow": "sat:02:00-sat:03:00",
-                                "node": {"image": "understudy:2"}})");
-  ASSERT_THAT(three.Order(), IsEmpty());
-  EXPECT_EQ(world.Column(kRg, "g", "pending"), "image, primaryClusterId until Sat 02:00Z");
   world.AdvanceTo(kOpening);
-  const std::vector<std::string> order = three.Order();
-  EXPECT_EQ(order.size(), 3u);
-  EXPECT_EQ(world.Column(kRg, "g", "handledPrimaryClusterId"), "b");
+  world.ApplyYaml(kRg, "g", EditOf("c", kImage));
+  world.Round();
+  EXPECT_THAT(world.Message(kRg, "g", "PendingModifications"),
+              HasSubstr("primaryClusterId (a -> c) waits until c has been replaced"));
+  EXPECT_EQ(world.Reason(kRg, "g", "Degraded"), "Healthy");
+  three.RunUntilImage("b", "understudy:2");
+  world.SetInSync("b", false);  // its copy takes long
+  world.Settle(200);
+  EXPECT_THAT(world.Message(kRg, "g", "PendingModifications"),
+              HasSubstr("primaryClusterId (a -> c) waits until b is in sync and in its role"));
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "a");
+  world.SetInSync("b", true);
+  EXPECT_THAT(three.Order(), ElementsAre("c", "a"));
+  EXPECT_THAT(Switchovers(&world), ElementsAre("c"));
+}
+
+TEST(Together, NeitherBeginsWhenTheWindowIsTooShortForBoth) {
+  Three three;
+  World& world = three.world;
+  world.ApplyYaml(kRg, "g", EditOf("b", kImage));
+  ASSERT_THAT(three.Order(), IsEmpty());
+  // Enough for a switchover, too short for a Pod.
+  world.AdvanceTo({kOpening.unix_ms + 60 * 60'000 - kRestartNeeds.ms() + 1});
+  EXPECT_THAT(three.Order(), IsEmpty());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "a");
+  EXPECT_EQ(world.Column(kRg, "g", "pending"), "image, primaryClusterId until Sat 02:00Z");
+  world.AdvanceTo(At("2025-10-18T02:00:00Z"));
+  EXPECT_THAT(three.Order(), ElementsAre("b", "c", "a"));
+  EXPECT_THAT(Switchovers(&world), ElementsAre("b"));
+}
+
+TEST(Together, ATargetThatWasReplacedInTimeTakesOverInTheSameWindow) {
+  Three three;
+  World& world = three.world;
+  world.ApplyYaml(kRg, "g", EditOf("b", kImage));
+  ASSERT_THAT(three.Order(), IsEmpty());
+  world.AdvanceTo({kOpening.unix_ms + 60 * 60'000 - kRestartNeeds.ms() - 1000});
+  three.RunUntilImage("b", "understudy:2");
+  world.Advance(Seconds(60));
+  EXPECT_THAT(three.Order(), IsEmpty()) << "the others are too late";
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "b");
+  world.AdvanceTo(At("2025-10-18T02:00:00Z"));
+  EXPECT_THAT(three.Order(), ElementsAre("a", "c"));
+  EXPECT_THAT(Switchovers(&world), ElementsAre("b"));
+}
+
+TEST(Together, ATargetWithAWindowOfItsOwnIsNotWaitedFor) {
+  Three three;
+  World& world = three.world;
+  world.ApplyYaml(kRr, "b", R"({"replicationGroupId": "g", "preferredMaintenanceWindow": "mon:02:00-mon:03:00"})");
+  world.ApplyYaml(kRg, "g", EditOf("b", kImage));
+  ASSERT_THAT(three.Order(), IsEmpty());
+  world.AdvanceTo(kOpening);
+  EXPECT_THAT(three.Order(), ElementsAre("c", "a"));
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "b");
+}
+
+TEST(Together, AReplicaThatDoesNotStartHoldsUpNoTargetThatWasReplaced) {
+  Three three(R"("applyImmediately": true)");
+  World& world = three.world;
+  world.SetBroken("c", "ImagePullBackOff");
+  world.ApplyYaml(kRg, "g", EditOf("b", R"("applyImmediately": true, "node": {"image": "understudy:2"})"));
+  for (int i = 0; i < 300; ++i) {
+    world.Round();
+    world.Advance(Milliseconds(100));
+  }
+  EXPECT_EQ(ImageOf(&world, "b"), "understudy:2");
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "b");
+  EXPECT_EQ(ImageOf(&world, "a"), "understudy:1") << "the rollout waits for c";
+}
+
+TEST(Together, ARolloutThatHandsOverBeforeTheEditIsDueTakesItsTarget) {
+  Three three;
+  World& world = three.world;
+  world.ApplyYaml(kRg, "g", EditOf("c", R"("description": "moves on Saturday")"));
+  ASSERT_THAT(three.Order(), IsEmpty());
+  world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g", "applyImmediately": true, "node": {"image": "understudy:2"}})");
+  EXPECT_THAT(three.Order(), ElementsAre("a"));
+  EXPECT_THAT(Switchovers(&world), ElementsAre("c"));
+  EXPECT_EQ(world.Column(kRg, "g", "handledPrimaryClusterId"), "c");
+  EXPECT_EQ(world.Column(kRg, "g", "pending"), "");
+}
+
+TEST(Together, AnOperatorThatIsAnotherOneEachTimeDoesTheSame) {
+  Three three(R"("applyImmediately": true)");
+  World& world = three.world;
+  world.ApplyYaml(kRg, "g", EditOf("c", R"("applyImmediately": true, "node": {"image": "understudy:2"})"));
+  for (int i = 0; i < 300; ++i) {
+    world.ForgetMemories();
+    world.Round();
+    world.Advance(Milliseconds(100));
+  }
   for (const char* node : {"a", "b", "c"}) EXPECT_EQ(ImageOf(&world, node), "understudy:2");
+  EXPECT_THAT(Switchovers(&world), ElementsAre("c"));
 }
 
 }  // namespace

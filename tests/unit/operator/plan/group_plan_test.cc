@@ -577,14 +577,14 @@ TEST(Group, AServiceThatIsNotOursIsNotTouched) {
   EXPECT_FALSE(world.Exists("StatefulSet", "exampleredis"));
 }
 
-TEST(LagText, IsZeroInSyncElseTheNextPowerOfTen) {
-  EXPECT_EQ(LagText(true, 12345), "0B");
-  EXPECT_EQ(LagText(false, 1), "1B");
-  EXPECT_EQ(LagText(false, 11), "100B");
-  EXPECT_EQ(LagText(false, 1000), "1kB");
-  EXPECT_EQ(LagText(false, 1001), "10kB");
-  EXPECT_EQ(LagText(false, 999'999'999), "1GB");
-  EXPECT_EQ(LagText(false, UINT64_MAX), "100TB");
+TEST(LagText, IsZeroOrTheNextPowerOfTen) {
+  EXPECT_EQ(LagText(0), "0B");
+  EXPECT_EQ(LagText(1), "1B");
+  EXPECT_EQ(LagText(11), "100B");
+  EXPECT_EQ(LagText(1000), "1kB");
+  EXPECT_EQ(LagText(1001), "10kB");
+  EXPECT_EQ(LagText(999'999'999), "1GB");
+  EXPECT_EQ(LagText(UINT64_MAX), "100TB");
 }
 
 }  // namespace

@@ -113,6 +113,41 @@ TEST_F(Moves, AnAnnotationOlderThanTheGroupIsHistory) {
   EXPECT_EQ(Blocked(), "");
 }
 
+TEST_F(Moves, AnAnnotationFromTheFutureIsRefusedForGood) {
+  const std::string value = AskFor("b", 2 * 3600);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(Primary(), "a");
+  EXPECT_THAT(Blocked(), HasSubstr("asks for a switchover to b at " + value.substr(2) + ", which is in the future"));
+  EXPECT_EQ(world.Told("SwitchoverBlocked"), 1);
+  EXPECT_EQ(world.Column(kRg, "g", "handledSwitchoverTo"), value);
+  const int before = world.writes();
+  for (int i = 0; i < 100; ++i) {
+    world.Round();
+    world.Advance(Seconds(60));
+  }
+  EXPECT_EQ(world.writes(), before) << "told once";
+  // Its time comes, and passes.
+  for (int i = 0; i < 100; ++i) {
+    world.Round();
+    world.Advance(Seconds(60));
+  }
+  EXPECT_EQ(Moved(), 0u);
+  EXPECT_EQ(Blocked(), "");
+  AskFor("b");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(Primary(), "b") << "a new value is a new request";
+}
+
+TEST_F(Moves, AnAnnotationOfAClockThatIsAheadIsActedOn) {
+  AskFor("b", 60);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(Primary(), "b");
+  AskFor("c", 70);  // some of them have passed
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(Primary(), "b");
+  EXPECT_NE(Blocked(), "");
+}
+
 TEST_F(Moves, ALaggingTargetIsWaitedForAndTheConditionSaysSo) {
   world.SetInSync("b", false);
   AskFor("b");

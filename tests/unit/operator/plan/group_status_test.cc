@@ -1,0 +1,119 @@
+// What a group's status says while something happens, and when. The failover machine is the real one.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/operator/plan/world.h"
+
+namespace understudy::plan {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kRg = "ReplicationGroup";
+constexpr const char* kCc = "CacheCluster";
+constexpr const char* kRr = "ReadReplica";
+
+class GroupOfTwo : public testing::Test {
+ protected:
+  void SetUp() override {
+    world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+    world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g"})");
+    world.ApplyYaml(kRr, "b", R"({"replicationGroupId": "g"})");
+    ASSERT_TRUE(world.Settle());
+    ASSERT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+  }
+  void PowerOff() {
+    for (const char* node : {"a", "b"}) world.SetChannel(node, false);
+  }
+  void Run(Duration d) {
+    for (const MonoTime until = world.now() + d; world.now() < until;) {
+      world.Advance(Milliseconds(100));
+      world.Round();
+    }
+  }
+  World world;
+};
+
+TEST_F(GroupOfTwo, IsNotReadyWhenNobodyHeardItsPrimaryForDetectionTimeoutAndLease) {
+  PowerOff();
+  const int before = world.writes();
+  Run(Milliseconds(2400));
+  EXPECT_EQ(world.writes(), before);
+  EXPECT_LE(world.GroupPlan("g").wake_at, world.now() + Milliseconds(100)) << "the plan asks for it itself";
+  Run(Milliseconds(100));
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "False");
+  EXPECT_EQ(world.Reason(kRg, "g", "Ready"), "PrimaryUnreachable");
+  EXPECT_THAT(world.Message(kRg, "g", "Ready"), HasSubstr("primary a: "));
+  EXPECT_EQ(world.Column(kRg, "g", "phase"), "failing-over");
+  EXPECT_EQ(world.Truth(kRg, "g", "FailoverReady"), "False");
+  EXPECT_EQ(world.Truth(kCc, "a", "Ready"), "True") << "everything else waits: they may only be unheard";
+  EXPECT_EQ(world.writes(), before + 1);
+  Run(Seconds(6));
+  EXPECT_EQ(world.writes(), before + 1);
+  Run(Seconds(4));
+  EXPECT_EQ(world.Truth(kCc, "a", "Ready"), "False");
+  EXPECT_EQ(world.Truth(kRg, "g", "WaitingForProofOfDeath"), "True");
+}
+
+TEST_F(GroupOfTwo, IsReadyAgainAsSoonAsItsPrimaryServes) {
+  PowerOff();
+  Run(Seconds(4));
+  ASSERT_EQ(world.Truth(kRg, "g", "Ready"), "False");
+  world.SetChannel("a", true);  // its replica is still away
+  Run(Milliseconds(200));
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+  EXPECT_EQ(world.Column(kRg, "g", "phase"), "available");
+}
+
+TEST_F(GroupOfTwo, IsReadyAgainAsSoonAsAFailoverIsOver) {
+  // The primary's host is cut off, and its replica notices.
+  world.SetChannel("a", false);
+  for (int i = 0; i < 40; ++i) {
+    control::NodeState* replica = world.Process("b");
+    if (replica->role == control::Role::kReplica) replica->link = control::LinkState::kConnecting;
+    Run(Milliseconds(100));
+  }
+  ASSERT_EQ(world.Column(kRg, "g", "primary"), "b");
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True") << "the old primary is not waited for";
+  EXPECT_EQ(world.Column(kRg, "g", "phase"), "available");
+}
+
+TEST_F(GroupOfTwo, StaysReadyThroughShorterSilences) {
+  const int before = world.writes();
+  for (int i = 0; i < 5; ++i) {
+    PowerOff();
+    Run(Seconds(2));
+    for (const char* node : {"a", "b"}) world.SetChannel(node, true);
+    Run(Seconds(1));
+  }
+  EXPECT_EQ(world.writes(), before);
+}
+
+// -- column LAG
+
+TEST_F(GroupOfTwo, AReplicaThatGetsInSyncShowsNoLagAtOnce) {
+  world.Advance(Seconds(11));
+  world.SetInSync("b", false);
+  world.Process("a")->offset += 50;
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Column(kRr, "b", "lag"), "100B");
+  world.SetInSync("b", true);
+  world.Round();
+  EXPECT_EQ(world.Reason(kRr, "b", "InSync"), "InSync");
+  EXPECT_EQ(world.Column(kRr, "b", "lag"), "0B");
+}
+
+TEST_F(GroupOfTwo, ANewReplicaOfAnIdlePrimaryShowsNoLag) {
+  world.SetInSync("c", false);  // the second that it takes to be in sync
+  world.ApplyYaml(kRr, "c", R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  world.Process("c")->offset = world.Process("a")->offset;
+  world.SetInSync("c", false);
+  world.Advance(Seconds(11));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Truth(kRr, "c", "InSync"), "False");
+  EXPECT_EQ(world.Column(kRr, "c", "lag"), "0B");
+}
+
+}  // namespace
+}  // namespace understudy::plan
