@@ -74,7 +74,6 @@ class Checks {
   void CheckNode(const api::CacheNode& before, const api::CacheNode& after);
   bool InWindow(const api::CacheNode& node, Duration needed) const;
   bool InWindow(const api::ReplicationGroup& group, Duration needed) const;
-  bool IsAboutToBeReplaced(const api::ReplicationGroup& group, const std::string& name) const;
   void CheckReplacement(const std::string& pod);
   void CheckSuccessors();
 

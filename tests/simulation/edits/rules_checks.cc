@@ -71,25 +71,6 @@ bool Checks::InWindow(const api::CacheNode& node, Duration needed) const {
   });
 }
 
-// A primary of which that is so hands over again. Judged where the statuses are those of what was seen.
-bool Checks::IsAboutToBeReplaced(const api::ReplicationGroup& group, const std::string& name) const {
-  const auto node = simulation_.oper().world().FindNode(kNamespace, name);
-  if (!node || node->status.observed_generation != node->meta.generation ||
-      group.status.observed_generation != group.meta.generation) {
-    return false;
-  }
-  const Json* pod = simulation_.api().Get("Pod", name + "-0");
-  const Json* set = simulation_.api().Get("StatefulSet", name);
-  if (pod == nullptr || set == nullptr) return false;
-  const auto hash = [](const Json& metadata) { return JsonString(JsonAt(metadata, "annotations"), api::kTemplateHashAnnotation); };
-  if (hash(pod->at("metadata")) == hash(set->at("spec").at("template").at("metadata"))) return false;
-  const auto& pending = node->status.pending_modified_values;
-  const bool parts = api::FindPending(pending, plan::kPromoteField) || api::FindPending(pending, plan::kDemoteField);
-  return !parts && InWindow(*node, plan::kRestartNeeds) && std::any_of(pending.begin(), pending.end(), [](const auto& one) {
-    return IsTemplateField(one.field) && one.reason != api::reason::kWaitingForMaintenanceWindow;
-  });
-}
-
 void Checks::WroteStatus(const Json& before, const Json& after) {
   const std::string kind = JsonString(after, "kind");
   if (before.at("status") == after.at("status")) {
@@ -127,9 +108,6 @@ void Checks::CheckGroup(const plan::GroupObject& before, const plan::GroupObject
     if (++switched_[key] > asked_[key]) throw Violation{"S " + name + " switches over to " + begun->winner.name + " again"};
     if (seen && !InWindow(seen->object, plan::kSwitchoverNeeds)) {
       throw Violation{"W " + name + " switches over by edit outside its window"};
-    }
-    if (seen && IsAboutToBeReplaced(seen->object, begun->winner.name)) {
-      throw Violation{"R " + name + " switches over by edit to " + begun->winner.name + ", whose Pod is about to be replaced"};
     }
   } else if (begun->message.starts_with("annotation switchover-to")) {
     const std::string key = uid + "@" + after.state.handled_switchover_to;
