@@ -32,8 +32,7 @@ Verdict NotStarted(const GroupTurn& turn, const failover::Findings& findings) {
   if (first.empty()) {
     const std::string add = "; create a ReadReplica or CacheCluster with replicationGroupId " + turn.group.meta.name;
     if (turn.state.epoch > 0) {
-      return {Truth::kFalse, reason::kEmptied,
-              "the group has no node: its last one left with its data" + add};
+      return {Truth::kFalse, reason::kEmptied, "the group has no node: its last one left with its data" + add};
     }
     return {Truth::kFalse, reason::kCacheClusterNotFound,
             "CacheCluster " + turn.group.spec.primary_cluster_id + " was promoted out of the group, which has no other node" +

@@ -133,6 +133,8 @@ struct LoneView {
 // replicationGroupId, the oldest group that names it as primaryClusterId on the same terms, but never the one that
 // promotedFrom names. The trigger of a node enqueues this group, and the node itself when the answer is "".
 std::string ResponsibleGroup(const api::CacheNode& node, std::span<const GroupObject* const> groups);
+// What ResponsibleGroup asks among: the view's own group first, then the others that it lists.
+std::vector<const GroupObject*> GroupsOf(const GroupView& view);
 
 // Names of our kinds that could derive a Service name which object `kind`/`name` derives as well.
 std::vector<std::string> NameCandidates(std::string_view kind, const std::string& name);

@@ -232,6 +232,12 @@ bool Has(const GroupObject& group, const std::string& node) {
   return false;
 }
 
+std::vector<const GroupObject*> GroupsOf(const GroupView& view) {
+  std::vector<const GroupObject*> groups = {&view.group};
+  for (const GroupObject& other : view.other_groups) groups.push_back(&other);
+  return groups;
+}
+
 std::string ResponsibleGroup(const api::CacheNode& node, std::span<const GroupObject* const> groups) {
   for (const GroupObject* group : groups) {
     if (!node.status.group_uid.empty() && group->object.meta.uid == node.status.group_uid) {
@@ -301,9 +307,7 @@ std::string NodeNameConflict(const NodeView& view, const std::vector<NameClaim>&
 
 Membership PlanMembership(const GroupView& view, const std::vector<const NodeView*>& joiners) {
   const api::ReplicationGroup& group = view.group.object;
-  std::vector<const GroupObject*> groups = {&view.group};
-  for (const GroupObject& other : view.other_groups) groups.push_back(&other);
-
+  const std::vector<const GroupObject*> groups = GroupsOf(view);
   Membership membership;
   std::vector<Member> candidates;
   for (const NodeView& node : view.nodes) {

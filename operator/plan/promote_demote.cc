@@ -224,10 +224,8 @@ bool PersistStray(const GroupTurn& turn, Plan* plan) {
 // as what its status says.
 const NodeState* WordsOfCandidate(const GroupView& view, const NodeView& candidate) {
   const api::CacheNode& node = candidate.node;
-  std::vector<const GroupObject*> groups = {&view.group};
-  for (const GroupObject& other : view.other_groups) groups.push_back(&other);
   if (node.meta.deleted || !StandsAlone(node) || node.spec.replication_group_id != view.group.object.meta.name ||
-      !ResponsibleGroup(node, groups).empty()) {
+      !ResponsibleGroup(node, GroupsOf(view)).empty()) {
     return nullptr;
   }
   const NodeState* words = WordsOf(ProcessOf(view, candidate));

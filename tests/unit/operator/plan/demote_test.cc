@@ -324,7 +324,7 @@ TEST_F(Quota, APlaceThatIsHeldIsNotFilledFromThePool) {
   world.ApplyYaml(kCc, "n", Joins("h", world.Process("n")->dataset));
   world.ApplyYaml(kRg, "h", R"({"primaryClusterId": "p", "applyImmediately": true, "replicas": 1})");
   ASSERT_TRUE(world.Settle());
-  MakeRoom(kRr, "r4");
+  MakeRoom(kCc, "p");
   ExpectReplicaOf(world, "h", kCc, "n");
   EXPECT_FALSE(world.Exists(kRr, "h-002"));
 }
