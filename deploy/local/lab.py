@@ -53,6 +53,11 @@ def get(kind, name=None, ns="default"):
     return document if name else document["items"]
 
 
+def commit():
+    """Of this checkout, for a report to say what it measured; ends in -dirty when files differ from it."""
+    return subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def diagnosis(ns):
     """What a person would look at first when something in a namespace is not as it should be."""
     parts = []
