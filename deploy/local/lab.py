@@ -41,6 +41,12 @@ def kubectl_refused(*args, stdin=None):
     return done.stderr
 
 
+def make_namespace(name):
+    """Applied, not created: kubectl itself repeats a POST that the API server answered with 5xx and Retry-After,
+    and finds AlreadyExists when the first one was stored after all."""
+    kubectl("apply", "-f", "-", stdin=f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n")
+
+
 def get(kind, name=None, ns="default"):
     """The object, or the list's items; None if it does not exist."""
     args = ["get", kind, *([name] if name else []), "-o", "json"] + (["-n", ns] if ns else ["-A"])
@@ -234,14 +240,20 @@ def node_pids(name, ns="default"):
     return [int(pid) for pid in cluster("pids", f"{ns}/{name}-0").split()]
 
 
+def leader():
+    """The Pod that the Lease names; a killed leader's name stays in it until another has taken over."""
+    def held():
+        holder = get("lease", "understudy-operator", SYSTEM)["spec"].get("holderIdentity", "").rsplit("_", 1)[0]
+        return next((p for p in operator_pods() if p["metadata"]["name"] == holder), None)
+    return until("an operator that leads", held, 60)
+
+
 def leader_pod():
-    lease = get("lease", "understudy-operator", SYSTEM)
-    return lease["spec"].get("holderIdentity", "").rsplit("_", 1)[0]
+    return leader()["metadata"]["name"]
 
 
 def leader_host():
-    pod = get("pod", leader_pod(), SYSTEM)
-    return pod["spec"]["nodeName"] if pod else None
+    return leader()["spec"]["nodeName"]
 
 
 def operator_pods():
@@ -260,21 +272,22 @@ def move_leader(wanted):
     """Deletes operator Pods until the one that leads is on a host that `wanted` accepts."""
     nodes = ("node-a", "node-b", "node-c")
     for _ in range(10):
-        leader = leader_pod()
-        if leader_host() and wanted(leader_host()):
+        leading = leader()
+        if wanted(leading["spec"]["nodeName"]):
             return
+        name = leading["metadata"]["name"]
         if not operators_on(wanted):
             others = [n for n in nodes if not wanted(n)]
             kubectl("cordon", *others)
             try:
                 for pod in operator_pods():
-                    if pod["metadata"]["name"] != leader:
+                    if pod["metadata"]["name"] != name:
                         kubectl("delete", "pod", pod["metadata"]["name"], "-n", SYSTEM)
                 until("a standby on a wanted host", lambda: operators_on(wanted), 60)
             finally:
                 kubectl("uncordon", *others)
-        kubectl("delete", "pod", leader, "-n", SYSTEM)
-        until("another leader", lambda: leader_host() and leader_pod() != leader, 60)
+        kubectl("delete", "pod", name, "-n", SYSTEM)
+        until("another leader", lambda: leader_pod() != name, 60)
         until("two operators", lambda: len(operators_on(lambda host: True)) == 2, 60)
     raise Failure("the leading operator could not be placed")
 

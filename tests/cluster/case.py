@@ -14,7 +14,7 @@ class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.namespace = "t-" + cls.__name__.lower()
-        lab.kubectl("create", "namespace", cls.namespace)
+        lab.make_namespace(cls.namespace)
 
     @classmethod
     def tearDownClass(cls):

@@ -23,7 +23,7 @@ class Example(Case):
 
     def in_namespace(self, name):
         self.namespace = name
-        lab.kubectl("create", "namespace", name)
+        lab.make_namespace(name)
         self.addCleanup(lab.kubectl, "delete", "namespace", name, "--wait=false")
 
     def make(self, name):

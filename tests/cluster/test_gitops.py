@@ -155,7 +155,7 @@ class GitOps(Case):
         self.fail_over("t3")
         time.sleep(1.1)  # creation times have whole seconds: the new group must be younger than the request
         other = self.namespace + "-new"
-        lab.kubectl("create", "namespace", other)
+        lab.make_namespace(other)
         self.addCleanup(lab.kubectl, "delete", "namespace", other, "--wait=false", check=False)
         repo.namespace = other
         repo.sync()
@@ -262,7 +262,7 @@ class GitOps(Case):
 
     def test_the_operators_key_goes_with_the_last_node_of_a_namespace(self):
         namespace = self.namespace + "-key"
-        lab.kubectl("create", "namespace", namespace)
+        lab.make_namespace(namespace)
         self.addCleanup(lab.kubectl, "delete", "namespace", namespace, "--wait=false", check=False)
         lab.kubectl("apply", "-n", namespace, "-f", "-", stdin=cluster("one") + "---\n" + cluster("two"))
         key = lambda: lab.get("configmap", "understudy-operator", namespace)  # noqa: E731

@@ -22,7 +22,7 @@ class Operator(Case):
             recover()
         self.assertEqual(errors, [])
         self.assertLess(time.monotonic() - writer.acks[-1][2], 1.0)
-        lab.until("the operator is back", lambda: self.group(name) is not None and lab.leader_host(), 60)
+        lab.until("the operator is back", lambda: self.group(name) is not None and lab.leader(), 60)
         time.sleep(3)
         writer.stop()
         self.assertEqual(writer.errors, [])
