@@ -53,6 +53,11 @@ Status ApplySink::Apply(std::span<const replication::Record> records, replicatio
     if (!row.ok()) return row.status();
     rows_.push_back(*row);
     if (!((*row)->flags & kWrite)) continue;
+    if (records.size() == 1 && (*row)->ordinary && HasOneKey(**row, record.argv.size())) [[likely]] {
+      const uint64_t hash = keyspace.Hash(record.argv[static_cast<size_t>((*row)->keys.first)]);
+      store::OneShardGuard guard(keyspace, keyspace.ShardOf(hash));
+      return Run(records, false, commit);
+    }
     all = all || ((*row)->flags & kAllShards);
     indexes_.clear();
     if (FindKeys(**row, record.argv, &indexes_)) {

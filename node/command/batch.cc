@@ -46,8 +46,8 @@ const Row* Dispatcher::FindRow(WorkerState& state, std::string_view name) {
 
 void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span<uint32_t> executed) {
   WorkerState& state = *states_[worker.index()];
-  state.may_expire = MayExpire(worker.wall_ms());
-  KeepLimit(state);
+  state.may_expire = MayExpire(worker);
+  if (services_->config.max_memory_bytes.load(std::memory_order_relaxed) != 0) [[unlikely]] KeepLimit(state);
   if (state.plans.size() < batch.commands.size()) state.plans.resize(batch.commands.size());
   size_t prefetched = 0;
   for (size_t i = 0; i < batch.segments.size(); ++i) {
@@ -78,6 +78,8 @@ void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span
 void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size_t begin, size_t end) {
   store::Keyspace& keyspace = services_->keyspace;
   const bool shared = keyspace.shared();
+  // A single command looks for its key itself right after this.
+  const bool alone = end - begin == 1;
   std::vector<store::Probe>& probes = state.probes;
   probes.clear();
   state.hashes.clear();
@@ -101,8 +103,9 @@ void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size
     if (row == nullptr || row->keys.first == 0 || args.size() <= static_cast<size_t>(row->keys.first)) continue;
     const auto first = static_cast<size_t>(row->keys.first);
     plan.hash = keyspace.Hash(args[first]);
-    look_at(plan.hash);
-    if (HasOneKey(*row, args.size())) [[likely]] {
+    const bool one_key = HasOneKey(*row, args.size());
+    if (!alone || !one_key) look_at(plan.hash);
+    if (one_key) [[likely]] {
       plan.ordinary = row->ordinary && ArityFits(*row, args.size());
       continue;
     }
@@ -127,47 +130,6 @@ void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size
     const store::OneShardGuard guard(keyspace, shard);
     if (shard.Prefetch(0, hash, &probe)) probe.Step();
   }
-}
-
-uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment) {
-  net::Connection& connection = *segment.connection;
-  Session& session = Session::Of(connection);
-  if (!connection.accepts_commands()) return 0;
-  session.last_command_ms.store(state.worker->wall_ms(), std::memory_order_relaxed);
-  resp::Writer reply(state.worker->OpenOutput(connection), session.protocol.load(std::memory_order_relaxed));
-  CallContext ctx{*services_, services_->keyspace, state.effects, state.stats};
-  ctx.session = &session;
-  ctx.now_ms = state.worker->wall_ms();
-  ctx.may_expire = state.may_expire;
-  uint64_t ticks = Ticks();
-  for (uint32_t i = 0; i < segment.commands; ++i) {
-    const size_t at = segment.first_command + i;
-    const net::Command& command = batch.commands[at];
-    const Args args = batch.Arguments(command);
-    const Plan& plan = state.plans[at];
-    if (plan.ordinary && session.ordinary() && Passes(state, session, *plan.row, args)) [[likely]] {
-      // Neither parks nor closes, detaches, or changes the session.
-      RunOrdinary(state, ctx, plan, args, batch.PlainBytes(command), reply, &ticks);
-      if (state.worker->output_full()) [[unlikely]] return i + 1;
-      continue;
-    }
-    if (session.reply_mode == Session::kReplyOn) [[likely]] {
-      RunCommand(state, session, plan, args, reply);
-    } else {
-      if (session.reply_mode == Session::kReplySkipNext) session.reply_mode = Session::kReplySkip;
-      const bool skip_this = session.reply_mode == Session::kReplySkip;
-      resp::Writer discarded(state.discard, reply.protocol());
-      RunCommand(state, session, plan, args, discarded);
-      reply.set_protocol(discarded.protocol());
-      // CLIENT REPLY ON and RESET are answered, though replies were off when they came.
-      if (session.reply_mode == Session::kReplyOn) reply.SimpleString(Is(args[0], "reset") ? "RESET" : "OK");
-      if (skip_this && session.reply_mode == Session::kReplySkip) session.reply_mode = Session::kReplyOn;
-    }
-    if (connection.TakeRepeat()) return i;
-    if (!connection.accepts_commands() || state.worker->output_full()) return i + 1;
-    ticks = Ticks();
-  }
-  return segment.commands;
 }
 
 bool Dispatcher::Passes(WorkerState& state, const Session& session, const Row& row, Args args) const {
@@ -217,6 +179,47 @@ void Dispatcher::RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& p
   const uint64_t now = Ticks();
   CountCall(state, ctx, args, now - *ticks, reply.errors() != errors, reply);
   *ticks = now;
+}
+
+uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment) {
+  net::Connection& connection = *segment.connection;
+  Session& session = Session::Of(connection);
+  if (!connection.accepts_commands()) return 0;
+  session.last_command_ms.store(state.worker->wall_ms(), std::memory_order_relaxed);
+  resp::Writer reply(state.worker->OpenOutput(connection), session.protocol.load(std::memory_order_relaxed));
+  CallContext ctx{*services_, services_->keyspace, state.effects, state.stats};
+  ctx.session = &session;
+  ctx.now_ms = state.worker->wall_ms();
+  ctx.may_expire = state.may_expire;
+  uint64_t ticks = Ticks();
+  for (uint32_t i = 0; i < segment.commands; ++i) {
+    const size_t at = segment.first_command + i;
+    const net::Command& command = batch.commands[at];
+    const Args args = batch.Arguments(command);
+    const Plan& plan = state.plans[at];
+    if (plan.ordinary && session.ordinary() && Passes(state, session, *plan.row, args)) [[likely]] {
+      // Neither parks nor closes, detaches, or changes the session.
+      RunOrdinary(state, ctx, plan, args, batch.PlainBytes(command), reply, &ticks);
+      if (state.worker->output_full()) [[unlikely]] return i + 1;
+      continue;
+    }
+    if (session.reply_mode == Session::kReplyOn) [[likely]] {
+      RunCommand(state, session, plan, args, reply);
+    } else {
+      if (session.reply_mode == Session::kReplySkipNext) session.reply_mode = Session::kReplySkip;
+      const bool skip_this = session.reply_mode == Session::kReplySkip;
+      resp::Writer discarded(state.discard, reply.protocol());
+      RunCommand(state, session, plan, args, discarded);
+      reply.set_protocol(discarded.protocol());
+      // CLIENT REPLY ON and RESET are answered, though replies were off when they came.
+      if (session.reply_mode == Session::kReplyOn) reply.SimpleString(Is(args[0], "reset") ? "RESET" : "OK");
+      if (skip_this && session.reply_mode == Session::kReplySkip) session.reply_mode = Session::kReplyOn;
+    }
+    if (connection.TakeRepeat()) return i;
+    if (!connection.accepts_commands() || state.worker->output_full()) return i + 1;
+    ticks = Ticks();
+  }
+  return segment.commands;
 }
 
 }  // namespace understudy::command

@@ -139,6 +139,7 @@ void Dispatcher::Reject(WorkerState& state, Session& session, const Row* row, st
 }
 
 void Dispatcher::RunCommand(WorkerState& state, Session& session, const Plan& plan, Args args, resp::Writer& reply) {
+  session.connection.NoteStateChange();
   const Row* row = plan.row;
   if (row == nullptr || !ArityFits(*row, args.size()) || !row->subcommands.empty()) {
     if (row == nullptr && IsHttp(args[0])) {
@@ -187,17 +188,13 @@ void Dispatcher::RunHandler(CallContext& ctx, const Row& row, Args args, resp::W
   CountCall(*states_[session.connection.worker().index()], ctx, args, Ticks() - begin, reply.errors() != errors, reply);
 }
 
-void Dispatcher::CountCall(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks, bool failed,
-                           const resp::Writer& reply) {
-  CommandStats& stats = ctx.stats.by_command[ctx.row->index];
-  stats.calls.Add();
-  stats.ticks.Add(ticks);
-  ctx.stats.commands.Add();
-  if (failed) [[unlikely]] {
-    stats.failed.Add();
+void Dispatcher::CountUnusual(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks, bool failed,
+                              const resp::Writer& reply) {
+  if (failed) {
+    ctx.stats.by_command[ctx.row->index].failed.Add();
     ctx.stats.CountError(reply.last_error_code());
   }
-  if (ticks >= state.slow_ticks && !(ctx.row->flags & kSkipSlowlog)) [[unlikely]] {
+  if (ticks >= state.slow_ticks && !(ctx.row->flags & kSkipSlowlog)) {
     const Session& session = *ctx.session;
     slowlog_.Add(args, ctx.now_ms / 1000, static_cast<int64_t>(static_cast<double>(ticks) / ticks_per_us()),
                  session.connection.peer_address(), session.name,
@@ -325,8 +322,9 @@ void Dispatcher::RunTransaction(CallContext& ctx, Transaction& transaction, resp
 
 void Dispatcher::OnTurnEnd(net::Worker& worker) {
   WorkerState& state = *states_[worker.index()];
-  ReturnRoom(state);
-  EvictClients();
+  // Without limits there is nothing reserved, and nobody to evict.
+  if (state.reserved.load(std::memory_order_relaxed) != 0) [[unlikely]] ReturnRoom(state);
+  if (services_->config.max_clients_memory.load(std::memory_order_relaxed) != 0) [[unlikely]] EvictClients();
   if (!state.appended && !expired_appended_.load(std::memory_order_relaxed)) return;
   state.appended = false;
   expired_appended_.store(false, std::memory_order_relaxed);
@@ -341,12 +339,12 @@ void Dispatcher::OnExpired(int db, std::string_view key) {
   expired_appended_.store(true, std::memory_order_relaxed);
 }
 
-bool Dispatcher::MayExpire(int64_t now_ms) const {
+bool Dispatcher::MayExpire(const net::Worker& worker) const {
   const auto mode = services_->gate.mode();
   if (mode != role::GateState::Mode::kPrimary && mode != role::GateState::Mode::kStandalone) return false;
   // While writes are paused the data must not change (a switchover counts on it).
-  return pause(now_ms) == ClientPause::kNone &&
-         services_->gate.Check(true, services_->clock.Mono()) == role::Admission::kServe;
+  return pause(worker.wall_ms()) == ClientPause::kNone &&
+         services_->gate.Check(true, worker.now()) == role::Admission::kServe;
 }
 
 void Dispatcher::OnTick(net::Worker& worker) {
@@ -365,7 +363,7 @@ void Dispatcher::OnTick(net::Worker& worker) {
 }
 
 void Dispatcher::Sweep(net::Worker& worker) {
-  if (!active_expire_.load(std::memory_order_relaxed) || !MayExpire(worker.wall_ms())) return;
+  if (!active_expire_.load(std::memory_order_relaxed) || !MayExpire(worker)) return;
   const auto result = services_->keyspace.Sweep(worker.wall_ms(), services_->clock);
   // A quarter of a core at most, however much is due.
   if (result.more) worker.RunAt(worker.now() + kSweepAgain, [this, &worker] { Sweep(worker); });

@@ -107,13 +107,14 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   };
   struct WorkerState;
 
-  const Row* FindRow(WorkerState& state, std::string_view name);
+  // Inlined by force: each ordinary command runs through these once.
+  [[gnu::always_inline]] inline const Row* FindRow(WorkerState& state, std::string_view name);
   void PrefetchGroup(WorkerState& state, const net::Batch& batch, size_t begin, size_t end);
   uint32_t RunSegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment);
   // Would Admit() let it pass without a word?
-  bool Passes(WorkerState& state, const Session& session, const Row& row, Args args) const;
-  void RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& plan, Args args, std::string_view bytes,
-                   resp::Writer& reply, uint64_t* ticks);
+  [[gnu::always_inline]] inline bool Passes(WorkerState& state, const Session& session, const Row& row, Args args) const;
+  [[gnu::always_inline]] inline void RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& plan, Args args,
+                                                 std::string_view bytes, resp::Writer& reply, uint64_t* ticks);
   void RunCommand(WorkerState& state, Session& session, const Plan& plan, Args args, resp::Writer& reply);
   // The row (or subcommand) to run; null after the error reply was written.
   static bool IsHttp(std::string_view word);
@@ -125,8 +126,10 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void Call(WorkerState& state, Session& session, const Row& row, Args args, uint64_t hash, resp::Writer& reply);
   void RunHandler(CallContext& ctx, const Row& row, Args args, resp::Writer& reply);
   // Counts a call that took so many ticks.
-  void CountCall(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks, bool failed,
-                 const resp::Writer& reply);
+  [[gnu::always_inline]] inline void CountCall(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks,
+                                               bool failed, const resp::Writer& reply);
+  void CountUnusual(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks, bool failed,
+                    const resp::Writer& reply);
   void Replicate(CallContext& ctx);
   void Reject(WorkerState& state, Session& session, const Row* row, std::string_view error, resp::Writer& reply);
   void ParkUntil(WorkerState& state, Session& session, MonoTime until);
@@ -147,7 +150,8 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void EvictClients();
   void Sweep(net::Worker& worker);
   void SampleRates();
-  bool MayExpire(int64_t now_ms) const;
+  // In this turn. As admission, by the turn's time.
+  bool MayExpire(const net::Worker& worker) const;
 
   const Table& table_;
   Services* services_ = nullptr;

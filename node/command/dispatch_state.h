@@ -1,4 +1,4 @@
-// What the dispatcher keeps for a worker; for dispatch.cc and admission.cc only.
+// What the dispatcher keeps for a worker; for its own sources only.
 #pragma once
 
 #include "node/command/dispatch.h"
@@ -39,5 +39,14 @@ struct Dispatcher::WorkerState {
   std::unique_ptr<store::Evictor> evictor;
   bool appended = false;         // to the replication log in this turn
 };
+
+inline void Dispatcher::CountCall(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks, bool failed,
+                                  const resp::Writer& reply) {
+  CommandStats& stats = ctx.stats.by_command[ctx.row->index];
+  stats.calls.Add();
+  stats.ticks.Add(ticks);
+  ctx.stats.commands.Add();
+  if (failed || ticks >= state.slow_ticks) [[unlikely]] CountUnusual(state, ctx, args, ticks, failed, reply);
+}
 
 }  // namespace understudy::command

@@ -3,10 +3,12 @@
 // A handler says so explicitly; a write that changed nothing says nothing and is not replicated (Redis's
 // "dirty" counter). Relative times become absolute ones, random choices become their outcome. The caller hands
 // the records to the replication log while the shard locks are still held. Views must stay valid until then:
-// arguments of the command do, other texts are kept by Keep(). One object a worker, re-used: no allocation for
-// a command that is replicated as it was sent.
+// arguments of the command do, other texts are kept by Keep(). One object a worker, re-used: nothing is copied
+// of a command that is replicated as it was sent.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <initializer_list>
@@ -15,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/check.h"
 #include "node/replication/apply_sink.h"
 
 namespace understudy::command {
@@ -32,24 +35,26 @@ class Effects {
     wanted_ = wanted;
     sent_ = sent;
     changes_ = 0;
-    if (!ranges_.empty()) {
-      ranges_.clear();
-      words_.clear();
-      texts_.clear();
-    }
+    if (!records_.empty()) Clear();
   }
   bool wanted() const { return wanted_; }
-  bool empty() const { return ranges_.empty(); }
+  bool empty() const { return records_.empty(); }
 
-  // The command as it was sent.
+  // The command as it was sent: all its arguments, where they are.
   void Verbatim(int db, std::span<const std::string_view> argv) {
     ++changes_;
     if (!wanted_) return;
-    ranges_.push_back({db, static_cast<uint32_t>(words_.size()), static_cast<uint32_t>(argv.size()),
-                       argv.data() == sent_.argv ? sent_.bytes : std::string_view()});
-    words_.insert(words_.end(), argv.begin(), argv.end());
+    records_.push_back({db, argv, argv.data() == sent_.argv ? sent_.bytes : std::string_view()});
   }
-  void Add(int db, std::initializer_list<std::string_view> argv) { Verbatim(db, {argv.begin(), argv.size()}); }
+  // Another one, of at most kMostWords.
+  void Add(int db, std::initializer_list<std::string_view> argv) {
+    ++changes_;
+    if (!wanted_) return;
+    CHECK(argv.size() <= kMostWords);
+    Words& words = words_.emplace_back();
+    std::copy(argv.begin(), argv.end(), words.begin());
+    records_.push_back({db, {words.data(), argv.size()}});
+  }
   // Keeps a text as long as the records.
   std::string_view Keep(std::string text) {
     if (!wanted_) return {};
@@ -60,23 +65,20 @@ class Effects {
   uint64_t changes() const { return changes_; }
 
   // Valid until the next call of anything else.
-  std::span<const replication::Record> Records() {
-    records_.clear();
-    for (const Range& r : ranges_) records_.push_back({r.db, {words_.data() + r.first, r.count}, r.encoded});
-    return records_;
-  }
+  std::span<const replication::Record> Records() const { return records_; }
 
  private:
-  struct Range {
-    int db;
-    uint32_t first, count;
-    std::string_view encoded;
-  };
+  static constexpr size_t kMostWords = 5;
+  using Words = std::array<std::string_view, kMostWords>;
+  void Clear() {
+    records_.clear();
+    if (!words_.empty()) words_.clear();
+    if (!texts_.empty()) texts_.clear();
+  }
   bool wanted_ = false;
   Sent sent_;
   uint64_t changes_ = 0;
-  std::vector<Range> ranges_;
-  std::vector<std::string_view> words_;
+  std::deque<Words> words_;        // of Add; a deque does not move them
   std::deque<std::string> texts_;
   std::vector<replication::Record> records_;
 };

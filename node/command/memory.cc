@@ -208,7 +208,7 @@ void Dispatcher::ReturnRoom(WorkerState& state) {
 std::optional<Duration> Dispatcher::WaitToReceive(net::Worker& worker, size_t bytes) {
   WorkerState& state = *states_[worker.index()];
   const int64_t limit = services_->config.max_memory_bytes.load(std::memory_order_relaxed);
-  if (limit == 0 || !MayExpire(worker.wall_ms())) return std::nullopt;
+  if (limit == 0 || !MayExpire(worker)) return std::nullopt;
   if (MakeRoom(state, limit, static_cast<int64_t>(bytes)) != Room::kLater) return std::nullopt;
   return state.room_wait;
 }
@@ -226,7 +226,7 @@ void Dispatcher::OnEvicted(int db, std::string_view key) {
 void Dispatcher::EvictInBackground(net::Worker& worker) {
   WorkerState& state = *states_[worker.index()];
   const int64_t limit = services_->config.max_memory_bytes.load(std::memory_order_relaxed);
-  state.may_expire = MayExpire(worker.wall_ms());
+  state.may_expire = MayExpire(worker);
   evicting_ = limit > 0 && state.may_expire && MakeRoom(state, limit, 0) == Room::kLater;
   if (evicting_) worker.RunAt(worker.now() + kEvictAgain, [this, &worker] { EvictInBackground(worker); });
 }

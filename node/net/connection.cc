@@ -22,9 +22,7 @@ Connection::~Connection() {
 size_t Connection::MemoryBytes() const {
   // With the nodes of the maps that know it, and the addresses.
   constexpr size_t kObjectBytes = sizeof(Connection) + 256;
-  return kObjectBytes + input_.capacity() + queue_.allocated_bytes() +
-         (partial_ ? sizeof(resp::Partial) + partial_->done.capacity() * sizeof(resp::Partial::Range) : 0) +
-         (state_ ? state_->MemoryBytes() : 0);
+  return kObjectBytes + BufferBytes() + (state_ ? state_->MemoryBytes() : 0);
 }
 
 void Connection::Append(std::string_view bytes) {

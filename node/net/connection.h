@@ -109,6 +109,8 @@ class Connection {
 
   // Buffers as they are allocated, objects about as large as they are.
   size_t MemoryBytes() const;
+  // What the state holds may have changed: said by who executes a command that does more than read or write keys.
+  void NoteStateChange() { state_changed_ = true; }
 
   // Commands may be executed: not parked, closing or detaching.
   bool accepts_commands() const { return !parked_ && !closing() && !detach_; }
@@ -135,6 +137,10 @@ class Connection {
   };
 
   void TakeTurnOutput();  // moves this turn's bytes into queue_
+  size_t BufferBytes() const {
+    return input_.capacity() + queue_.allocated_bytes() +
+           (partial_ ? sizeof(resp::Partial) + partial_->done.capacity() * sizeof(resp::Partial::Range) : 0);
+  }
   // How many of the pending bytes may be sent now.
   size_t Sendable(uint64_t released);
 
@@ -162,6 +168,7 @@ class Connection {
   MonoTime close_deadline_;     // for closing after the flush, or detaching
   MonoTime soft_limit_since_;   // output above the soft limit since; never = below
   uint64_t wrote_generation_ = 0;
+  size_t accounted_buffers_ = 0;  // BufferBytes() as they are in counters.memory_bytes
   CloseMode close_ = CloseMode::kOpen;
   bool trusted_ = true;
   bool parked_ = false;
@@ -173,6 +180,7 @@ class Connection {
   bool want_write_ = false;     // waits for EPOLLOUT
   bool peer_closed_ = false;
   bool keep_fd_ = false;        // detached: the descriptor lives on
+  bool state_changed_ = true;   // since it was accounted
   bool dead_ = false;           // closed; destroyed at the end of the turn
 };
 

@@ -187,7 +187,11 @@ class Worker final : private TurnOutput::Owner {
                 Command* command);
   void ExecuteBatch();
   void FinishSegment(const Segment& segment, const SegmentInput& input, uint32_t executed);
-  void Account(Connection& connection);
+  // The usual command leaves a connection's memory as it was.
+  void Account(Connection& connection) {
+    if (connection.state_changed_ || connection.BufferBytes() != connection.accounted_buffers_) AccountChange(connection);
+  }
+  void AccountChange(Connection& connection);
   void CloseOutput();
   void CloseOutputOf(Connection& connection);
   size_t TurnBytesOf(const Connection& connection) const;

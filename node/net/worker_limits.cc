@@ -19,10 +19,11 @@ void Worker::PauseAccepting() {
   });
 }
 
-void Worker::Account(Connection& connection) {
+void Worker::AccountChange(Connection& connection) {
   const size_t before = connection.counters.memory_bytes.load(std::memory_order_relaxed);
   const size_t bytes = connection.MemoryBytes();
-  if (bytes == before) return;
+  connection.accounted_buffers_ = connection.BufferBytes();
+  connection.state_changed_ = false;
   connection.counters.memory_bytes.store(bytes, std::memory_order_relaxed);
   client_bytes_.store(client_bytes() + bytes - before, std::memory_order_relaxed);
 }

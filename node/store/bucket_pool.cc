@@ -8,18 +8,25 @@
 namespace understudy::store {
 namespace {
 
-uint64_t Bits(size_t units) { return units == 64 ? ~uint64_t{0} : (uint64_t{1} << units) - 1; }
+using Units = BucketPool::Units;
+
+Units Row(size_t units) { return units == BucketPool::kUnits ? ~Units{0} : (Units{1} << units) - 1; }
 
 // Bit i stays set if `units` bits from i on are set.
-uint64_t StartsOf(uint64_t free, size_t units) {
+Units StartsOf(Units free, size_t units) {
   for (size_t i = 1; i < units; ++i) free &= free >> 1;
   return free;
 }
 
-size_t LongestRow(uint64_t free) {
+size_t LongestRow(Units free) {
   size_t n = 0;
   for (; free != 0; ++n) free &= free << 1;
   return n;
+}
+
+size_t First(Units units) {
+  const auto low = static_cast<uint64_t>(units);
+  return static_cast<size_t>(low != 0 ? std::countr_zero(low) : 64 + std::countr_zero(static_cast<uint64_t>(units >> 64)));
 }
 
 }  // namespace
@@ -32,7 +39,7 @@ BucketPool& BucketPool::Get() {
 
 BucketPool::~BucketPool() { CHECK(runs_.empty()); }
 
-void BucketPool::Change(char* base, Run& run, uint64_t used) {
+void BucketPool::Change(char* base, Run& run, Units used) {
   run.used = used;
   const size_t hole = LongestRow(~used);
   if (hole == run.hole) return;
@@ -56,16 +63,16 @@ void* BucketPool::Allocate(size_t bytes) {
   }
   char* const base = *by_hole_[hole].begin();
   Run& run = runs_.at(base);
-  const auto first = static_cast<size_t>(std::countr_zero(StartsOf(~run.used, units)));
+  const auto first = First(StartsOf(~run.used, units));
   CHECK(first + units <= kUnits);
-  Change(base, run, run.used | Bits(units) << first);
+  Change(base, run, run.used | Row(units) << first);
   return base + first * kUnitBytes;
 }
 
 void BucketPool::Free(void* array, size_t bytes) {
   char* const base = reinterpret_cast<char*>(reinterpret_cast<uintptr_t>(array) & ~(kRunBytes - 1));
   const size_t first = static_cast<size_t>(static_cast<char*>(array) - base) / kUnitBytes;
-  const uint64_t mask = Bits(bytes / kUnitBytes) << first;
+  const Units mask = Row(bytes / kUnitBytes) << first;
   std::lock_guard lock(mutex_);
   Run& run = runs_.at(base);
   CHECK((run.used & mask) == mask);

@@ -49,13 +49,11 @@ Shard::Shard(uint32_t index, int shard_bits, int databases, LazyFreer& freer, co
 
 Shard::~Shard() = default;
 
-Table& Shard::TableForWrite(int db) {
+Table& Shard::NewTable(int db) {
   std::shared_ptr<Table>& slot = tables_[static_cast<size_t>(db)];
-  if (slot == nullptr) [[unlikely]] {
-    slot = std::make_shared<Table>(shard_bits_, freer_);
-    used_bytes_.store(used_bytes() + slot->used_bytes(), std::memory_order_relaxed);
-    index_bytes_.store(index_bytes() + slot->index_bytes(), std::memory_order_relaxed);
-  }
+  slot = std::make_shared<Table>(shard_bits_, freer_);
+  used_bytes_.store(used_bytes() + slot->used_bytes(), std::memory_order_relaxed);
+  index_bytes_.store(index_bytes() + slot->index_bytes(), std::memory_order_relaxed);
   return *slot;
 }
 
@@ -71,11 +69,6 @@ const Entry* Shard::Peek(int db, std::string_view key, uint64_t hash, int64_t no
 uint32_t Shard::TouchedLfu(uint32_t bits, int64_t now_ms) {
   random_ = HashFold(random_ + 0x9e3779b97f4a7c15, 0xd1b54a32d192ed03 ^ random_);
   return LfuTouched(bits, now_ms, settings_.lfu(), random_);
-}
-
-uint32_t Shard::AccessBits(const Entry* old, int64_t now_ms, uint32_t idle_seconds) {
-  if (!lfu_.load(std::memory_order_relaxed)) [[likely]] return LruBits(now_ms, idle_seconds);
-  return old != nullptr ? TouchedLfu(old->access_bits(), now_ms) : LfuBits(now_ms);
 }
 
 // ---- Writing -------------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ class alignas(64) Shard {
   // ---- Reading -----------------------------------------------------------------------------------------
   // The entry, or nullptr. kNormal hides a key whose expiry time has passed (Entry::ExpiredAt).
   // Find notes the access for OBJECT IDLETIME; Peek does not (OBJECT, TTL, TYPE, EXISTS, DEBUG).
-  Entry* Find(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view);
+  [[gnu::always_inline]] Entry* Find(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view);
   const Entry* Peek(int db, std::string_view key, uint64_t hash, int64_t now_ms, View view) const;
 
   // A hint for a group of commands, gathered before they are executed: begins to fetch the key's memory. False:
@@ -196,12 +196,19 @@ class alignas(64) Shard {
   class Change;
 
   Table* table(int db) const { return tables_[static_cast<size_t>(db)].get(); }
-  Table& TableForWrite(int db);
+  Table& TableForWrite(int db) {
+    Table* const t = table(db);
+    return t != nullptr ? *t : NewTable(db);
+  }
+  [[gnu::cold]] Table& NewTable(int db);
   void NoteExpired(int db, std::string_view key);
   void NoteAccess(Entry& entry, int64_t now_ms);
   // Bits of an entry that is written now. old: what it replaces, if anything.
-  uint32_t AccessBits(const Entry* old, int64_t now_ms, uint32_t idle_seconds = 0);
-  uint32_t TouchedLfu(uint32_t bits, int64_t now_ms);
+  uint32_t AccessBits(const Entry* old, int64_t now_ms, uint32_t idle_seconds = 0) {
+    if (!lfu_.load(std::memory_order_relaxed)) [[likely]] return LruBits(now_ms, idle_seconds);
+    return old != nullptr ? TouchedLfu(old->access_bits(), now_ms) : LfuBits(now_ms);
+  }
+  [[gnu::cold]] uint32_t TouchedLfu(uint32_t bits, int64_t now_ms);
   // now_absent: the change was a removal.
   void MarkWatchers(int db, std::string_view key, uint64_t hash, bool now_absent) {
     if (!watchers_.empty()) [[unlikely]] MarkWatchersOf(db, key, hash, now_absent);

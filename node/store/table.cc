@@ -13,18 +13,17 @@
 namespace understudy::store {
 namespace {
 
-constexpr int kMaxBuckets = 64;
+constexpr int kMinBuckets = 8, kMaxBuckets = 64;
+// By how many a segment grows: small steps keep it full, and each moves its slots once more.
+constexpr int kBucketStep = 4;
 constexpr uint8_t kPassedFull = 255;
 constexpr int kCursorBits = 48;
-
-// The last step to 64 loses nothing when it splits into two of 32.
-constexpr int kBucketCounts[] = {8, 16, 24, 32, 40, 48, 56, 64};
 
 // Keys a segment takes before it grows: 7/8 of its slots.
 constexpr uint32_t MaxCount(int bucket_count) { return static_cast<uint32_t>(bucket_count) * 49 / 8; }
 
 int BucketsFor(uint32_t count) {
-  for (int n : kBucketCounts) {
+  for (int n = kMinBuckets; n < kMaxBuckets; n += kBucketStep) {
     if (count + 4 <= MaxCount(n)) return n;
   }
   return kMaxBuckets;
@@ -39,7 +38,7 @@ uint8_t TagAt(const Bucket& bucket, uint32_t slot) { return static_cast<uint8_t>
 }  // namespace
 
 Table::Table(int shard_bits, LazyFreer& freer) : shard_bits_(shard_bits), freer_(&freer) {
-  Segment* first = NewSegment(kBucketCounts[0], 0, 0);
+  Segment* first = NewSegment(kMinBuckets, 0, 0);
   directory_.resize(1);
   index_bytes_ += sizeof(Table) + sizeof(DirectoryEntry);
   Publish(*first);

@@ -2,7 +2,7 @@
 //
 // A directory indexed by hash bits leads to segments, each with 8 to 64 buckets of 64 bytes; a bucket has 7
 // slots. A segment grows in small steps up to 64 buckets, then splits in two, so there is never a second table,
-// nor a pause, and buckets are 77 % full on average. Everything is in the order of the hash:
+// nor a pause, and buckets are 83 % full on average. Everything is in the order of the hash:
 //
 //   hash, most significant bit first
 //   | shard bits | segment's depth bits | window: 16 bits        | ...     | tag: low 8 |
@@ -113,7 +113,7 @@ class Table {
     explicit operator bool() const { return entry != nullptr; }
   };
   Entry* Find(std::string_view key, uint64_t hash) const { return Locate(key, hash).entry; }
-  Place Locate(std::string_view key, uint64_t hash) const;
+  [[gnu::always_inline]] Place Locate(std::string_view key, uint64_t hash) const;
   // Prefetches the bucket in which the search for a key begins.
   [[gnu::always_inline]] Probe Prefetch(uint64_t hash) const;
   static void NoteAccess(Entry& entry, int64_t now_ms) {

@@ -197,6 +197,19 @@ TEST(Memory, UsedBytesFollowEntriesAndReturnAfterAFlush) {
   EXPECT_EQ(keyspace.TotalSize(), 0u);
 }
 
+// Memory per key is a promise.
+TEST(Memory, TheTablesTakeTwelveBytesOfAKey) {
+  Keyspace keyspace;
+  constexpr uint64_t kKeys = 100'000;
+  double sum = 0;
+  uint64_t filled = 0;
+  for (uint64_t step = 1; step <= 8; ++step) {  // across a doubling, so that no table's growth is met at its best
+    for (; filled < kKeys + kKeys * step / 8; ++filled) Put(keyspace, 0, Name(filled), "v");
+    sum += static_cast<double>(keyspace.IndexBytes()) / static_cast<double>(filled);
+  }
+  EXPECT_LT(sum / 8, 12.0);
+}
+
 TEST(Contents, AreSwappedInOneMoment) {
   Keyspace live({.shards = 8, .databases = 2}), beside({.shards = 8, .databases = 2});
   for (uint64_t i = 0; i < 1000; ++i) Put(live, 0, Name(i), "old");
