@@ -14,6 +14,7 @@
 #include "common/metrics.h"
 #include "common/random.h"
 #include "node/config/config.h"
+#include "node/config/declaration.h"
 #include "node/control/control_plane.h"
 #include "node/server.h"
 #include "node/server_data_path.h"
@@ -101,7 +102,8 @@ int main(int argc, char** argv) {
   const std::string incarnation = RandomHex(16);
   metrics::Registry registry;
   Server server(config, clock, incarnation);
-  ServerDataPath data_path(server);
+  config::Declaration declaration(config, arguments);
+  ServerDataPath data_path(server, declaration);
   std::unique_ptr<control::ControlPlane> plane;
   if (!config.standalone) {
     const char* host_name = getenv("HOSTNAME");

@@ -86,6 +86,7 @@ Status Server::Start() {
   RaiseFileLimit();
   ApplySettings();
   config_.OnChange([this] {
+    RaiseFileLimit();
     ApplySettings();
     replication_->Configure(ReplicationSettings(config_));
   });

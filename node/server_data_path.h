@@ -4,6 +4,7 @@
 // Threads: control::DataPath on the admin thread; RoleEvents on the threads that their comments name.
 #pragma once
 
+#include "node/config/declaration.h"
 #include "node/control/control_plane.h"
 #include "node/control/data_path.h"
 #include "node/server.h"
@@ -12,7 +13,7 @@ namespace understudy {
 
 class ServerDataPath final : public control::DataPath, public RoleEvents {
  public:
-  explicit ServerDataPath(Server& server) : server_(server) {}
+  ServerDataPath(Server& server, config::Declaration& declaration) : server_(server), declaration_(declaration) {}
   // Before the server starts; plane must outlive the server's threads.
   void set_plane(control::ControlPlane* plane) { plane_ = plane; }
 
@@ -27,12 +28,15 @@ class ServerDataPath final : public control::DataPath, public RoleEvents {
   void StopApplying(const role::StopApplying& action, Done done) override;
   void Demote(const role::Demote& action, Done done) override;
   void WakePausedClients() override { server_.WakePausedClients(); }
+  void Declare(const control::Parameters& declared) override { declaration_.Take(declared); }
+  const control::ParametersState& Declared() override { return declaration_.state(); }
 
   void OnLoading(bool loading) override;
   void OnChange() override { plane_->OnChange(); }
 
  private:
   Server& server_;
+  config::Declaration& declaration_;
   control::ControlPlane* plane_ = nullptr;
 };
 

@@ -1,5 +1,6 @@
 #include "common/control/messages.h"
 
+#include <algorithm>
 #include <limits>
 #include <type_traits>
 
@@ -85,6 +86,32 @@ void Fields(Io& io, ReplicaAck& v) {
 }
 
 template <typename Io>
+void Fields(Io& io, OpenParameter& v) {
+  io("name", v.name);
+  io("inForce", v.in_force);
+  io("reason", v.reason);
+}
+
+template <typename Io>
+void Fields(Io& io, ParametersState& v) {
+  io("taken", v.taken);
+  io("open", v.open);
+}
+
+template <typename Io>
+void Fields(Io& io, Parameter& v) {
+  io("name", v.name);
+  io("value", v.value);
+}
+
+template <typename Io>
+void Fields(Io& io, Parameters& v) {
+  io("incarnation", v.incarnation);
+  io("values", v.values);
+  io("hold", v.hold);
+}
+
+template <typename Io>
 void Fields(Io& io, NodeState& v) {
   io("podUID", v.pod_uid);
   io("incarnation", v.incarnation);
@@ -116,6 +143,7 @@ void Fields(Io& io, NodeState& v) {
   io("lastGrantedMsAgo", v.last_granted_ms_ago);
   io("ended", v.ended);
   io("nonce", v.nonce);
+  io("parameters", v.parameters);
 }
 
 template <typename Io>
@@ -289,7 +317,7 @@ bool Decoder::Read(const Json& in, T& value) {
 // One entry for each alternative of Message, in its order.
 constexpr const char* kNames[] = {"challenge",    "auth",      "hello",    "heartbeat",
                                   "grant",        "order",     "orderAck", "peerHello",
-                                  "leaseRequest", "leaseGrant"};
+                                  "leaseRequest", "leaseGrant", "parameters"};
 static_assert(std::size(kNames) == std::variant_size_v<Message>);
 constexpr const char kTypeMember[] = "type";
 
@@ -403,6 +431,23 @@ Result<Message> Decode(std::string_view bytes) {
   for (size_t i = 0; i < std::size(kNames); ++i)
     if (type == kNames[i]) return DecodeAs(i, object);
   return Invalid("control message of unknown type '" + type.substr(0, 40) + "'");
+}
+
+std::string ParametersHash(const Parameters& parameters) {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const Parameter& one : parameters.values) all.emplace_back("value", one.name + " " + one.value);
+  for (const std::string& name : parameters.hold) all.emplace_back("hold", name);
+  std::sort(all.begin(), all.end());
+  std::string text;
+  for (const auto& [what, which] : all) {
+    AppendPart(&text, what);
+    AppendPart(&text, which);
+  }
+  uint64_t hash = 14695981039346656037ull;  // FNV-1a
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  std::string hex;
+  for (int shift = 60; shift >= 0; shift -= 4) hex.push_back("0123456789abcdef"[(hash >> shift) & 15]);
+  return hex;
 }
 
 std::string ChallengeText(const Challenge& challenge) {

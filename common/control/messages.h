@@ -61,6 +61,21 @@ struct ReplicaAck {
   bool operator==(const ReplicaAck&) const = default;
 };
 
+// A parameter that is not in force as it was declared.
+struct OpenParameter {
+  std::string name;
+  std::string in_force;  // what is, as it was declared; empty: it was not; long ones are cut
+  std::string reason;    // why this process can't have it at all; empty: it takes a new process
+  bool operator==(const OpenParameter&) const = default;
+};
+
+// What a node made of the Parameters that it was told last; before, of the arguments that it was started with.
+struct ParametersState {
+  std::string taken;  // ParametersHash of them; empty: this node changes none while it runs
+  std::vector<OpenParameter> open;
+  bool operator==(const ParametersState&) const = default;
+};
+
 // Everything that a node says of itself; sent in hello, in each heartbeat and with each
 // acknowledgement.
 struct NodeState {
@@ -100,6 +115,7 @@ struct NodeState {
   std::vector<Incarnation>
       ended;           // lifelines that this node saw end with FIN and then refused by RST
   uint64_t nonce = 0;  // the offset question that this state answers, 0 = none
+  ParametersState parameters;
   bool operator==(const NodeState&) const = default;
 };
 
@@ -178,6 +194,20 @@ struct Order {
   uint32_t budget_ms = 2000;
 };
 
+struct Parameter {
+  std::string name;
+  std::string value;
+  bool operator==(const Parameter&) const = default;
+};
+
+// Operator -> node: the arguments that a new process would have. The node puts in force what it can while it
+// runs, and says in its state which Parameters it took and what is open. Only to a node whose state names any.
+struct Parameters {
+  Incarnation incarnation;  // the addressee
+  std::vector<Parameter> values;
+  std::vector<std::string> hold;  // names whose change takes a new process, whatever the node could do
+};
+
 struct OrderAck {
   uint64_t id = 0;
   bool accepted = false;
@@ -215,11 +245,14 @@ struct LeaseGrant {
 };
 
 using Message = std::variant<Challenge, Auth, Hello, Heartbeat, Grant, Order, OrderAck, PeerHello,
-                             LeaseRequest, LeaseGrant>;
+                             LeaseRequest, LeaseGrant, Parameters>;
 
 std::string Encode(const Message& message);
 // kInvalid for anything that is not a known message within kMaxMessageBytes; never throws.
 Result<Message> Decode(std::string_view bytes);
+
+// 16 hex digits over values and hold, in whatever order they stand.
+std::string ParametersHash(const Parameters& parameters);
 
 // The exact bytes that are signed or authenticated.
 std::string ChallengeText(const Challenge& challenge);

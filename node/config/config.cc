@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 #include "node/config/option_table.h"
 #include "node/resp/glob.h"
@@ -17,18 +18,18 @@ bool SameName(std::string_view a, std::string_view b) {
          });
 }
 
+Status Failed(std::string_view name, std::string_view why) {
+  return Invalid("CONFIG SET failed (possibly related to argument '" + std::string(name) + "') - " + std::string(why));
+}
+
+}  // namespace
+
 const Option* FindOption(std::string_view name) {
   for (const Option& option : Options()) {
     if (SameName(option.name, name) || (!option.alias.empty() && SameName(option.alias, name))) return &option;
   }
   return nullptr;
 }
-
-Status Failed(std::string_view name, std::string_view why) {
-  return Invalid("CONFIG SET failed (possibly related to argument '" + std::string(name) + "') - " + std::string(why));
-}
-
-}  // namespace
 
 Config::Config() = default;
 
@@ -95,6 +96,13 @@ Status Config::Load(std::span<const std::string> arguments) {
     const std::string name = arguments[i].substr(2);
     std::vector<std::string> words;
     for (++i; i < arguments.size() && !arguments[i].starts_with("--"); ++i) words.push_back(arguments[i]);
+    // A value that was handed over as one argument, as in a Pod: "normal 0 0 0".
+    const Option* option = FindOption(name);
+    if (option != nullptr && (option->flags & kManyWords) && words.size() == 1) {
+      const std::string text = std::move(words[0]);
+      words.clear();
+      if (!resp::SplitInline(text, &words)) return Invalid("--" + name + ": quotes don't match");
+    }
     const Status status = Apply(name, words, true);
     if (!status.ok()) return status.code() == Code::kNotFound ? status : status.Prefixed("--" + name);
   }

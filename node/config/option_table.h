@@ -32,5 +32,7 @@ struct Option {
 };
 
 std::span<const Option> Options();
+// By name or alias, in any case; nullptr: there is none.
+const Option* FindOption(std::string_view name);
 
 }  // namespace understudy::config

@@ -68,6 +68,12 @@ void Conductor::OnOperatorGrant(const Grant& grant) {
   Publish();
 }
 
+void Conductor::OnParameters(const Parameters& declared) {
+  if (declared.incarnation != machine_.incarnation()) return;
+  data_path_.Declare(declared);
+  if (events_.on_change) events_.on_change();
+}
+
 void Conductor::OnVoterAnswer(const NodeRef& voter, const LeaseGrant& grant) {
   const role::Outcome outcome = machine_.OnVoterAnswer(voter, grant, clock_.Mono());
   CarryOut(outcome.actions, outcome.transition);
@@ -147,6 +153,7 @@ void Conductor::Advance() {
     const Waiting waiting = std::move(waiting_.front());
     waiting_.pop_front();
     OrderAck ack = machine_.Ack(waiting.order, waiting.outcome, clock_.Mono());
+    ack.state = StateOf(std::move(ack.state));
     if (failed_ != 0 && waiting.transition == failed_) {
       ack.accepted = false;
       ack.reason = failure_.message();
@@ -196,13 +203,18 @@ bool Conductor::Refresh() {
 
 NodeState Conductor::State() {
   Refresh();
-  return machine_.State(clock_.Mono());
+  return StateOf(machine_.State(clock_.Mono()));
 }
 
 Heartbeat Conductor::BuildHeartbeat() {
   Refresh();
   const MonoTime now = clock_.Mono();
-  return {machine_.NextRequest(now), machine_.State(now)};
+  return {machine_.NextRequest(now), StateOf(machine_.State(now))};
+}
+
+NodeState Conductor::StateOf(NodeState state) const {
+  state.parameters = data_path_.Declared();
+  return state;
 }
 
 void Conductor::ArmPause() {

@@ -36,6 +36,7 @@ class Conductor {
   // Orders of the operator; `acknowledge` is called once, now or after the transition.
   void OnOrder(const Order& order, std::function<void(const OrderAck&)> acknowledge);
   void OnOperatorGrant(const Grant& grant);
+  void OnParameters(const Parameters& declared);
   void OnVoterAnswer(const NodeRef& voter, const LeaseGrant& grant);
   // Primary: the request that is sent to every voter at this moment.
   LeaseRequest BuildLeaseRequest();
@@ -69,6 +70,7 @@ class Conductor {
     role::Outcome outcome;
     std::function<void(const OrderAck&)> acknowledge;
   };
+  NodeState StateOf(NodeState state) const;  // with what is no business of the role machine
   void CarryOut(const std::vector<role::Action>& actions, uint64_t transition);
   void Start(const role::Action& action, DataPath::Done done);
   void OnActionDone(uint64_t transition, const Status& status);

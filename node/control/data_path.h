@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "common/clock.h"
+#include "common/control/messages.h"
 #include "common/result.h"
 #include "node/role/role_gate.h"
 #include "node/role/role_machine.h"
@@ -37,6 +38,10 @@ class DataPath {
   virtual void Demote(const role::Demote& action, Done done) = 0;
   // A pause began, ended or moved; the gate says which.
   virtual void WakePausedClients() = 0;
+
+  // On return in force, as far as that is possible in a process that runs.
+  virtual void Declare(const Parameters& declared) = 0;
+  virtual const ParametersState& Declared() = 0;
 };
 
 }  // namespace understudy::control

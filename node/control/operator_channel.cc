@@ -49,7 +49,8 @@ class OperatorChannels::Session : public std::enable_shared_from_this<Session> {
             if (const auto open = channel.lock()) open->Send(Encode(ack));
           });
     }
-    Refuse("a proved operator sends grants and orders only");
+    if (const auto* declared = std::get_if<Parameters>(&*message)) return conductor.OnParameters(*declared);
+    Refuse("a proved operator sends grants, orders and parameters only");
   }
 
   void OnEnd(const ws::End& end) {

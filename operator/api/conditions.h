@@ -76,6 +76,7 @@ inline constexpr std::string_view kNameConflict = "NameConflict";
 inline constexpr std::string_view kNodeQuotaForClusterExceeded = "NodeQuotaForClusterExceeded";
 inline constexpr std::string_view kInvalidCacheClusterState = "InvalidCacheClusterState";
 inline constexpr std::string_view kInvalidParameterCombination = "InvalidParameterCombination";
+inline constexpr std::string_view kInvalidParameterValue = "InvalidParameterValue";
 inline constexpr std::string_view kMembershipLost = "MembershipLost";
 inline constexpr std::string_view kPromoting = "Promoting";
 inline constexpr std::string_view kDemoting = "Demoting";

@@ -55,6 +55,7 @@ Result<PlanApplier::Outcome> PlanApplier::Apply(const std::string& group_uid, co
     return Outcome{.next = Next::kAgain};
   }
   for (const failover::OutgoingOrder& order : plan.orders) nodes_.SendOrder(order.pod_uid, order.order);
+  for (const plan::OutgoingParameters& out : plan.parameters) nodes_.SendParameters(out.pod_uid, out.parameters);
   for (const std::string& pod_uid : plan.reconnect) nodes_.Reconnect(pod_uid);
   for (const plan::Action& action : plan.actions) {
     RETURN_IF_ERROR(CheckLeads(under));
@@ -134,7 +135,7 @@ Status PlanApplier::Act(const plan::Action& action) {
             hooks_.written(resource, *answer);
             return {};
           },
-          [&](const plan::DeleteObject& del) -> Status { return remove(del.ref, -1); },
+          [&](const plan::DeleteObject& del) -> Status { return remove(del.ref, del.grace_seconds); },
           [&](const plan::ForceDeletePod& del) -> Status {
             LOG_INFO("deleting Pod {}/{} ({}) by force: its Node is lost and nothing names its process", del.ref.ns,
                      del.ref.name, del.ref.uid);

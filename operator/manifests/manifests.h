@@ -10,6 +10,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "common/json.h"
 #include "common/result.h"
@@ -43,10 +45,10 @@ struct NodeInput {
   api::MultiAz multi_az = api::MultiAz::kDisabled;
 };
 
-// What a Pod template was made from, as texts that compare and that people can read; long ones are cut and end
-// in a hash. Kept in annotation api::kTemplateValuesAnnotation of the template, outside its hash: the hash says
-// whether a Pod is outdated, the values say in what. Read from the annotation and not from the Pod's spec,
-// since admission plugins may have changed that.
+// What a Pod template was made from, as texts that compare and that people can read. Kept in annotation
+// api::kTemplateValuesAnnotation of the template, outside its hash: the hash says whether a Pod is outdated, the
+// values say in what. Read from the annotation and not from the Pod's spec, since admission plugins may have changed
+// that.
 struct TemplateValues {
   std::string image;
   std::string resources;   // "limits cpu=2 memory=1Gi; requests memory=1Gi"; "" = none
@@ -58,6 +60,13 @@ struct TemplateValues {
 std::optional<TemplateValues> ParseTemplateValues(const std::string& annotation);
 // Of a built StatefulSet.
 TemplateValues ValuesOf(const Json& stateful_set);
+// TemplateValues.parameters, there and back.
+std::string ParametersText(const std::map<std::string, std::string>& parameters);
+std::map<std::string, std::string> ParseParameters(const std::string& text);
+// For a status: a long text is cut and ends in a hash, so that different texts stay different.
+std::string Shortened(std::string text);
+// What the node of a built StatefulSet is started with.
+std::vector<std::pair<std::string, std::string>> ArgumentsOf(const Json& stateful_set);
 std::string TemplateHashOf(const Json& stateful_set);
 
 // kInvalid: a resource quantity that the node's own settings need (memory or CPU limit) can't be read.

@@ -26,6 +26,22 @@ Json Probe(const char* path, int period_s, int timeout_s, int failures) {
           {"failureThreshold", failures}};
 }
 
+// The kubelet puts variables in for $(NAME) and makes $ of $$; a value is taken as it stands.
+std::string Escaped(const std::string& value) {
+  std::string out;
+  for (const char c : value) out += c == '$' ? "$$" : std::string(1, c);
+  return out;
+}
+
+std::string Unescaped(const std::string& value) {
+  std::string out;
+  for (size_t i = 0; i < value.size(); ++i) {
+    out += value[i];
+    if (value[i] == '$' && i + 1 < value.size() && value[i + 1] == '$') ++i;
+  }
+  return out;
+}
+
 // What the node is started with. Derived values stand only where the user named none: maxmemory leaves a
 // quarter of the memory limit for output buffers, the replication backlog and copies.
 Json Arguments(const api::NodeSettings& settings) {
@@ -40,7 +56,7 @@ Json Arguments(const api::NodeSettings& settings) {
   derive("workers", (api::LimitMillis(settings.resources, "cpu") + 999) / 1000);
   for (const auto& [name, value] : settings.parameters) {
     args.push_back("--" + name);
-    args.push_back(value);
+    args.push_back(Escaped(value));
   }
   return args;
 }
@@ -140,15 +156,6 @@ Json ZoneSpread(const std::string& group, api::MultiAz multi_az) {
   return Json::array({std::move(constraint)});
 }
 
-// Bounds what an annotation and a status hold; different texts stay different.
-std::string Shortened(std::string text) {
-  constexpr size_t kLongest = 200;
-  if (text.size() <= kLongest) return text;
-  size_t end = kLongest;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // not inside a character
-  return text.substr(0, end) + "... " + HashOf(Json(text));
-}
-
 // The template of the node by itself, without image, resources and parameters.
 Json NodeTemplate(const NodeInput& input) {
   const api::NodeSettings& settings = input.settings;
@@ -198,11 +205,7 @@ TemplateValues ValuesFor(const NodeInput& input) {
     values.resources += (values.resources.empty() ? "" : "; ") + std::string(which);
     for (const auto& [name, value] : list.items()) values.resources += " " + name + "=" + api::IntOrString(value);
   }
-  for (const auto& [name, value] : input.settings.parameters) {
-    values.parameters += (values.parameters.empty() ? "" : " ") + name + "=" + value;
-  }
-  values.resources = Shortened(std::move(values.resources));
-  values.parameters = Shortened(std::move(values.parameters));
+  values.parameters = ParametersText(input.settings.parameters);
   return values;
 }
 
@@ -233,6 +236,50 @@ std::optional<TemplateValues> ParseTemplateValues(const std::string& annotation)
 TemplateValues ValuesOf(const Json& stateful_set) {
   const std::string text = JsonString(TemplateAnnotations(stateful_set), api::kTemplateValuesAnnotation);
   return ParseTemplateValues(text).value_or(TemplateValues{});
+}
+
+std::string ParametersText(const std::map<std::string, std::string>& parameters) {
+  std::string text;
+  for (const auto& [name, value] : parameters) text += (text.empty() ? "" : " ") + name + "=" + value;
+  return text;
+}
+
+std::map<std::string, std::string> ParseParameters(const std::string& text) {
+  std::map<std::string, std::string> parameters;
+  std::string* value = nullptr;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find(' ', begin), text.size());
+    const std::string word = text.substr(begin, end - begin);
+    begin = end + 1;
+    const size_t name = word.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789.-");
+    if (name != std::string::npos && name > 0 && word[name] == '=') {
+      value = &(parameters[word.substr(0, name)] = word.substr(name + 1));
+    } else if (value != nullptr) {
+      *value += " " + word;  // a value of several words
+    }
+  }
+  return parameters;
+}
+
+std::string Shortened(std::string text) {
+  constexpr size_t kLongest = 200;
+  constexpr size_t kHash = 20;
+  if (text.size() <= kLongest + kHash) return text;  // what was shortened stays as it is
+  size_t end = kLongest;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // not inside a character
+  return text.substr(0, end) + "... " + HashOf(Json(text));
+}
+
+std::vector<std::pair<std::string, std::string>> ArgumentsOf(const Json& stateful_set) {
+  std::vector<std::pair<std::string, std::string>> arguments;
+  const Json& spec = JsonAt(JsonAt(JsonAt(stateful_set, "spec"), "template"), "spec");
+  const Json& containers = JsonAt(spec, "containers");
+  if (!containers.is_array() || containers.empty()) return arguments;
+  const Json& args = JsonAt(containers.at(0), "args");
+  for (size_t i = 0; i + 1 < args.size(); i += 2) {
+    arguments.emplace_back(args.at(i).get<std::string>().substr(2), Unescaped(args.at(i + 1).get<std::string>()));
+  }
+  return arguments;
 }
 
 std::string TemplateHashOf(const Json& stateful_set) {

@@ -68,10 +68,10 @@ void Link::Reconnect() {
   if (was_up) table_.OnDown(target_);
 }
 
-void Link::SendOrder(const control::Order& order) {
+void Link::Send(const control::Incarnation& to, const control::Message& message) {
   std::lock_guard lock(mutex_);
-  if (state_ != State::kUp || incarnation_ != order.incarnation) return;
-  control_->Send(control::Encode(order));
+  if (state_ != State::kUp || incarnation_ != to) return;
+  control_->Send(control::Encode(message));
 }
 
 void Link::Connect() {

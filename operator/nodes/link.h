@@ -29,7 +29,7 @@ class Link : public std::enable_shared_from_this<Link> {
   // Closes the control channel, if there is one, and opens it anew at once.
   void Reconnect();
   // Sends if the channel is up and leads to that incarnation.
-  void SendOrder(const control::Order& order);
+  void Send(const control::Incarnation& to, const control::Message& message);
   const Target& target() const { return target_; }
 
  private:

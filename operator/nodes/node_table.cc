@@ -117,7 +117,19 @@ void NodeTable::SendOrder(const std::string& pod_uid, control::Order order) {
   if (order.kind == control::OrderKind::kRole) order.replication_key = key_.ReplicationKey(order.group, order.epoch);
   LOG_DEBUG("order {} to {}: {} epoch {} configuration {}", order.id, link->target().address,
             control::OrderKindName(order.kind), order.epoch, order.configuration.number);
-  link->SendOrder(order);
+  link->Send(order.incarnation, order);
+}
+
+void NodeTable::SendParameters(const std::string& pod_uid, const control::Parameters& parameters) {
+  std::shared_ptr<Link> link;
+  {
+    std::lock_guard lock(mutex_);
+    const auto it = links_.find(pod_uid);
+    if (it == links_.end()) return;
+    link = it->second;
+  }
+  LOG_DEBUG("parameters {} to {}", control::ParametersHash(parameters), link->target().address);
+  link->Send(parameters.incarnation, parameters);
 }
 
 void NodeTable::Reconnect(const std::string& pod_uid) {

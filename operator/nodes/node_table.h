@@ -64,6 +64,7 @@ class NodeTable final : public Nodes {
   // Sends over the channel of the order's incarnation; dropped when there is none (the plan sends again).
   // id and, for role orders, replication_key are filled in here.
   void SendOrder(const std::string& pod_uid, control::Order order);
+  void SendParameters(const std::string& pod_uid, const control::Parameters& parameters);
   void Reconnect(const std::string& pod_uid);
   // While true every heartbeat of the owner's Pods counts as a change: a transition is under way.
   void SetAttentive(const std::string& owner, bool attentive);

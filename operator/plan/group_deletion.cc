@@ -52,10 +52,13 @@ bool IsStillElsewhere(const GroupTurn& turn, const MemberNow& now) {
 // Objects of the group and nodes that the operator made; finalizers at the end.
 std::set<std::string> Finish(const GroupTurn& turn, Plan* plan) {
   std::set<std::string> moved;
+  const auto stays = [&turn](const MemberNow& now) { return Stays(turn, now) || IsStillElsewhere(turn, now); };
+  // Who is silent now may yet come to inherit what a primary has.
+  const bool nobody_stays = std::none_of(turn.members.begin(), turn.members.end(), stays);
   bool gone = true;
   for (const MemberNow& now : turn.members) {
     const api::CacheNode& node = now.member->view->node;
-    if (Stays(turn, now) || IsStillElsewhere(turn, now)) {
+    if (stays(now)) {
       if (EnsureFinalizer(node.Ref(), node.meta, false, &plan->actions)) moved.insert(node.meta.uid);
       continue;
     }
@@ -66,6 +69,7 @@ std::set<std::string> Finish(const GroupTurn& turn, Plan* plan) {
       plan->actions.push_back(DeleteObject{{ref.api_version, ref.kind, ref.ns, ref.name, ref.uid, ""}});
     }
     if (RemoveNode(*now.member->view, &plan->actions)) {
+      if (nobody_stays) EndPod(*now.member->view, &plan->actions);
       EnsureFinalizer(node.Ref(), node.meta, false, &plan->actions);
     }
   }

@@ -111,6 +111,13 @@ void EnsureMembers(GroupTurn* turn, Plan* plan) {
       EnsureNode(*member.view, now.zone, now.pod_template->stateful_set, &plan->actions);
       const bool due = turn->rollout->replace.contains(member.name()) && now.pod_template->ready;
       if (due && Announced(member.view->node.status, now.deferral)) ReplacePod(*member.view, &plan->actions);
+      SendParameters(*member.view, now.process, *now.pod_template, turn->now, plan);
+      const std::string& refused = now.pod_template->live.refused;
+      if (!refused.empty() && member.accepted) {
+        member.accepted = false;
+        member.reason = api::reason::kInvalidParameterValue;
+        member.message = refused;
+      }
       continue;
     }
     member.accepted = member.can_run = false;
@@ -118,6 +125,7 @@ void EnsureMembers(GroupTurn* turn, Plan* plan) {
                                                    : api::reason::kInvalidParameterCombination;
     member.message = std::string(made.message());
   }
+  std::erase_if(plan->memory.parameters, [&](const auto& known) { return turn->Find(known.first) == nullptr; });
 }
 
 void EnsureLabels(const GroupTurn& turn, Plan* plan) {
@@ -201,11 +209,14 @@ std::set<std::string> EnsureMembership(const GroupTurn& turn, Plan* plan) {
     moved.insert(turn.group.meta.uid);
   }
   const bool others = turn.membership.Wanted() > 1;
+  // Who is silent now, or over the quota, may yet come to take over what a leaving primary has.
+  const bool nobody_stays = turn.membership.Wanted() == 0 && turn.membership.refused.empty();
   for (const MemberNow& now : turn.members) {
     const api::CacheNode& node = now.member->view->node;
     bool keep = others;
     if (!now.member->wanted) {
       keep = !(MayGo(turn, now, plan) && RemoveNode(*now.member->view, &plan->actions));
+      if (!keep && nobody_stays) EndPod(*now.member->view, &plan->actions);
       // The API server takes no new finalizer on an object that is being deleted.
       plan->wake_at = std::min(plan->wake_at, turn.now + kLookAgain);
       if (keep && !node.meta.HasFinalizer()) continue;

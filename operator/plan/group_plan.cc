@@ -19,6 +19,7 @@ Plan LetGo(const GroupTurn& turn) {
   Plan plan;
   plan.memory = turn.view.memory;
   for (const NodeView& node : turn.view.nodes) {
+    EndPod(node, &plan.actions);
     EnsureFinalizer(node.node.Ref(), node.node.meta, false, &plan.actions);
   }
   EnsureFinalizer(turn.group.Ref(), turn.group.meta, false, &plan.actions);

@@ -68,6 +68,16 @@ struct Rejection {
   MonoTime until;
 };
 
+// What is known of the parameters of one process.
+struct TakenParameters {
+  control::Incarnation incarnation;
+  std::string asked;  // ParametersHash of what it is to say last
+  MonoTime asked_at;
+  std::string sent;   // and of what it was sent last
+  MonoTime sent_at;
+  std::optional<std::map<std::string, std::string>> in_force;  // the user's, as last told
+};
+
 struct Memory {
   failover::Memory failover;
   std::map<std::string, MonoTime> out_of_sync_since;  // member -> when it was first seen not in sync
@@ -75,6 +85,7 @@ struct Memory {
   std::optional<MonoTime> unsettled_since;  // a transition runs, the primary does not serve, a node is unheard
   std::string order_sent_to;                // lone node: incarnation and epoch of its last order
   MonoTime order_sent;
+  std::map<std::string, TakenParameters> parameters;  // by name of the node
   std::map<std::string, Rejection> rejected;  // by name of the StatefulSet
 };
 

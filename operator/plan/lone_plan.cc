@@ -302,12 +302,14 @@ void ReplaceOutdated(Lone* lone, Plan* plan) {
   // The end of its process needs no proof: the next one starts under a new epoch, empty.
   step.harmless = lone->pod_template->outdated && NothingRuns(lone->view.node, process, {});
   if (!AskForReplacement(*lone->pod_template, step, &lone->deferral)) return;
-  if (!step.harmless && NobodyAsked(*lone->pod_template, lone->node.spec.node)) {
+  const bool refused = !lone->pod_template->live.refused.empty();
+  if (!step.harmless && (refused || NobodyAsked(*lone->pod_template, lone->node.spec.node))) {
     for (const char* field : kTemplateFields) {
-      lone->deferral.Hold(field, reason::kWaitingForMembers, kNobodyAskedWords);
+      lone->deferral.Hold(field, reason::kWaitingForMembers, refused ? kRefusedWords : kNobodyAskedWords);
     }
     return;
   }
+  if (lone->pod_template->live.asked) return;
   if (lone->pod_template->ready && Announced(lone->node.status, lone->deferral)) {
     ReplacePod(lone->view.node, &plan->actions);
   }
@@ -323,10 +325,14 @@ void EnsureObjects(Lone* lone, Plan* plan) {
   if (made.ok()) {
     auto built = BuildNode(objects, lone->view.settings);
     if (built.ok()) {
-      lone->pod_template = PodTemplateOf(lone->view.node, *std::move(built), true);
+      const auto* process = lone->view.process ? &*lone->view.process : nullptr;
+      lone->pod_template = PodTemplateOf(lone->view.node, {process, &lone->view.memory, lone->now}, *std::move(built), true);
       EnsureNode(lone->view.node, ZoneOf(lone->view.node, lone->view.hosts), lone->pod_template->stateful_set,
                  &plan->actions);
       ReplaceOutdated(lone, plan);
+      SendParameters(lone->view.node, process, *lone->pod_template, lone->now, plan);
+      const std::string& refused = lone->pod_template->live.refused;
+      if (!refused.empty() && lone->accepted) Refuse(lone, reason::kInvalidParameterValue, refused);
       return;
     }
     made = built.status();

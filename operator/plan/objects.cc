@@ -8,6 +8,8 @@
 namespace understudy::plan {
 namespace {
 
+constexpr int64_t kEndSeconds = 1;
+
 bool Drifted(const std::optional<api::Service>& live, const Json& desired) {
   if (!live) return false;
   const Json& spec = JsonAt(desired, "spec");
@@ -134,6 +136,13 @@ bool RemoveNode(const NodeView& view, std::vector<Action>* actions) {
   Remove(MetaOf(view.headless), "v1", "Service", uid, actions);
   const auto left = [&uid](const auto& object) { return object && object->meta.OwnerUid() == uid; };
   return !left(view.stateful_set) && !left(view.service) && !left(view.headless);
+}
+
+void EndPod(const NodeView& view, std::vector<Action>* actions) {
+  const bool foreign = view.stateful_set && view.stateful_set->meta.OwnerUid() != view.node.meta.uid;
+  if (!view.pod || foreign) return;
+  const api::ObjectMeta& meta = view.pod->meta;
+  actions->push_back(DeleteObject{{"v1", "Pod", meta.ns, meta.name, meta.uid, ""}, kEndSeconds});
 }
 
 void EnsurePodLabels(const NodeView& view, const std::map<std::string, std::optional<std::string>>& wanted,

@@ -50,8 +50,12 @@ void EnsureSlice(const api::Service& service, const api::EndpointSlice* live, co
 // The address type of that slice.
 std::string AddressTypeOf(const api::Service& service);
 
-// Deletes the node's children. True: none is left.
+// Deletes the node's children. True: none is left but its Pod, which goes as its StatefulSet's garbage.
 bool RemoveNode(const NodeView& view, std::vector<Action>* actions);
+
+// Ends the Pod of a node that goes with all that it has, as nothing that stays has a claim to its data. A primary
+// would wait for a hand-over (25 s) that nobody is left to take, so it gets one second.
+void EndPod(const NodeView& view, std::vector<Action>* actions);
 
 // The image that a new Pod gets: the spec's, else the operator's default. The one in force is the Pod's: a new
 // default is a pending modification like any other.

@@ -5,7 +5,7 @@
 //  2. `persist`: write each status (server-side apply on the subresource, with the resourceVersion of its
 //     ref). If one conflicts, drop the plan and observe again. If all succeed, record `events` and make the
 //     next plan at once from what was written; such a plan holds no orders and no actions.
-//  3. `orders` (fill in id and replication_key), `reconnect`.
+//  3. `orders` (fill in id and replication_key), `parameters`, `reconnect`.
 //  4. `actions`, in their order: the primary EndpointSlice is the first of them when it moves. A conflict or
 //     a failure ends the plan: observe again, with back-off.
 //  5. `statuses`, each like `persist`; then `events`.
@@ -47,6 +47,7 @@ struct ApplyObject {
 // and 409 are fine: it is gone, or not what was decided on, and is looked at again.
 struct DeleteObject {
   api::ObjectRef ref;
+  int64_t grace_seconds = -1;  // of a Pod; -1: its own
 };
 // DELETE of a Pod with grace period 0 and the UID as a precondition: the member's Node is lost and nothing
 // names its process any more.
@@ -75,11 +76,18 @@ struct Event {
   std::string note;
 };
 
+// What a process is to take while it runs: to its own incarnation only, and lost when the channel is down.
+struct OutgoingParameters {
+  std::string pod_uid;
+  control::Parameters parameters;
+};
+
 struct Plan {
   Memory memory;
   failover::Grants grants;
   std::vector<StatusWrite> persist;
   std::vector<failover::OutgoingOrder> orders;
+  std::vector<OutgoingParameters> parameters;
   std::vector<std::string> reconnect;  // Pod UIDs: close the control channel and open it anew
   std::vector<Action> actions;
   std::vector<StatusWrite> statuses;
@@ -90,8 +98,8 @@ struct Plan {
 
   // Nothing to write and nothing to send.
   bool Idle() const {
-    return persist.empty() && orders.empty() && reconnect.empty() && actions.empty() && statuses.empty() &&
-           events.empty();
+    return persist.empty() && orders.empty() && parameters.empty() && reconnect.empty() && actions.empty() &&
+           statuses.empty() && events.empty();
   }
 };
 

@@ -6,7 +6,7 @@
 
 namespace understudy::plan {
 
-PodTemplate PodTemplateOf(const NodeView& view, Json stateful_set, bool alone) {
+PodTemplate PodTemplateOf(const NodeView& view, const SeenProcess& seen, Json stateful_set, bool alone) {
   PodTemplate result;
   result.wanted = result.in_force = manifests::ValuesOf(stateful_set);
   const std::string hash = manifests::TemplateHashOf(stateful_set);
@@ -15,7 +15,10 @@ PodTemplate PodTemplateOf(const NodeView& view, Json stateful_set, bool alone) {
   result.ready = set && set->meta.OwnerUid() == view.node.meta.uid && !set->meta.deleted &&
                  set->template_hash == hash && set->observed_generation >= set->meta.generation;
   // Somebody took the annotation off: nothing is known, so nothing is replaced.
-  if (!view.pod || view.pod->template_hash.empty() || view.pod->template_hash == hash) return result;
+  if (!view.pod || view.pod->template_hash.empty() || view.pod->template_hash == hash) {
+    JudgeParameters(view, seen, &result);
+    return result;
+  }
   result.outdated = !alone || view.pod->meta.Annotation(api::kTemplateAloneAnnotation) != hash;
   const auto values = manifests::ParseTemplateValues(view.pod->meta.Annotation(api::kTemplateValuesAnnotation));
   if (values) {
@@ -30,16 +33,19 @@ PodTemplate PodTemplateOf(const NodeView& view, Json stateful_set, bool alone) {
     result.in_force.rest = view.pod->template_hash;
     result.wanted.rest = hash;
   }
+  if (result.outdated) JudgeParameters(view, seen, &result);
   return result;
+}
+
+bool CannotRun(const NodeView& view, const failover::PodView* process) {
+  if (!view.pod || view.pod->running || WordsOf(process) != nullptr) return false;
+  const auto fault = FaultOf(view, process);
+  return fault && (fault->reason == api::reason::kUnschedulable || fault->reason == api::reason::kContainerFailing);
 }
 
 bool NothingRuns(const NodeView& view, const failover::PodView* process,
                  const std::vector<control::Incarnation>& named) {
-  if (!view.pod || view.pod->running || process == nullptr || WordsOf(process) != nullptr) return false;
-  const auto fault = FaultOf(view, process);
-  if (!fault || (fault->reason != api::reason::kUnschedulable && fault->reason != api::reason::kContainerFailing)) {
-    return false;
-  }
+  if (process == nullptr || !CannotRun(view, process)) return false;
   return std::all_of(named.begin(), named.end(), [&](const control::Incarnation& one) {
     return std::find(process->terminated.begin(), process->terminated.end(), one) != process->terminated.end();
   });
@@ -50,8 +56,8 @@ bool AskForReplacement(const PodTemplate& pod_template, const DeferrableStep& st
   const auto ask = [&](const char* field, const std::string& from, const std::string& to) {
     DeferrableStep one = step;
     one.field = field;
-    one.from = from;
-    one.to = to;
+    one.from = manifests::Shortened(from);
+    one.to = manifests::Shortened(to);
     due = deferral->Due(one) || due;
   };
   const manifests::TemplateValues& from = pod_template.in_force;

@@ -2,7 +2,8 @@
 // question whether it may be replaced.
 //
 // StatefulSets are OnDelete and always have the wanted template, so a Pod takes it whenever it is made anew,
-// for whatever reason; a Pod of another template is a pending modification. Pure.
+// for whatever reason; a Pod of another template is a pending modification, but for the parameters that its process
+// has taken while it runs (live_parameters.h). Pure.
 #pragma once
 
 #include <string>
@@ -12,6 +13,7 @@
 #include "operator/failover/view.h"
 #include "operator/manifests/manifests.h"
 #include "operator/plan/deferral.h"
+#include "operator/plan/live_parameters.h"
 #include "operator/plan/plan.h"
 
 namespace understudy::plan {
@@ -20,15 +22,18 @@ struct PodTemplate {
   Json stateful_set;                   // as it should be
   manifests::TemplateValues wanted;
   manifests::TemplateValues in_force;  // of the Pod; what is wanted while there is none
-  bool outdated = false;               // the Pod was made from another template
+  bool outdated = false;               // a new Pod would be another one
   bool same_values = false;            // though from the same values: another operator builds it otherwise
   // A new Pod would have the wanted template: the StatefulSet has it and its controller has seen it.
   bool ready = false;
+  LiveParameters live;
 };
 // alone: the node stands alone. What its former group's settings gave to its Pod is no reason to replace it, which
 // would cost its data: it is outdated when its own settings have changed since.
-PodTemplate PodTemplateOf(const NodeView& view, Json stateful_set, bool alone = false);
+PodTemplate PodTemplateOf(const NodeView& view, const SeenProcess& seen, Json stateful_set, bool alone = false);
 
+// The Pod is broken, and no process in it says anything.
+bool CannotRun(const NodeView& view, const failover::PodView* process);
 // The Pod is broken and its process has ended or never was: to make it anew disturbs nobody. `named`: processes
 // that the group counts on; their end must stay proven when the Pod is gone (FAILOVER.md section 4).
 bool NothingRuns(const NodeView& view, const failover::PodView* process,
@@ -45,6 +50,8 @@ inline constexpr const char* kTemplateFields[] = {"image", "parameters", "resour
 bool NobodyAsked(const PodTemplate& pod_template, const api::NodeSettings& settings);
 inline constexpr const char* kNobodyAskedWords =
     "would cost the data and was not asked for, as only the operator is another one: add a ReadReplica, or set image";
+
+inline constexpr const char* kRefusedWords = "waits until the parameters that its process refuses are corrected";
 
 // Whether the status says already that these modifications are being applied: it is written first, so that
 // the reason of what follows outlives this operator, and nothing is told twice.

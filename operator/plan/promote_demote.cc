@@ -267,7 +267,7 @@ bool IsAnnounced(const api::CacheNode& node, const DeferrableStep& step) {
 // Pending modifications come into force before it leaves, while losing its Pod loses nothing.
 bool PodIsOutdated(const GroupTurn& turn, MemberNow* now) {
   FillTemplate(turn, now);
-  return now->pod_template && now->pod_template->outdated;
+  return now->pod_template && (now->pod_template->outdated || now->pod_template->live.asked);
 }
 
 // What another group that is gone left, with its data: a member that gets no order to join as long as that may not go.

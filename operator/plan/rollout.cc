@@ -64,14 +64,28 @@ void Hold(MemberNow* now, const std::string& why) {
   }
 }
 
+// Whether a process is still being asked which parameters it takes while it runs. Then nothing new begins with any
+// member: what the answer leaves to do may begin with another one.
+bool FillTemplates(GroupTurn* turn) {
+  bool asked = false;
+  for (MemberNow& now : turn->members) {
+    if (!now.member->wanted || !now.member->can_run) continue;
+    FillTemplate(*turn, &now);
+    asked = asked || (now.pod_template && now.pod_template->live.asked);
+  }
+  if (!asked) return false;
+  for (MemberNow& now : turn->members) {
+    const bool runs = now.pod_template && !CannotRun(*now.member->view, now.process);
+    if (runs) KeepAsTold(*now.member->view, &*now.pod_template);
+  }
+  return true;
+}
+
 // Members whose Pod may be replaced now, as far as the window goes.
 std::vector<MemberNow*> AskMembers(GroupTurn* turn) {
   std::vector<MemberNow*> due;
   for (MemberNow& now : turn->members) {
-    if (!now.member->wanted || !now.member->can_run) continue;
-    FillTemplate(*turn, &now);
-    if (!now.pod_template) continue;
-
+    if (!now.member->wanted || !now.member->can_run || !now.pod_template) continue;
     DeferrableStep step;
     step.needed = kRestartNeeds;
     if (now.is_primary && HasOthers(*turn, now)) {
@@ -84,6 +98,8 @@ std::vector<MemberNow*> AskMembers(GroupTurn* turn) {
     if (!may || now.member->view->pod->meta.deleted) continue;
     if (step.harmless) {
       turn->rollout->replace.insert(now.name());
+    } else if (!now.pod_template->live.refused.empty()) {
+      Hold(&now, kRefusedWords);
     } else if (!step.cost.empty() && NobodyAsked(*now.pod_template, now.member->settings)) {
       Hold(&now, kNobodyAskedWords);
     } else if (now.parts) {
@@ -238,7 +254,7 @@ void FillTemplate(const GroupTurn& turn, MemberNow* now) {
   objects.now = turn.now;
   auto built = BuildNode(objects, turn.view.settings);
   if (built.ok()) {
-    now->pod_template = PodTemplateOf(*now->member->view, *std::move(built));
+    now->pod_template = PodTemplateOf(*now->member->view, {now->process, &turn.view.memory, turn.now}, *std::move(built));
   } else {
     now->unbuildable = built.status();
   }
@@ -246,6 +262,7 @@ void FillTemplate(const GroupTurn& turn, MemberNow* now) {
 
 void FillRollout(GroupTurn* turn) {
   turn->rollout.emplace();
+  const bool asked = FillTemplates(turn);
   const std::vector<MemberNow*> due = AskMembers(turn);
   MemberNow* chosen = Choose(*turn, due);
   const std::string why_not = chosen == nullptr ? "" : WhyNot(*turn, chosen);
@@ -258,7 +275,7 @@ void FillRollout(GroupTurn* turn) {
       Hold(now, "waits until " + chosen->name() + " has been replaced");
     }
   }
-  if (!why_not.empty()) return;
+  if (!why_not.empty() || asked) return;
   if (chosen->is_primary && HasOthers(*turn, *chosen)) {
     HandOver(turn, chosen);
   } else {

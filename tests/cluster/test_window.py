@@ -89,7 +89,12 @@ class Window(Case):
         far, until = window(3 * 24 * 60)
         self.make_group("wait", 2, spec=f", preferredMaintenanceWindow: '{far}'")
         before = {n: lab.pod_of(n, self.namespace)["metadata"]["uid"] for n in ("wait-a", "wait-r1", "wait-r2")}
-        settings = f", node: {{image: '{OTHER}', parameters: {{timeout: 3600}}}}"
+        # The backlog takes a new process; the timeout is in force at once and waits for nothing.
+        settings = f", node: {{image: '{OTHER}', parameters: {{tcp-backlog: 600, timeout: 3600}}}}"
+
+        def in_force(node):
+            client = self.redis(self.ip(node))
+            return client("CONFIG", "GET", "tcp-backlog")[1], client("CONFIG", "GET", "timeout")[1]
         text = self.edit("wait", f", preferredMaintenanceWindow: '{far}'" + settings)
         words = f"image, parameters until {until}"
         for kind, name in (("rg", "wait"), ("ccl", "wait-a"), ("rr", "wait-r1"), ("rr", "wait-r2")):
@@ -104,7 +109,9 @@ class Window(Case):
         self.assertIn(words, lab.kubectl("get", "understudy", "-n", self.namespace))
         line = {p["field"]: p for p in self.get("rr", "wait-r1")["status"]["pendingModifiedValues"]}
         self.assertEqual((line["image"]["from"], line["image"]["to"]), (IMAGE, OTHER))
-        self.assertEqual(line["parameters"]["to"], "timeout=3600")
+        self.assertEqual(line["parameters"]["to"], "tcp-backlog=600")
+        for node in before:
+            self.assertEqual(in_force(node), ("511", "3600"), node)
 
         kinds = ("rg", "ccl", "rr", "statefulsets", "pods")
         versions = {k: [o["metadata"]["resourceVersion"] for o in lab.get(k, ns=self.namespace)] for k in kinds}
@@ -128,6 +135,7 @@ class Window(Case):
         self.assertEqual([e["kind"] for e in group["status"]["failoverHistory"]], ["switchover"])
         for node in before:
             self.assertEqual(self.image_of(node), OTHER)
+            self.assertEqual(in_force(node), ("600", "3600"), node)
         mark = time.monotonic()
         lab.until("the writer goes on", lambda: writer.acks[-1][1] > mark, 20, 0.02)
         writer.stop()
@@ -159,7 +167,7 @@ class Window(Case):
         head = f", preferredMaintenanceWindow: '{far}'"
         self.make_group("back", 1, spec=head)
         uids = [lab.pod_of(n, self.namespace)["metadata"]["uid"] for n in ("back-a", "back-r1")]
-        self.edit("back", head + ", node: {parameters: {timeout: 3600}}")
+        self.edit("back", head + ", node: {parameters: {tcp-backlog: 600}}")
         self.wait_pending("rg", "back", f"parameters until {until}")
         self.edit("back", head)
         self.wait_pending("rg", "back", "")
@@ -167,10 +175,10 @@ class Window(Case):
         lab.until("the event", lambda: self.events("back-r1", "ModificationCancelled") == 1, 20)
         self.assertEqual([lab.pod_of(n, self.namespace)["metadata"]["uid"] for n in ("back-a", "back-r1")], uids)
 
-        self.edit("back", head + ", node: {parameters: {timeout: 7200}}")
+        self.edit("back", head + ", node: {parameters: {tcp-backlog: 700}}")
         self.wait_pending("rg", "back", f"parameters until {until}")
         watch = self.watch("back", 2)
-        self.edit("back", head + ", node: {parameters: {timeout: 7200}}, applyImmediately: true")
+        self.edit("back", head + ", node: {parameters: {tcp-backlog: 700}}, applyImmediately: true")
         lab.until("flushed", lambda: self.pending("rg", "back") == "" and len(watch.order) == 2, 120)
         self.wait_whole("back", 2)
         self.assertEqual(watch.order, ["back-r1", "back-a"])
@@ -248,14 +256,58 @@ class Window(Case):
         lab.until("available", lambda: (self.get("ccl", "solo") or {}).get("status", {}).get("phase") == "available", 60)
         client = self.primary_client("solo")
         client("SET", "k", "v")
-        alone(", node: {parameters: {timeout: 3600}}")
+        alone(", node: {parameters: {tcp-backlog: 600}}")
         self.wait_pending("ccl", "solo", f"parameters until {until}")
         self.assertIn("its data is lost", lab.condition(self.get("ccl", "solo"), "PendingModifications")["message"])
         self.assertEqual(client("GET", "k"), "v")
-        alone(", node: {parameters: {timeout: 3600}}, applyImmediately: true")
+        alone(", node: {parameters: {tcp-backlog: 600}}, applyImmediately: true")
         self.wait_pending("ccl", "solo", "", 90)
         lab.until("available again", lambda: self.get("ccl", "solo")["status"]["phase"] == "available", 60)
         self.assertIsNone(self.primary_client("solo")("GET", "k"))
+
+    def test_live_parameters_are_in_force_at_once_in_the_same_pod(self):
+        far, until = window(2 * 24 * 60)
+
+        def edit(parameters):
+            self.edit("live", f", preferredMaintenanceWindow: '{far}', node: {{parameters: {{{parameters}}}}}")
+
+        self.make_group("live", 0, spec=f", preferredMaintenanceWindow: '{far}'")
+        uid = lab.pod_of("live-a", self.namespace)["metadata"]["uid"]
+        client = self.primary_client("live")
+        client("SET", "k", "v")
+
+        def value(name):
+            return client("CONFIG", "GET", name)[1]
+
+        default = value("slowlog-max-len")
+        edit("slowlog-max-len: 64")
+        lab.until("it is in force", lambda: value("slowlog-max-len") == "64", 5, 0.05)
+        lab.until("the event", lambda: self.events("live-a", "ParametersApplied") == 1, 20)
+        client("CONFIG", "SET", "slowlog-max-len", "65")
+        edit("slowlog-max-len: 64, tcp-backlog: 600, timeout: 3600")
+        self.wait_pending("rg", "live", f"parameters until {until}")
+        lab.until("the live one is in force", lambda: value("timeout") == "3600", 5, 0.05)
+        self.assertEqual(value("slowlog-max-len"), "65", "the client's value: this declaration has not changed")
+        self.assertEqual(value("tcp-backlog"), "511")
+        for kind, name in (("rg", "live"), ("ccl", "live-a")):
+            line, = self.get(kind, name)["status"]["pendingModifiedValues"]
+            self.assertEqual((line["field"], line.get("from"), line["to"]), ("parameters", None, "tcp-backlog=600"))
+
+        edit("")
+        self.wait_pending("rg", "live", "")
+        lab.until("the defaults are back", lambda: (value("slowlog-max-len"), value("timeout")) == (default, "0"), 5, 0.05)
+        edit("slowlog-max-len: many, maxclients: 5000")
+        lab.until("it is refused", lambda: lab.condition(self.get("ccl", "live-a"), "Accepted")["status"] == "False", 20)
+        accepted = lab.condition(self.get("ccl", "live-a"), "Accepted")
+        self.assertEqual(accepted["reason"], "InvalidParameterValue")
+        self.assertIn("node.parameters.slowlog-max-len is refused", accepted["message"])
+        self.assertEqual((value("slowlog-max-len"), value("maxclients")), (default, "5000"))
+        self.assertEqual(lab.condition(self.group("live"), "Ready")["status"], "True")
+        edit("maxclients: 5000")
+        lab.until("it is accepted", lambda: lab.condition(self.get("ccl", "live-a"), "Accepted")["status"] == "True", 20)
+        self.assertEqual(self.pending("ccl", "live-a"), "")
+        self.assertEqual(lab.pod_of("live-a", self.namespace)["metadata"]["uid"], uid)
+        self.assertEqual(client("GET", "k"), "v")
 
     def test_an_image_that_does_not_exist_stops_at_the_first_replica(self):
         self.make_group("typo", 2, spec=", applyImmediately: true")

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/check.h"
 #include "common/overloaded.h"
 #include "tests/simulation/edits/simulation.h"
 
@@ -20,14 +21,18 @@ constexpr uint64_t kBacklog = 60;  // records that a partial resynchronisation m
 }  // namespace
 
 CacheProcess::CacheProcess(Simulation& simulation, std::string name_in, std::string pod_uid_in,
-                           std::string incarnation_in, std::string host_in, bool written_to_in)
+                           std::string incarnation_in, std::string host_in,
+                           const std::vector<std::string>& arguments, bool written_to_in)
     : name(std::move(name_in)),
       pod_uid(std::move(pod_uid_in)),
       incarnation(std::move(incarnation_in)),
       host(std::move(host_in)),
       written_to(written_to_in),
       simulation_(simulation),
-      machine_(pod_uid, incarnation) {}
+      machine_(pod_uid, incarnation),
+      declaration_(config_, arguments) {
+  CHECK(config_.Load(arguments).ok());
+}
 
 uint64_t CacheProcess::Keys() const { return writes_.size(); }
 
@@ -175,7 +180,9 @@ control::NodeState CacheProcess::OnOrder(const control::Order& order, MonoTime n
   Finish(outcome.actions, outcome.transition, now);
   const control::OrderAck ack = machine_.Ack(order, outcome, now);
   if (!ack.accepted) simulation_.Trace(name + " " + incarnation + " refuses: " + ack.reason);
-  return ack.state;
+  control::NodeState state = ack.state;
+  state.parameters = declaration_.state();
+  return state;
 }
 
 void CacheProcess::OnOperatorGrant(const control::Grant& grant) {
@@ -185,7 +192,9 @@ void CacheProcess::OnOperatorGrant(const control::Grant& grant) {
 
 control::NodeState CacheProcess::State(MonoTime now) {
   Finish(machine_.Tick(now), 0, now);
-  return machine_.State(now);
+  control::NodeState state = machine_.State(now);
+  state.parameters = declaration_.state();
+  return state;
 }
 
 void CacheProcess::OnEnded(const CacheProcess& other) {

@@ -1,4 +1,4 @@
-// One process of a cache node: the real role machine, gate and copy rules around a replication stream that is
+// One process of a cache node: the real role machine, gate, copy rules and options around a replication stream that is
 // a list of numbered writes.
 //
 // Coarser than tests/simulation/node.h, which searches the protocol's interleavings: all processes move in
@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "node/config/config.h"
+#include "node/config/declaration.h"
 #include "node/role/copy_rules.h"
 #include "node/role/role_gate.h"
 #include "node/role/role_machine.h"
@@ -32,7 +34,7 @@ using Log = std::vector<Record>;
 class CacheProcess {
  public:
   CacheProcess(Simulation& simulation, std::string name, std::string pod_uid, std::string incarnation,
-               std::string host, bool written_to);
+               std::string host, const std::vector<std::string>& arguments, bool written_to);
 
   const std::string name;
   const std::string pod_uid;
@@ -57,6 +59,8 @@ class CacheProcess {
   // -- messages
   control::NodeState OnOrder(const control::Order& order, MonoTime now);
   void OnOperatorGrant(const control::Grant& grant);
+  void OnParameters(const control::Parameters& declared) { declaration_.Take(declared); }
+  const control::ParametersState& parameters() const { return declaration_.state(); }
   uint64_t NextHeartbeat(MonoTime now) { return machine_.NextRequest(now); }
   control::NodeState State(MonoTime now);
   void OnEnded(const CacheProcess& other);  // its lifeline
@@ -98,6 +102,8 @@ class CacheProcess {
   Simulation& simulation_;
   role::RoleMachine machine_;
   role::RoleGate gate_;
+  config::Config config_;
+  config::Declaration declaration_;
   Log log_;
   std::set<uint64_t> writes_;
   bool complete_ = false;

@@ -39,7 +39,7 @@ class Checks {
 
   // -- operator
   void WroteStatus(const Json& before, const Json& after);
-  void Deletes(const api::ObjectRef& ref, bool force);
+  void Deletes(const api::ObjectRef& ref, int64_t grace_seconds);  // -1: of its own; 0: by force
 
   // -- users: what was ever allowed to be dropped, and asked for
   void Declared(const Json& node);
@@ -47,6 +47,9 @@ class Checks {
 
   // -- every tick
   void Look();
+
+  // All that a new process would be started with is in force in this one.
+  bool HasParameters(const CacheProcess& process) const;
 
   // Pending modifications that waited for members while their window was open, by object and field.
   bool WasHeld(const std::string& uid, const std::string& field) const { return held_.contains({uid, field}); }
@@ -75,6 +78,9 @@ class Checks {
   bool InWindow(const api::CacheNode& node, Duration needed) const;
   bool InWindow(const api::ReplicationGroup& group, Duration needed) const;
   void CheckReplacement(const std::string& pod);
+  // The object that the Pod was made for is there, and is not being removed.
+  bool IsDeclared(const std::string& pod) const;
+  void CheckEnd(const std::string& pod, const CacheProcess& process);
   void CheckSuccessors();
 
   Simulation& simulation_;

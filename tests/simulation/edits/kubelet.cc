@@ -14,6 +14,7 @@ std::string NodeOfPod(const std::string& pod) { return pod.substr(0, pod.size() 
 std::string ZoneOfHost(const std::string& host) { return "zone-" + host.substr(5); }
 constexpr Duration kNotReadyAfter = Seconds(5);
 constexpr Duration kEvictedAfter = Seconds(10);
+constexpr int64_t kOwnGraceSeconds = 30;
 
 }  // namespace
 
@@ -60,7 +61,7 @@ void Kubelet::MakePods() {
     if (api.Get("Pod", pod_name) != nullptr) continue;
     const Json& pod_template = api.Get("StatefulSet", name)->at("spec").at("template");
     Json pod = {{"metadata", pod_template.at("metadata")}, {"spec", pod_template.at("spec")}};
-    pod["metadata"]["annotations"]["simulation/set"] = UidOf(*api.Get("StatefulSet", name));
+    pod["metadata"]["annotations"][kSetAnnotation] = UidOf(*api.Get("StatefulSet", name));
     const std::string host = HostFor(pod);
     if (host.empty()) continue;  // the scheduler waits for its zone
     pod["spec"]["nodeName"] = host;
@@ -78,30 +79,33 @@ void Kubelet::MakePods() {
   for (const Json* pod : api.All("Pod")) {
     const std::string pod_name = JsonString(pod->at("metadata"), "name");
     const Json* set = api.Get("StatefulSet", NodeOfPod(pod_name));
-    const std::string made_by = JsonString(JsonAt(pod->at("metadata"), "annotations"), "simulation/set");
+    const std::string made_by = JsonString(JsonAt(pod->at("metadata"), "annotations"), kSetAnnotation);
     if (set != nullptr && UidOf(*set) == made_by) continue;
     if (!pod->at("metadata").contains("deletionTimestamp")) garbage.push_back(pod_name);
   }
-  for (const std::string& pod : garbage) DeletePod(pod, false);
+  for (const std::string& pod : garbage) DeletePod(pod);
 }
 
-void Kubelet::DeletePod(const std::string& name, bool force) {
+void Kubelet::DeletePod(const std::string& name, int64_t grace_seconds) {
   ApiServer& api = simulation_.api();
   const Json* pod = api.Get("Pod", name);
   if (pod == nullptr) return;
   const std::string uid = UidOf(*pod);
   CacheProcess* process = simulation_.ProcessOf(NodeOfPod(name));
-  if (force) {
+  if (grace_seconds == 0) {
     if (process != nullptr && process->alive) strays_[process->incarnation] = simulation_.clock().nodes() + kTick;
     terminating_.erase(uid);
     ends_.erase(uid);
     api.Delete("Pod", name);
     return;
   }
-  if (terminating_.contains(uid)) return;
-  terminating_[uid] = simulation_.clock().nodes() + Seconds(30);
+  const Duration grace = Seconds(grace_seconds < 0 ? kOwnGraceSeconds : grace_seconds);
+  const MonoTime end = simulation_.clock().nodes() + grace;
+  const auto [known, first] = terminating_.try_emplace(uid, end);
+  known->second = std::min(known->second, end);  // a later DELETE may shorten it
+  if (!first) return;
   api.Change("Pod", name, [&](Json* d) {
-    (*d)["metadata"]["deletionTimestamp"] = FormatRfc3339({simulation_.clock().Wall().unix_ms + 30'000});
+    (*d)["metadata"]["deletionTimestamp"] = FormatRfc3339({simulation_.clock().Wall().unix_ms + grace.ms()});
   });
   if (process != nullptr && process->alive && !HostLost(process->host)) process->Terminate();
 }
@@ -237,7 +241,7 @@ void Kubelet::WatchHosts() {
     if (lost.evicted || now - lost.since < kEvictedAfter) continue;
     lost.evicted = true;
     for (const Json* pod : simulation_.api().All("Pod")) {
-      if (JsonString(pod->at("spec"), "nodeName") == host) DeletePod(JsonString(pod->at("metadata"), "name"), false);
+      if (JsonString(pod->at("spec"), "nodeName") == host) DeletePod(JsonString(pod->at("metadata"), "name"));
     }
   }
   for (const std::string& host : back) ReturnHost(host);

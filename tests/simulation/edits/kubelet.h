@@ -13,14 +13,17 @@ namespace understudy::edits {
 
 class Simulation;
 
+// Of a Pod: the UID of the StatefulSet that made it.
+inline constexpr const char* kSetAnnotation = "simulation/set";
+
 class Kubelet {
  public:
   explicit Kubelet(Simulation& simulation);
 
   void Tick();
-  // A DELETE of the Pod: its process gets SIGTERM and its grace. force: the object goes at once, the process
-  // when its kubelet hears of it.
-  void DeletePod(const std::string& name, bool force);
+  // A DELETE of the Pod: its process gets SIGTERM and its grace; -1: the Pod's own, 0: the object goes at once, the
+  // process when its kubelet hears of it.
+  void DeletePod(const std::string& name, int64_t grace_seconds = -1);
   // The process has ended by itself; the kubelet tells that later, and starts another one.
   void ContainerEnded(const std::string& pod_uid, const std::string& incarnation);
   // Power off, with all processes; or cut off from everybody, with its processes alive.

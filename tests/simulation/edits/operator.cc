@@ -127,6 +127,14 @@ void OperatorProcess::Deliver() {
     if (simulation_.Blocked(process, nullptr)) continue;
     heard_->OnAnswer(flight.pod_uid, state, [this](const std::string& owner) { NodeChanged(owner); });
   }
+  for (const Declared& declared : TakeDue(&declared_, now)) {
+    const plan::OutgoingParameters& out = declared.out;
+    CacheProcess* process = simulation_.Process(out.parameters.incarnation);
+    if (process == nullptr || !process->alive || process->stopped || simulation_.Blocked(nullptr, process)) continue;
+    process->OnParameters(out.parameters);
+    if (simulation_.Blocked(process, nullptr)) continue;
+    heard_->OnAnswer(out.pod_uid, process->State(now), [this](const std::string& owner) { NodeChanged(owner); });
+  }
   for (const Late<plan::Action>& late : TakeDue(&late_actions_, now)) {
     simulation_.Trace("a request of an ended operator arrives");
     Act(late.what);
@@ -285,7 +293,8 @@ bool OperatorProcess::Carry(const std::string& group_uid, const plan::Plan& plan
     return simulation_.clock().nodes() + kTick * static_cast<double>(1 + dice.Below(60));
   };
   if (!group_uid.empty()) heard_->SetGrants(group_uid, plan.grants);
-  if (!plan.persist.empty() && !(plan.orders.empty() && plan.actions.empty() && plan.statuses.empty())) {
+  const bool acts = !(plan.orders.empty() && plan.parameters.empty() && plan.actions.empty() && plan.statuses.empty());
+  if (!plan.persist.empty() && acts) {
     throw Violation{"a plan that persists does something else beside"};
   }
   for (const plan::StatusWrite& write : plan.persist) {
@@ -304,6 +313,12 @@ bool OperatorProcess::Carry(const std::string& group_uid, const plan::Plan& plan
       return false;
     }
     SendOrder(order);
+  }
+  for (const plan::OutgoingParameters& out : plan.parameters) {
+    if (!Take("parameters to " + out.parameters.incarnation)) return false;
+    const MonoTime now = simulation_.clock().nodes();
+    if (simulation_.faults_on() && now < orders_lost_until_ && dice.Below(2) == 0) continue;
+    declared_.push_back({now + kTick, out});
   }
   for (const std::string& uid : plan.reconnect) heard_->Reconnect(uid);
   for (const plan::Action& action : plan.actions) {
@@ -377,9 +392,9 @@ bool OperatorProcess::Act(const plan::Action& action) {
           [&](const plan::DeleteObject& del) {
             if (!api.MayDelete(del.ref).ok()) return true;
             simulation_.Trace("    delete " + del.ref.kind + " " + del.ref.name);
-            simulation_.checks().Deletes(del.ref, false);
+            simulation_.checks().Deletes(del.ref, del.grace_seconds);
             if (del.ref.kind == "Pod") {
-              kubelet.DeletePod(del.ref.name, false);
+              kubelet.DeletePod(del.ref.name, del.grace_seconds);
             } else {
               api.Delete(del.ref.kind, del.ref.name);
             }
@@ -388,8 +403,8 @@ bool OperatorProcess::Act(const plan::Action& action) {
           [&](const plan::ForceDeletePod& del) {
             if (!api.MayDelete(del.ref).ok()) return true;
             simulation_.Trace("    force delete " + del.ref.name);
-            simulation_.checks().Deletes(del.ref, true);
-            kubelet.DeletePod(del.ref.name, true);
+            simulation_.checks().Deletes(del.ref, 0);
+            kubelet.DeletePod(del.ref.name, 0);
             return true;
           },
           [&](const plan::LabelPod& label) {

@@ -99,7 +99,7 @@ class OperatorProcess {
   const std::string& last_request() const { return last_request_; }
   // When it wants to look next without a change, beyond the minute in which something always looks again.
   std::optional<MonoTime> NextWake() const;
-  bool Calm() const { return up_ && queue_.empty() && flights_.empty() && held_.empty(); }
+  bool Calm() const { return up_ && queue_.empty() && flights_.empty() && declared_.empty() && held_.empty(); }
   bool Attentive() const { return !attentive_.empty(); }
 
  private:
@@ -107,6 +107,10 @@ class OperatorProcess {
     MonoTime at;
     std::string pod_uid;
     control::Order order;
+  };
+  struct Declared {  // parameters on their way
+    MonoTime at;
+    plan::OutgoingParameters out;
   };
   void Start(bool warm);
   void ShowEvents();
@@ -137,6 +141,7 @@ class OperatorProcess {
   std::set<std::string> attentive_;
   std::map<std::string, MonoTime> held_;  // kind -> until, nodes' clock
   std::vector<Flight> flights_;
+  std::vector<Declared> declared_;
   template <typename T>
   struct Late {  // of an ended process
     MonoTime at;

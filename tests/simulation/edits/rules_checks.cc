@@ -2,6 +2,7 @@
 // time, nothing that an object declares (Checks in checks.h).
 #include <algorithm>
 
+#include "operator/manifests/manifests.h"
 #include "operator/plan/deferral.h"
 #include "operator/plan/maintenance_window.h"
 #include "operator/plan/membership.h"
@@ -167,11 +168,11 @@ void Checks::CheckNode(const api::CacheNode& before, const api::CacheNode& after
   }
 }
 
-void Checks::Deletes(const api::ObjectRef& ref, bool force) {
+void Checks::Deletes(const api::ObjectRef& ref, int64_t grace_seconds) {
   const ApiServer& api = simulation_.api();
   const Json* object = api.Get(ref.kind, ref.name);
   if (ref.kind == "Pod") {
-    if (!force) return CheckReplacement(ref.name);
+    if (grace_seconds != 0) return CheckReplacement(ref.name);
     for (const Json* group : api.All("ReplicationGroup")) {
       if (failover::NamesPod(plan::ParseGroupObject(*group)->state, ref.uid)) {
         throw Violation{"P Pod " + ref.name + " is deleted by force, and " +
@@ -197,10 +198,45 @@ void Checks::Deletes(const api::ObjectRef& ref, bool force) {
   }
 }
 
+bool Checks::HasParameters(const CacheProcess& process) const {
+  const Json* set = simulation_.api().Get("StatefulSet", process.name);
+  if (set == nullptr) return true;
+  control::Parameters wanted;
+  for (const auto& [name, value] : manifests::ArgumentsOf(*set)) wanted.values.push_back({name, value});
+  return process.parameters().taken == control::ParametersHash(wanted) && process.parameters().open.empty();
+}
+
+bool Checks::IsDeclared(const std::string& pod) const {
+  const ApiServer& api = simulation_.api();
+  const Json& annotations = JsonAt(api.Get("Pod", pod)->at("metadata"), "annotations");
+  const Json* set = api.WithUid("StatefulSet", JsonString(annotations, kSetAnnotation));
+  if (set == nullptr) return false;
+  for (const char* kind : {"CacheCluster", "ReadReplica"}) {
+    const Json* owner = api.WithUid(kind, api::ParseMeta(*set).OwnerUid());
+    if (owner != nullptr && !owner->at("metadata").contains("deletionTimestamp")) return true;
+  }
+  return false;
+}
+
+// The Pod of a node that is being removed needs no announcement and no window.
+void Checks::CheckEnd(const std::string& pod, const CacheProcess& process) {
+  if (process.machine().role() != control::Role::kPrimary || !process.HasData()) return;
+  for (const char* kind : {"CacheCluster", "ReadReplica"}) {
+    for (const Json* node : simulation_.api().All(kind)) {
+      const bool stays = !node->at("metadata").contains("deletionTimestamp") &&
+                         JsonString(JsonAt(*node, "status"), "groupUid") == process.machine().group();
+      if (!stays) continue;
+      throw Violation{"D Pod " + pod + " is ended at once with its group's data, and " +
+                      JsonString(node->at("metadata"), "name") + " stays in the group"};
+    }
+  }
+}
+
 void Checks::CheckReplacement(const std::string& pod) {
   const std::string name = pod.substr(0, pod.size() - 2);
   const CacheProcess* process = simulation_.ProcessOf(name);
   if (process == nullptr || !process->alive) return;
+  if (!IsDeclared(pod)) return CheckEnd(pod, *process);
   const auto node = simulation_.oper().world().FindNode(kNamespace, name);
   if (!node) throw Violation{"D Pod " + pod + " is deleted, of no node"};
   const auto& pending = node->status.pending_modified_values;
@@ -208,6 +244,12 @@ void Checks::CheckReplacement(const std::string& pod) {
     return IsTemplateField(one.field) && one.reason == api::reason::kApplyingModifications;
   });
   if (!announced) throw Violation{"W Pod " + pod + " is deleted, which was not announced"};
+  const bool only_parameters = std::all_of(pending.begin(), pending.end(), [](const api::PendingModification& one) {
+    return one.field == "parameters" || !IsTemplateField(one.field);
+  });
+  if (only_parameters && HasParameters(*process)) {
+    throw Violation{"L Pod " + pod + " is deleted for parameters that its process has taken"};
+  }
   if (!InWindow(*node, plan::kRestartNeeds)) throw Violation{"W Pod " + pod + " is replaced outside the window"};
   const std::string& group = node->status.group_uid;
   if (group.empty() || process->machine().role() == control::Role::kStandalone) return;

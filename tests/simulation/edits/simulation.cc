@@ -11,6 +11,12 @@ namespace {
 constexpr size_t kTraced = 1500;  // lines
 constexpr Duration kTwoWeeks = Seconds(14 * 86400);
 
+// Of a Pod.
+std::vector<std::pair<std::string, std::string>> ArgumentsOf(const Json& pod) {
+  const Json set = {{"spec", {{"template", {{"spec", pod.at("spec")}}}}}};
+  return manifests::ArgumentsOf(set);
+}
+
 }  // namespace
 
 Simulation::Simulation(uint64_t seed, Options options) : options_(options), dice_(seed) {
@@ -65,7 +71,12 @@ std::vector<CacheProcess*> Simulation::Living() {
 
 CacheProcess& Simulation::StartProcess(const std::string& node, const std::string& pod_uid, const std::string& host) {
   const std::string incarnation = "i" + std::to_string(NewNumber());
-  processes_.push_back(std::make_unique<CacheProcess>(*this, node, pod_uid, incarnation, host, dice_.Below(100) < 80));
+  std::vector<std::string> arguments;
+  for (const auto& [option, value] : ArgumentsOf(*api_->Get("Pod", manifests::PodName(node)))) {
+    arguments.insert(arguments.end(), {"--" + option, value});
+  }
+  processes_.push_back(
+      std::make_unique<CacheProcess>(*this, node, pod_uid, incarnation, host, arguments, dice_.Below(100) < 80));
   by_incarnation_[incarnation] = processes_.back().get();
   Trace(node + " starts as " + incarnation + " on " + host);
   return *processes_.back();
@@ -174,7 +185,7 @@ void Simulation::RandomFault() {
     case 1: EndProcess(process, "killed"); break;
     case 2:
       Trace("FAULT Pod of " + process->name + " deleted");
-      kubelet_->DeletePod(manifests::PodName(process->name), dice_.Below(5) == 0);
+      kubelet_->DeletePod(manifests::PodName(process->name), dice_.Below(5) == 0 ? 0 : -1);
       break;
     case 3:
       Trace("FAULT " + process->name + " cut off from the operator" + how_long);
@@ -346,6 +357,10 @@ void Simulation::CheckRest() {
       CheckPendingTold(*checks_, what, node.meta.uid, node.status.pending_modified_values);
       const CacheProcess* process = ProcessOf(node.meta.name);
       if (process == nullptr || !process->alive) continue;
+      const bool at_work = !node.status.group_uid.empty() && node.status.conditions.IsTrue(api::kReady);
+      if (at_work && node.status.pending_modified_values.empty() && !checks_->HasParameters(*process)) {
+        throw Violation{"L " + what + " has nothing pending, and its process has not the parameters of a new one"};
+      }
       const std::string& of = process->machine().group();
       const auto shares = api_->Get(std::string(kind) == "CacheCluster" ? "ReadReplica" : "CacheCluster", node.meta.name);
       if (shares != nullptr) continue;  // whose process it is, is another question

@@ -236,7 +236,14 @@ Json Users::AnySettings(Json settings) {
   switch (dice.Below(4)) {
     case 0: settings["image"] = "understudy:" + number; break;
     case 1: settings["resources"] = {{"limits", {{"memory", number + "Gi"}}}}; break;
-    case 2: settings["parameters"]["maxmemory-policy"] = Chance(50) ? "allkeys-lru" : "noeviction"; break;
+    case 2:
+      // One that a process takes while it runs, and one that takes a new process.
+      if (Chance(50)) {
+        settings["parameters"]["maxmemory-policy"] = Chance(50) ? "allkeys-lru" : "noeviction";
+      } else {
+        settings["parameters"]["tcp-backlog"] = "10" + number;
+      }
+      break;
     default: settings["podLabels"]["team"] = "t" + number; break;
   }
   return settings;

@@ -45,6 +45,7 @@ NodeState FullState() {
   state.last_granted_ms_ago = -1;
   state.ended = {"x", "y"};
   state.nonce = 31;
+  state.parameters = {"0123", {{"hz", "10", ""}, {"port", "", "no"}}};
   return state;
 }
 
@@ -85,7 +86,8 @@ std::vector<Message> OneOfEach() {
           OrderAck{4, true, "why", FullState()},
           PeerHello{1, "G", 3, "inc", "pod", raw, raw},
           LeaseRequest{9, 3, "inc", 1234},
-          LeaseGrant{9, 3, true}};
+          LeaseGrant{9, 3, true},
+          Parameters{"inc", {{"hz", "10"}, {"save", ""}}, {"maxmemory"}}};
 }
 
 // Every member survives: two encodings are equal only if all members are, since the encoding names
@@ -107,6 +109,25 @@ TEST(Messages, SurviveTheWire) {
   EXPECT_EQ(order.min_offset, 99u);
   EXPECT_TRUE(order.drop_data);
   EXPECT_EQ(order.drop_dataset, "old");
+}
+
+TEST(Messages, AHashOfParametersIsThatOfTheirContentsInAnyOrder) {
+  const Parameters some{"inc", {{"hz", "10"}, {"save", ""}}, {"maxmemory"}};
+  const std::string hash = ParametersHash(some);
+  EXPECT_EQ(hash.size(), 16u);
+  EXPECT_EQ(ParametersHash({"other", {{"save", ""}, {"hz", "10"}}, {"maxmemory"}}), hash);
+  EXPECT_NE(ParametersHash({"inc", {{"hz", "10"}, {"save", ""}}, {}}), hash);
+  EXPECT_NE(ParametersHash({"inc", {{"hz", "11"}, {"save", ""}}, {"maxmemory"}}), hash);
+  EXPECT_NE(ParametersHash({"inc", {{"hz", "10"}}, {"maxmemory"}}), hash);
+  EXPECT_FALSE(ParametersHash({}).empty());
+}
+
+// Between nodes of one version and an operator of the other.
+TEST(Messages, AStateWithoutParametersIsThatOfANodeThatChangesNoneWhileItRuns) {
+  const std::vector<uint8_t> bytes = Json::to_cbor({{"type", "hello"}, {"state", {{"podUID", "uid"}}}});
+  const Result<Message> old = Decode(std::string(bytes.begin(), bytes.end()));
+  ASSERT_TRUE(old.ok());
+  EXPECT_TRUE(std::get<Hello>(*old).state.parameters.taken.empty());
 }
 
 std::string Cbor(const Json& json) {

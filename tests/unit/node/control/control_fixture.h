@@ -57,6 +57,15 @@ class FakeDataPath : public DataPath {
            std::move(done), [&] { facts.offset += 7; });  // commands that were being executed
   }
   void WakePausedClients() override { done_.Put("wake"); }
+  // Only `live` changes while it runs.
+  void Declare(const Parameters& declared) override {
+    declared_ = {.taken = ParametersHash(declared)};
+    for (const Parameter& one : declared.values) {
+      if (one.name != "live") declared_.open.push_back({one.name, "before", ""});
+    }
+    done_.Put("declared");
+  }
+  const ParametersState& Declared() override { return declared_; }
 
   // What was done, in order.
   Mailbox<std::string>& done() { return done_; }
@@ -80,6 +89,7 @@ class FakeDataPath : public DataPath {
   }
   SystemClock clock;
   role::RoleGate gate_;
+  ParametersState declared_{.taken = "at start"};
   Mailbox<std::string> done_;
 };
 

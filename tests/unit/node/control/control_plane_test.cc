@@ -141,6 +141,28 @@ TEST_F(ControlPlaneTest, AnOrderIsAcknowledgedWhenItIsCarriedOut) {
   EXPECT_EQ(refused.reason, "epoch 0 is lower than 1, the highest that this node has seen");
 }
 
+TEST_F(ControlPlaneTest, ParametersAreTakenByTheirAddresseeAndToldAtOnce) {
+  Start();
+  TestOperator op(thread, *node, key);
+  const std::optional<Hello> hello = op.hellos.Take();
+  ASSERT_TRUE(hello.has_value());
+  EXPECT_EQ(hello->state.parameters.taken, "at start");
+  Parameters parameters{"another", {{"live", "2"}, {"slow", "1"}}, {}};
+  op.Send(parameters);
+  parameters.incarnation = node->ref.incarnation;
+  op.Send(parameters);
+  EXPECT_EQ(node->data_path.done().Take(), "declared");
+  std::optional<Heartbeat> beat;
+  do {
+    beat = op.heartbeats.Take();
+    ASSERT_TRUE(beat.has_value());
+  } while (beat->state.parameters.taken != ParametersHash(parameters));
+  EXPECT_EQ(beat->state.parameters.open, (std::vector<OpenParameter>{{"slow", "before", ""}}));
+  const OrderAck ack = op.Do(op.Primary(1, 1));
+  EXPECT_EQ(ack.state.parameters, beat->state.parameters);
+  EXPECT_EQ(node->data_path.done().Take(), "primary") << "what is for another process is not taken";
+}
+
 TEST_F(ControlPlaneTest, AnOrderThatCantBeCarriedOutIsRefusedAndOpensNothing) {
   Start();
   node->data_path.answer = Conflict("no whole data set");

@@ -130,12 +130,23 @@ TEST(Manifests, ATemplateSaysWhatItWasMadeFrom) {
   EXPECT_FALSE(ParseTemplateValues("[1]").has_value());
 }
 
+TEST(Manifests, AValueReachesTheProcessAsItStands) {
+  const Json set = StatefulSet(Node(R"x({"node": {"parameters": {"a": "$(POD_IP)", "b": "x$$y$"}}})x"), "",
+                               api::MultiAz::kDisabled);
+  const Json& args = set["spec"]["template"]["spec"]["containers"][0]["args"];
+  EXPECT_EQ(args[args.size() - 3], "$$(POD_IP)");
+  EXPECT_EQ(args[args.size() - 1], "x$$$$y$$");
+  const auto arguments = ArgumentsOf(set);
+  ASSERT_GE(arguments.size(), 2u);
+  EXPECT_EQ(arguments.front().first, "port");
+  EXPECT_EQ(arguments.end()[-2], std::make_pair(std::string("a"), std::string("$(POD_IP)")));
+  EXPECT_EQ(arguments.end()[-1], std::make_pair(std::string("b"), std::string("x$$y$")));
+}
+
 TEST(Manifests, LongValuesAreCutButStayDifferentAndWhole) {
-  const auto of = [](const std::string& value) {
-    const Json spec = {{"node", {{"parameters", {{"long", value}}}}}};
-    return ValuesOf(StatefulSet(Node(spec.dump()), "", api::MultiAz::kDisabled)).parameters;
-  };
+  const auto of = [](const std::string& value) { return Shortened(value); };
   const std::string begin(500, 'x');
+  EXPECT_EQ(of(of(begin)), of(begin)) << "what was cut stays as it is";
   EXPECT_LT(of(begin).size(), 230u);
   EXPECT_NE(of(begin + "a"), of(begin + "b"));
   EXPECT_EQ(of(begin), of(begin));

@@ -387,20 +387,6 @@ TEST(Group, DeletesWithItselfOnlyWhatItHasTakenIn) {
   EXPECT_TRUE(world.Exists(kRr, "b"));
 }
 
-TEST(Group, InATerminatingNamespaceNothingIsHeldBack) {
-  World world;
-  ApplyExample(&world);
-  ASSERT_TRUE(world.Settle());
-  world.namespace_terminating = true;
-  world.Delete(kRg, "examplereplication");
-  world.Delete(kCc, "exampleredis");
-  world.Delete(kRr, "exampleredis-read-1");
-  world.Round();
-  EXPECT_FALSE(world.Exists(kRg, "examplereplication"));
-  EXPECT_FALSE(world.Exists(kCc, "exampleredis"));
-  EXPECT_FALSE(world.Exists(kRr, "exampleredis-read-1"));
-}
-
 TEST(Group, APodThatNoNodeTakesIsExplainedInTheSchedulersWords) {
   World world;
   world.SetUnschedulable("exampleredis-read-1", "0/3 nodes are available: no zone-x");

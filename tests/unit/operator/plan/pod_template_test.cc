@@ -87,11 +87,11 @@ TEST(Rejection, ContentsThatTheServerRefusedAreNotSentAgainBeforeTheirTime) {
 TEST(PodTemplate, OfAPodWithoutItsAnnotationNothingIsSaid) {
   Broken pod;
   const Json set = {{"spec", {{"template", {{"metadata", {{"annotations", {{api::kTemplateHashAnnotation, "h"}}}}}}}}}};
-  EXPECT_FALSE(PodTemplateOf(pod.view, set).outdated);
+  EXPECT_FALSE(PodTemplateOf(pod.view, {&pod.process}, set).outdated);
   pod.view.pod->template_hash = "h";
-  EXPECT_FALSE(PodTemplateOf(pod.view, set).outdated);
+  EXPECT_FALSE(PodTemplateOf(pod.view, {&pod.process}, set).outdated);
   pod.view.pod->template_hash = "other";
-  EXPECT_TRUE(PodTemplateOf(pod.view, set).outdated);
+  EXPECT_TRUE(PodTemplateOf(pod.view, {&pod.process}, set).outdated);
 }
 
 TEST(PodTemplate, OfOtherCodeWithTheSameValuesDiffersInTheRest) {
@@ -101,7 +101,7 @@ TEST(PodTemplate, OfOtherCodeWithTheSameValuesDiffersInTheRest) {
                                                                           {api::kTemplateValuesAnnotation, values}}}}}}}}}};
   pod.view.pod->template_hash = "old";
   pod.view.pod->meta.annotations[api::kTemplateValuesAnnotation] = values;
-  const PodTemplate found = PodTemplateOf(pod.view, set);
+  const PodTemplate found = PodTemplateOf(pod.view, {&pod.process}, set);
   EXPECT_EQ(found.in_force.rest, "old");
   EXPECT_EQ(found.wanted.rest, "new");
   EXPECT_EQ(found.in_force.image, found.wanted.image);

@@ -149,6 +149,7 @@ void World::KillProcess(const std::string& node) {
   process.state.incarnation = "inc-" + std::to_string(++next_);
   process.up_since = now_;
   process.answer.reset();
+  StartOptions(node, &process);
 }
 
 void World::RunKubelet() {
@@ -208,6 +209,7 @@ void World::RunKubelet() {
     process.state.pod_uid = process.pod_uid;
     process.state.incarnation = "inc-" + std::to_string(++next_);
     process.up_since = now_;
+    StartOptions(name, &process);
     processes_[name] = std::move(process);
   }
 }
@@ -436,7 +438,7 @@ bool World::Carry(const std::string& key, const Plan& plan) {
   if (crashed_) return false;
   memories_[key] = plan.memory;
   if (!plan.persist.empty()) {
-    EXPECT_TRUE(plan.orders.empty() && plan.actions.empty() && plan.statuses.empty())
+    EXPECT_TRUE(plan.orders.empty() && plan.parameters.empty() && plan.actions.empty() && plan.statuses.empty())
         << "a plan that persists must do nothing else";
   }
   bool done = true;
@@ -444,6 +446,9 @@ bool World::Carry(const std::string& key, const Plan& plan) {
   if (done) {
     for (const failover::OutgoingOrder& order : plan.orders) {
       if (MayStep()) Obey(order);
+    }
+    for (const OutgoingParameters& out : plan.parameters) {
+      if (MayStep()) Take(out);
     }
     for (const Action& action : plan.actions) done = done && MayStep() && Act(action);
     for (const StatusWrite& write : plan.statuses) done = done && MayStep() && WriteStatus(write);
@@ -594,7 +599,7 @@ Plan World::LonePlan(const char* kind, const std::string& name) {
 int World::Round() {
   int work = 0;
   const auto busy = [&](const Plan& plan) {
-    work += static_cast<int>(plan.persist.size() + plan.orders.size() + plan.actions.size() + plan.statuses.size());
+    work += static_cast<int>(plan.persist.size() + plan.orders.size() + plan.parameters.size() + plan.actions.size() + plan.statuses.size());
   };
   for (const GroupObject& group : Groups()) {
     const std::string& name = group.object.meta.name;

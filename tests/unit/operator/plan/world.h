@@ -38,6 +38,15 @@ class World {
   void SetUnschedulable(const std::string& node, const std::string& words);
   // New Pods of this node do not start, for what the kubelet calls `reason`; "" = they do again.
   void SetBroken(const std::string& node, const std::string& reason);
+  // An older node: it changes nothing while it runs, and says nothing of parameters.
+  void SetOld(const std::string& node);
+  // Parameters that are sent to it are lost.
+  void SetMute(const std::string& node, bool mute) { mute_[node] = mute; }
+  // The value of an option of its process; "" = its default.
+  std::string Option(const std::string& node, const std::string& name);
+  // CONFIG SET by a client.
+  void SetOption(const std::string& node, const std::string& name, const std::string& value);
+  int parameters_sent() const { return parameters_sent_; }
   control::NodeState* Process(const std::string& node);  // nullptr if it has none
   void SetChannel(const std::string& node, bool up);
   void SetInSync(const std::string& node, bool in_sync) {
@@ -95,6 +104,9 @@ class World {
     MonoTime up_since;
     MonoTime down_since;
     std::optional<failover::Heard> answer;
+    std::map<std::string, std::string> declared;  // in force, as declared
+    std::map<std::string, std::string> options;
+    bool old = false;
   };
 
   static std::string Key(const std::string& kind, const std::string& name) { return kind + "/" + name; }
@@ -103,6 +115,8 @@ class World {
   bool WriteStatus(const StatusWrite& write);
   bool Act(const Action& action);
   void Obey(const failover::OutgoingOrder& out);
+  void StartOptions(const std::string& node, Process_* process);
+  void Take(const OutgoingParameters& out);
   void RunKubelet();
   void UpdateAcks();
   std::vector<GroupObject> Groups() const;
@@ -120,6 +134,7 @@ class World {
   std::map<std::string, std::string> unschedulable_;
   std::map<std::string, std::string> broken_;
   std::map<std::string, bool> out_of_sync_;
+  std::map<std::string, bool> mute_;
   bool far_behind_ = false;
   bool deaf_ = false;
   std::map<std::string, Memory> memories_;
@@ -135,6 +150,7 @@ class World {
   MonoTime leads_since_{1'000'000'000};
   int next_ = 0;
   int writes_ = 0;
+  int parameters_sent_ = 0;
 };
 
 }  // namespace understudy::plan
