@@ -253,6 +253,43 @@ TEST(LiveParameters, ThePodOfANodeAloneIsNotReplacedBeforeItsProcessHasAnswered)
   EXPECT_EQ(world.Reason(kCc, "a", "Accepted"), "InvalidParameterValue");
 }
 
+// What was told before the edit may be due now; the Pod that would take it would have the refused value too.
+TEST(LiveParameters, WhatWasPendingBeforeTakesNoPodEitherUntilItsProcessHasAnswered) {
+  Three three;
+  World& world = three.world;
+  three.Edit(R"("node": {"podLabels": {"x": "y"}})");
+  EXPECT_THAT(three.Order(), IsEmpty());
+  EXPECT_NE(world.Column(kRr, "b", "pending"), "");
+  for (const char* node : {"a", "b", "c"}) world.SetMute(node, true);
+  three.Edit(R"("applyImmediately": true, "node": {"podLabels": {"x": "y"}, "parameters": {"slowlog-max-len": "wrong"}})");
+  Elapse(&world, Seconds(5));
+  for (const char* node : {"a", "b", "c"}) {
+    EXPECT_EQ(PodUid(&world, node), three.pods[node]);
+    world.SetMute(node, false);
+  }
+  EXPECT_THAT(three.Order(), IsEmpty());
+  EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "InvalidParameterValue");
+}
+
+TEST(LiveParameters, NorThatOfANodeAlone) {
+  World world;
+  const auto edit = [&world](const char* text) { world.ApplyYaml(kCc, "a", text); };
+  edit("{}");
+  ASSERT_TRUE(world.Settle());
+  const std::string pod = PodUid(&world, "a");
+  edit(R"({"node": {"podLabels": {"x": "y"}}})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_NE(world.Column(kCc, "a", "pending"), "");
+  world.SetMute("a", true);
+  edit(R"({"applyImmediately": true, "node": {"podLabels": {"x": "y"}, "parameters": {"maxclients": "wrong"}}})");
+  Elapse(&world, Seconds(5));
+  EXPECT_EQ(PodUid(&world, "a"), pod);
+  world.SetMute("a", false);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(PodUid(&world, "a"), pod);
+  EXPECT_EQ(world.Reason(kCc, "a", "Accepted"), "InvalidParameterValue");
+}
+
 TEST(LiveParameters, AProcessThatDoesNotAnswerInTimeGetsANewPod) {
   Three three(R"("applyImmediately": true)");
   World& world = three.world;
