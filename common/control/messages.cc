@@ -4,6 +4,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "common/hash.h"
 #include "common/json.h"
 
 namespace understudy::control {
@@ -443,8 +444,7 @@ std::string ParametersHash(const Parameters& parameters) {
     AppendPart(&text, what);
     AppendPart(&text, which);
   }
-  uint64_t hash = 14695981039346656037ull;  // FNV-1a
-  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  const uint64_t hash = Fnv1a(text);
   std::string hex;
   for (int shift = 60; shift >= 0; shift -= 4) hex.push_back("0123456789abcdef"[(hash >> shift) & 15]);
   return hex;

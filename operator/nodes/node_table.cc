@@ -105,15 +105,16 @@ std::vector<failover::LifelineEnd> NodeTable::Lifelines(const std::vector<contro
   return ends;
 }
 
+std::shared_ptr<Link> NodeTable::FindLink(const std::string& pod_uid) const {
+  std::lock_guard lock(mutex_);
+  const auto it = links_.find(pod_uid);
+  return it == links_.end() ? nullptr : it->second;
+}
+
 void NodeTable::SendOrder(const std::string& pod_uid, control::Order order) {
-  std::shared_ptr<Link> link;
-  {
-    std::lock_guard lock(mutex_);
-    const auto it = links_.find(pod_uid);
-    if (it == links_.end()) return;
-    link = it->second;
-    order.id = next_order_id_++;
-  }
+  const std::shared_ptr<Link> link = FindLink(pod_uid);
+  if (link == nullptr) return;
+  order.id = next_order_id_++;
   if (order.kind == control::OrderKind::kRole) order.replication_key = key_.ReplicationKey(order.group, order.epoch);
   LOG_DEBUG("order {} to {}: {} epoch {} configuration {}", order.id, link->target().address,
             control::OrderKindName(order.kind), order.epoch, order.configuration.number);
@@ -121,25 +122,15 @@ void NodeTable::SendOrder(const std::string& pod_uid, control::Order order) {
 }
 
 void NodeTable::SendParameters(const std::string& pod_uid, const control::Parameters& parameters) {
-  std::shared_ptr<Link> link;
-  {
-    std::lock_guard lock(mutex_);
-    const auto it = links_.find(pod_uid);
-    if (it == links_.end()) return;
-    link = it->second;
-  }
+  const std::shared_ptr<Link> link = FindLink(pod_uid);
+  if (link == nullptr) return;
   LOG_DEBUG("parameters {} to {}", control::ParametersHash(parameters), link->target().address);
   link->Send(parameters.incarnation, parameters);
 }
 
 void NodeTable::Reconnect(const std::string& pod_uid) {
-  std::shared_ptr<Link> link;
-  {
-    std::lock_guard lock(mutex_);
-    const auto it = links_.find(pod_uid);
-    if (it == links_.end()) return;
-    link = it->second;
-  }
+  const std::shared_ptr<Link> link = FindLink(pod_uid);
+  if (link == nullptr) return;
   link->Reconnect();
 }
 

@@ -9,6 +9,7 @@
 // callback runs on a link thread with no lock held; it must not block.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -91,6 +92,7 @@ class NodeTable final : public Nodes {
   void OnLifelineFin(const Target& target, const control::Incarnation& incarnation);
   void OnRefused(const Target& target, const control::Incarnation& incarnation, MonoTime begun_at);
   void Changed(const std::string& owner);
+  std::shared_ptr<Link> FindLink(const std::string& pod_uid) const;  // nullptr: no target of that Pod
 
   const Options options_;
   const OperatorKey& key_;
@@ -108,7 +110,7 @@ class NodeTable final : public Nodes {
   std::map<control::Incarnation, std::string> lifeline_pods_;             // mutex_; incarnation -> Pod UID
   std::map<std::string, GroupGrants> grants_;                             // mutex_; by group UID
   std::set<std::string> attentive_;                                       // mutex_; owners
-  uint64_t next_order_id_ = 1;                                            // mutex_
+  std::atomic<uint64_t> next_order_id_ = 1;
   int64_t up_ = 0;                                                        // mutex_
 };
 

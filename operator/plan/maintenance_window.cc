@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "common/check.h"
+#include "common/hash.h"
 
 namespace understudy::plan {
 namespace {
@@ -90,8 +91,7 @@ Result<MaintenanceWindow> ParseMaintenanceWindow(std::string_view text) {
 
 MaintenanceWindow DefaultMaintenanceWindow(std::string_view uid) {
   // FNV-1a with a last mixing step: stable for ever, since an object keeps its hour over operator versions.
-  uint64_t hash = 14695981039346656037ull;
-  for (const char c : uid) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  uint64_t hash = Fnv1a(uid);
   hash ^= hash >> 33;
   hash *= 0xff51afd7ed558ccdull;
   hash ^= hash >> 33;

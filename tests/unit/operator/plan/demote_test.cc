@@ -11,10 +11,6 @@ using ::testing::HasSubstr;
 
 using control::Role;
 
-constexpr const char* kRg = "ReplicationGroup";
-constexpr const char* kCc = "CacheCluster";
-constexpr const char* kRr = "ReadReplica";
-
 std::string UidOf(World& world, const char* kind, const std::string& name) {
   return JsonString((*world.Get(kind, name))["metadata"], "uid");
 }

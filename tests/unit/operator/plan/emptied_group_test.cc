@@ -9,9 +9,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr const char* kRg = "ReplicationGroup";
-constexpr const char* kCc = "CacheCluster";
-constexpr const char* kRr = "ReadReplica";
 constexpr const char* kMember = R"({"replicationGroupId": "g"})";
 
 // Group g, a is primary with five keys, b its replica.

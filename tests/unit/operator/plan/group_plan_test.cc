@@ -12,18 +12,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr const char* kRg = "ReplicationGroup";
-constexpr const char* kCc = "CacheCluster";
-constexpr const char* kRr = "ReadReplica";
-
-void ApplyExample(World* world) {
-  world->ApplyYaml(kCc, "exampleredis", "{}");
-  world->ApplyYaml(kRg, "examplereplication",
-                   R"({"primaryClusterId": "exampleredis", "description": "examplereplication"})");
-  world->ApplyYaml(kRr, "exampleredis-read-1",
-                   R"({"replicationGroupId": "examplereplication", "availabilityZone": "zone-a"})");
-}
-
 void ExpectExample(World* world) {
   EXPECT_EQ(world->Column(kCc, "exampleredis", "phase"), "available");
   EXPECT_EQ(world->Column(kCc, "exampleredis", "role"), "primary");

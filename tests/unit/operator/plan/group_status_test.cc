@@ -9,10 +9,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr const char* kRg = "ReplicationGroup";
-constexpr const char* kCc = "CacheCluster";
-constexpr const char* kRr = "ReadReplica";
-
 class GroupOfTwo : public testing::Test {
  protected:
   void SetUp() override {

@@ -14,10 +14,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr const char* kRg = "ReplicationGroup";
-constexpr const char* kCc = "CacheCluster";
-constexpr const char* kRr = "ReadReplica";
-
 TEST(Lone, ACacheClusterWithoutAGroupStandsAlone) {
   World world;
   world.ApplyYaml(kCc, "a", "{}");

@@ -11,10 +11,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr const char* kRg = "ReplicationGroup";
-constexpr const char* kCc = "CacheCluster";
-constexpr const char* kRr = "ReadReplica";
-
 // Primary `a`, replicas `b` and `c` of group `g`.
 class Moves : public testing::Test {
  protected:

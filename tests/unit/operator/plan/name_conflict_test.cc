@@ -6,10 +6,6 @@
 namespace understudy::plan {
 namespace {
 
-constexpr const char* kRg = "ReplicationGroup";
-constexpr const char* kCc = "CacheCluster";
-constexpr const char* kRr = "ReadReplica";
-
 void ExpectConflict(World* world, const char* kind, const std::string& name, const std::string& message) {
   ASSERT_TRUE(world->Settle());
   EXPECT_EQ(world->Reason(kind, name, "Accepted"), "NameConflict");

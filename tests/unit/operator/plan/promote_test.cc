@@ -10,9 +10,6 @@ namespace {
 using ::testing::HasSubstr;
 using control::Role;
 
-constexpr const char* kRg = "ReplicationGroup";
-constexpr const char* kCc = "CacheCluster";
-constexpr const char* kRr = "ReadReplica";
 constexpr const char* kMember = R"({"replicationGroupId": "g"})";
 constexpr const char* kPromoted = R"({"promotedFrom": "g"})";
 

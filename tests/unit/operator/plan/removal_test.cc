@@ -14,16 +14,6 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
-constexpr const char* kRg = "ReplicationGroup";
-constexpr const char* kCc = "CacheCluster";
-constexpr const char* kRr = "ReadReplica";
-
-void ApplyExample(World* world) {
-  world->ApplyYaml(kCc, "exampleredis", "{}");
-  world->ApplyYaml(kRg, "examplereplication", R"({"primaryClusterId": "exampleredis"})");
-  world->ApplyYaml(kRr, "exampleredis-read-1", R"({"replicationGroupId": "examplereplication"})");
-}
-
 // All that was made for it is gone, and its Pod, which is garbage, is not yet.
 void LeaveOnlyThePod(World* world, const std::string& node) {
   const std::string pod = node + "-0";

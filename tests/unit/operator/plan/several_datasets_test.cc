@@ -11,9 +11,6 @@ namespace {
 using ::testing::HasSubstr;
 using control::Role;
 
-constexpr const char* kRg = "ReplicationGroup";
-constexpr const char* kCc = "CacheCluster";
-constexpr const char* kRr = "ReadReplica";
 constexpr const char* kMember = R"({"replicationGroupId": "g"})";
 constexpr const char* kTakenBack = R"({"promotedFrom": "g"})";
 

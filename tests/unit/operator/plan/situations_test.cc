@@ -9,10 +9,6 @@
 namespace understudy::plan {
 namespace {
 
-constexpr const char* kRg = "ReplicationGroup";
-constexpr const char* kCc = "CacheCluster";
-constexpr const char* kRr = "ReadReplica";
-
 // What kstatus of cli-utils makes of a custom resource, in its order: being deleted; a generation that was not
 // observed; Reconciling and Stalled; at last Ready. Source: pkg.go.dev/sigs.k8s.io/cli-utils/pkg/kstatus.
 std::string Kstatus(const Json& object) {

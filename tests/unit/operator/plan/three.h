@@ -11,9 +11,6 @@
 
 namespace understudy::plan {
 
-inline constexpr const char* kRg = "ReplicationGroup";
-inline constexpr const char* kCc = "CacheCluster";
-inline constexpr const char* kRr = "ReadReplica";
 // The worlds begin on a Thursday, 08:53:20 UTC.
 inline constexpr const char* kWindow = R"("preferredMaintenanceWindow": "sat:02:00-sat:03:00")";
 

@@ -664,4 +664,12 @@ bool World::Settle(int rounds) {
   return false;
 }
 
+void ApplyExample(World* world) {
+  world->ApplyYaml(kCc, "exampleredis", "{}");
+  world->ApplyYaml(kRg, "examplereplication",
+                   R"({"primaryClusterId": "exampleredis", "description": "examplereplication"})");
+  world->ApplyYaml(kRr, "exampleredis-read-1",
+                   R"({"replicationGroupId": "examplereplication", "availabilityZone": "zone-a"})");
+}
+
 }  // namespace understudy::plan

@@ -17,6 +17,10 @@
 
 namespace understudy::plan {
 
+inline constexpr const char* kRg = "ReplicationGroup";
+inline constexpr const char* kCc = "CacheCluster";
+inline constexpr const char* kRr = "ReadReplica";
+
 class World {
  public:
   World();
@@ -152,5 +156,8 @@ class World {
   int writes_ = 0;
   int parameters_sent_ = 0;
 };
+
+// The example of README.md: group "examplereplication" of "exampleredis" and "exampleredis-read-1".
+void ApplyExample(World* world);
 
 }  // namespace understudy::plan
