@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <mutex>
 #include <random>
 #include <thread>
 
@@ -473,16 +474,23 @@ TEST(Group, ACopyIsStartedAnewWhenItsPrimaryDiesInTheMiddle) {
 }
 
 TEST(Group, AHalfLoadedNodeIsNotComplete) {
+  std::mutex mutex;  // b's thread cuts a's links while this one ends a
   auto a = std::make_unique<TestNode>(1, false);
   TestNode b(2, false);
   a->Primary(1, {}, 0, true);
   for (int i = 0; i < 400; ++i) a->Set("key:" + std::to_string(i), std::string(100'000, 'x'));
-  b.hooks.on_drain = [&] { a->CutLinks(); };  // after the old data is out of reach, before the new one came
+  b.hooks.on_drain = [&] {  // after the old data is out of reach, before the new one came
+    std::lock_guard lock(mutex);
+    if (a) a->CutLinks();
+  };
   b.Replica(*a, 1);
   ASSERT_TRUE(Await([&] { return b.hooks.drains >= 2; }));
   EXPECT_FALSE(b.state().complete);
   EXPECT_TRUE(b.hooks.loading);
-  a.reset();
+  {
+    std::lock_guard lock(mutex);
+    a.reset();
+  }
   ASSERT_TRUE(b.Do([&](auto done) { b.replication->StopApplying(done); }).ok());
   EXPECT_FALSE(b.state().complete);
   EXPECT_TRUE(b.hooks.loading);
