@@ -136,6 +136,7 @@ inline constexpr Duration kProofPatience =
 inline constexpr Duration kVoterAnswersWait =
     Seconds(5);  // 6.6: before a node that is no voter wins
 inline constexpr Duration kRepointFirst = Milliseconds(300);     // 8: pause without the EndpointSlice
+inline constexpr Duration kRepointSettle = Milliseconds(50);     // 8: kube-proxy's 12-25 ms, twice
 inline constexpr Duration kPauseBudget = Milliseconds(2000);     // 7
 inline constexpr Duration kDemoteBudget = Milliseconds(1500);    // 7: then takeover from step 3
 inline constexpr Duration kPromoteSilence = Milliseconds(2500);  // 6.7: the winner says nothing

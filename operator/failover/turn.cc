@@ -157,6 +157,7 @@ Duration Turn::InStep(std::string_view key) {
     memory.fenced = {};
     memory.promoted = {};
     memory.promoted_at = {};
+    memory.repointed_at = {};
   }
   return now - memory.step_since;
 }

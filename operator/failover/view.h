@@ -146,7 +146,7 @@ struct Memory {
   LastWords primary;
   // Of one leadership.
   MonoTime acquired_at;
-  std::string step_key;  // which step the three below belong to
+  std::string step_key;  // which step the times below belong to
   MonoTime step_since;
   uint64_t nonce = 0;  // of the offset question, 0 = not asked yet
   MonoTime asked_at;
@@ -156,6 +156,7 @@ struct Memory {
   WallTime fenced;
   WallTime promoted;
   MonoTime promoted_at;
+  MonoTime repointed_at;  // when the Service was first seen to point at a switchover's target
   uint64_t move_begun = 0;    // epoch of the switchover that this leadership persisted
   bool move_demotes = false;  // and whether it has asked for the demotion: no way back
   control::Incarnation unfit_tried;  // a switchover away from this unfit primary failed
