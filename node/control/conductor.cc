@@ -66,6 +66,7 @@ void Conductor::OnOrder(const Order& order, std::function<void(const OrderAck&)>
 void Conductor::OnOperatorGrant(const Grant& grant) {
   machine_.OnOperatorGrant(grant);
   Publish();
+  EndPauseIfOver();
 }
 
 void Conductor::OnParameters(const Parameters& declared) {
@@ -77,6 +78,7 @@ void Conductor::OnParameters(const Parameters& declared) {
 void Conductor::OnVoterAnswer(const NodeRef& voter, const LeaseGrant& grant) {
   const role::Outcome outcome = machine_.OnVoterAnswer(voter, grant, clock_.Mono());
   CarryOut(outcome.actions, outcome.transition);
+  EndPauseIfOver();
 }
 
 LeaseRequest Conductor::BuildLeaseRequest() {
@@ -161,6 +163,7 @@ void Conductor::Advance() {
     waiting.acknowledge(ack);
   }
   if (!settled) return;
+  EndPauseIfOver();
   if (events_.on_role) events_.on_role();
   if (events_.on_change) events_.on_change();
   CheckExit();
@@ -225,11 +228,16 @@ void Conductor::ArmPause() {
   pause_timer_.async_wait([this](boost::system::error_code error) {
     if (error) return;
     // A clock that is behind the timer's: look again when it says so.
-    const std::vector<role::Action> actions = machine_.Tick(clock_.Mono());
-    if (actions.empty()) return ArmPause();
-    CarryOut(actions, 0);
-    if (events_.on_change) events_.on_change();
+    if (!EndPauseIfOver()) ArmPause();
   });
+}
+
+bool Conductor::EndPauseIfOver() {
+  const std::vector<role::Action> actions = machine_.Tick(clock_.Mono());
+  if (actions.empty()) return false;
+  CarryOut(actions, 0);
+  if (events_.on_change) events_.on_change();
+  return true;
 }
 
 void Conductor::CheckExit() {

@@ -76,6 +76,7 @@ class Conductor {
   void OnActionDone(uint64_t transition, const Status& status);
   void Advance();
   void ArmPause();
+  bool EndPauseIfOver();
   void CheckExit();
 
   boost::asio::io_context& io_;

@@ -31,7 +31,7 @@ enum class Admission : uint8_t {
   kReadOnly,    // a write, and this node is not the primary
   kNoLease,     // a write, and the lease is lost
   kNoReplicas,  // a write, and there are fewer voters than synchronous replicas
-  kPaused,      // a write during a switchover: hold it until RoleGate says otherwise
+  kPaused,      // a write during a switchover, at the primary or its target: hold it until RoleGate says otherwise
 };
 
 // The error reply for a refusal, without the leading '-' and the line end; empty for kServe and
@@ -76,9 +76,9 @@ class RoleGate {
         loading_now_.load(std::memory_order_acquire))
       return Admission::kLoading;
     if (!is_write || mode == GateState::Mode::kStandalone) return Admission::kServe;
-    if (mode == GateState::Mode::kReplica) return Admission::kReadOnly;
-    // A pause comes before the lease: it is over soon and then the lease is looked at anew.
+    // A pause comes before role and lease: it is over soon and then they are looked at anew.
     if (now < paused_until()) return Admission::kPaused;
+    if (mode == GateState::Mode::kReplica) return Admission::kReadOnly;
     if (now.ns >= lease_until_ns_.load(std::memory_order_acquire)) return Admission::kNoLease;
     if ((word & kEnoughVotersBit) == 0) return Admission::kNoReplicas;
     return Admission::kServe;

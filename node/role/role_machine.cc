@@ -103,6 +103,7 @@ void RoleMachine::LeaveOffice() {
   ++generation_;
   lease_.Stop();
   paused_until_ = kNever;
+  pause_awaits_office_ = false;
   mark_.reset();
 }
 
@@ -297,6 +298,7 @@ Outcome RoleMachine::OnReplicaOrder(const Order& order, bool other_group, MonoTi
       LeaveOffice();
       actions.push_back(Demote{order.epoch});
     }
+    EndPause(&actions);
     actions.push_back(BecomeReplica{order.group, order.epoch, primary, order.replication_key,
                                     order.copy_only, order.drop_data});
     behind_.clear();
@@ -356,7 +358,6 @@ Outcome RoleMachine::OnPrimaryOrder(const Order& order, bool other_group, MonoTi
   lease_.Start(order.epoch, configuration);
   mark_.reset();
   acknowledged_ = 0;
-  paused_until_ = kNever;
   behind_.clear();
   return Begin({BecomePrimary{order.group, order.epoch, configuration, order.replication_key,
                               start_empty, start_empty ? order.fresh_dataset : std::string()}},
@@ -379,14 +380,15 @@ Outcome RoleMachine::OnStandaloneOrder(const Order& order, bool other_group, Mon
   if (ordered_.role == Role::kPrimary && !ordered_.demoted) {
     // It goes on serving its clients: nobody else is primary of what it holds.
     lease_.Stop();
-    paused_until_ = kNever;
     mark_.reset();
   }
   EnterGroup(order, other_group);
   if (serves_already && !other_group) return Begin({}, false, false);
-  return Begin({BecomeStandalone{order.group, order.epoch, start_empty,
-                                 start_empty || parts ? order.fresh_dataset : std::string()}},
-               true, false);
+  std::vector<Action> actions;
+  EndPause(&actions);
+  actions.push_back(BecomeStandalone{order.group, order.epoch, start_empty,
+                                     start_empty || parts ? order.fresh_dataset : std::string()});
+  return Begin(std::move(actions), true, false);
 }
 
 Outcome RoleMachine::OnFence(const Order& order, MonoTime now) {
@@ -426,13 +428,17 @@ Outcome RoleMachine::OnOffsetQuestion(const Order& order, MonoTime now) {
 }
 
 Outcome RoleMachine::OnPause(const Order& order, MonoTime now) {
-  if (!ordered_.PrimaryInOffice() || ordered_.role_epoch != order.epoch)
+  const bool primary = ordered_.PrimaryInOffice();
+  const bool replica = ordered_.role == Role::kReplica && !ordered_.copy_only;
+  if (!(primary || replica) || ordered_.role_epoch != order.epoch)
     return Refuse("only the primary of epoch " + std::to_string(order.epoch) +
-                  " can pause its writes; this node is not");
+                  " and its replicas can pause writes; this node is neither");
   // A pause that is repeated, or late, does not lengthen the one that runs: the budget is the
   // node's promise.
-  if (last_pause_id_ == order.id || now < paused_until_) return Repeat();
+  const bool runs = now < paused_until_ && pause_awaits_office_ == !primary;
+  if (last_pause_id_ == order.id || runs) return Repeat();
   last_pause_id_ = order.id;
+  pause_awaits_office_ = !primary;
   paused_until_ = now + std::min(Milliseconds(order.budget_ms), kLongestPause);
   Outcome outcome = Repeat();
   outcome.actions.push_back(PauseWrites{paused_until_});
@@ -440,15 +446,21 @@ Outcome RoleMachine::OnPause(const Order& order, MonoTime now) {
 }
 
 Outcome RoleMachine::OnResume(const Order& order) {
-  if (!ordered_.PrimaryInOffice() || ordered_.role_epoch != order.epoch)
+  const bool primary = ordered_.PrimaryInOffice();
+  if (!(primary || ordered_.role == Role::kReplica) || ordered_.role_epoch != order.epoch)
     return Refuse("only the primary of epoch " + std::to_string(order.epoch) +
-                  " can resume its writes; this node is not");
+                  " and its replicas can resume writes; this node is neither");
   Outcome outcome = Repeat();
-  if (paused_until_ != kNever) {
-    paused_until_ = kNever;
-    outcome.actions.push_back(ResumeWrites{});
-  }
+  // What waits for the office that this node has now goes on with its lease, and not before.
+  if (!(primary && pause_awaits_office_)) EndPause(&outcome.actions);
   return outcome;
+}
+
+void RoleMachine::EndPause(std::vector<Action>* actions) {
+  pause_awaits_office_ = false;
+  if (paused_until_ == kNever) return;
+  paused_until_ = kNever;
+  actions->push_back(ResumeWrites{});
 }
 
 // ---- leases, epochs
@@ -517,9 +529,13 @@ Outcome RoleMachine::OnEpochMet(const std::string& group, uint64_t epoch, MonoTi
 // ---- time
 
 std::vector<Action> RoleMachine::Tick(MonoTime now) {
-  if (paused_until_ == kNever || now < paused_until_) return {};
-  paused_until_ = kNever;
-  return {ResumeWrites{}};
+  if (paused_until_ == kNever) return {};
+  const GateState gate = Gate();
+  const bool serves = gate.mode == GateState::Mode::kPrimary && now < gate.lease_until;
+  if (now < paused_until_ && !(pause_awaits_office_ && serves)) return {};
+  std::vector<Action> actions;
+  EndPause(&actions);
+  return actions;
 }
 
 std::optional<MonoTime> RoleMachine::NextDeadline() const {

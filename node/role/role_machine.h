@@ -182,7 +182,8 @@ class RoleMachine {
   // office.
   Outcome OnEpochMet(const std::string& group, uint64_t epoch, MonoTime now);
 
-  // Time passes: a pause that is over ends. Call at NextDeadline().
+  // A pause that is over ends: at NextDeadline(), and where a switchover's target held writes, as soon as it may
+  // acknowledge them. Call then, after grants and after Settled().
   std::vector<Action> Tick(MonoTime now);
   std::optional<MonoTime> NextDeadline() const;
 
@@ -273,6 +274,7 @@ class RoleMachine {
   void EnterGroup(const control::Order& order, bool other_group);
   bool MayStart(const control::Order& order, std::string* reason) const;
   void UpdateAcknowledged();
+  void EndPause(std::vector<Action>* actions);
   Duration PrimarySilence(MonoTime now) const;
 
   std::string pod_uid_;
@@ -287,6 +289,7 @@ class RoleMachine {
   WriteLease lease_;
   uint64_t generation_ = 1;  // of the office; grows when it ends
   MonoTime paused_until_;
+  bool pause_awaits_office_ = false;  // begun as a switchover's target; a pause of the primary is another one
   std::optional<uint64_t> last_pause_id_;
 
   // Voter: its last grant in the newest epoch it knows, and the last one in any earlier epoch.

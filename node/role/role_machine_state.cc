@@ -33,12 +33,12 @@ GateState RoleMachine::Gate() const {
   // new one.
   if (changing && gate.mode != GateState::Mode::kUnassigned) gate.mode = GateState::Mode::kReplica;
   if (gate.mode == GateState::Mode::kStandalone) gate.lease_until = kForever;
+  gate.paused_until = paused_until_;
   if (gate.mode != GateState::Mode::kPrimary) return gate;
   const control::Configuration& configuration = ordered_.configuration;
   gate.synchronous_replicas = configuration.synchronous_replicas;
   gate.enough_voters = configuration.voters.size() >= configuration.synchronous_replicas;
   gate.lease_until = lease_.HeldUntil();
-  gate.paused_until = paused_until_;
   return gate;
 }
 
@@ -71,10 +71,10 @@ control::NodeState RoleMachine::State(MonoTime now) const {
     state.acks = facts_.acks;
     const GateState gate = Gate();
     state.lease_held = gate.mode == GateState::Mode::kPrimary && now < gate.lease_until;
-    state.paused = now < paused_until_;
     if (state.lease_held && gate.lease_until != kForever)
       state.lease_left_ms = static_cast<uint64_t>((gate.lease_until - now).ms());
   }
+  state.paused = now < paused_until_;
   state.unfit = unfit_;
   state.terminating = terminating_;
   if (granted_older_ != MonoTime{})

@@ -139,7 +139,10 @@ void KeepInPlace(Turn& turn, const NodeState* primary, std::string_view hold_bac
       primary->synchronous_replicas != turn.SynchronousReplicas(newest)) {
     OrderPrimary(turn, state.primary, newest, {});
   }
-  if (primary->paused) OrderResume(turn, state.primary, state.epoch);
+  for (const PodView& pod : turn.view.pods) {  // the primary and the target of a switchover that was aborted
+    if (!pod.heard || !pod.heard->state.paused || !turn.Ours(pod.heard->state)) continue;
+    OrderResume(turn, turn.RefOf(pod), state.epoch);
+  }
   OrderFollowers(turn, newest, hold_back);
   turn.out.endpoint = state.primary;
 }

@@ -162,8 +162,8 @@ void AskOffset(Turn& turn, const PodView& pod, uint64_t epoch) {
   Send(turn, pod, std::move(order), turn.memory.nonce);
 }
 
-void OrderPause(Turn& turn, const control::NodeRef& primary, uint64_t epoch) {
-  const PodView* pod = turn.PodHearing(primary.incarnation);
+void OrderPause(Turn& turn, const control::NodeRef& node, uint64_t epoch) {
+  const PodView* pod = turn.PodHearing(node.incarnation);
   if (pod == nullptr) return;
   Order order;
   order.kind = OrderKind::kPause;
@@ -172,8 +172,8 @@ void OrderPause(Turn& turn, const control::NodeRef& primary, uint64_t epoch) {
   Send(turn, *pod, std::move(order), 0);
 }
 
-void OrderResume(Turn& turn, const control::NodeRef& primary, uint64_t epoch) {
-  const PodView* pod = turn.PodHearing(primary.incarnation);
+void OrderResume(Turn& turn, const control::NodeRef& node, uint64_t epoch) {
+  const PodView* pod = turn.PodHearing(node.incarnation);
   if (pod == nullptr) return;
   Order order;
   order.kind = OrderKind::kResume;

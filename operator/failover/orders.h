@@ -32,8 +32,8 @@ void OrderCopy(Turn& turn, const control::NodeRef& copier, const control::NodeRe
 void OrderFence(Turn& turn, const PodView& pod, uint64_t epoch);
 void OrderDemote(Turn& turn, const control::NodeRef& old, uint64_t epoch);
 void AskOffset(Turn& turn, const PodView& pod, uint64_t epoch);
-void OrderPause(Turn& turn, const control::NodeRef& primary, uint64_t epoch);
-void OrderResume(Turn& turn, const control::NodeRef& primary, uint64_t epoch);
+void OrderPause(Turn& turn, const control::NodeRef& node, uint64_t epoch);  // a primary, or the target of its switchover
+void OrderResume(Turn& turn, const control::NodeRef& node, uint64_t epoch);
 // Asks for fresh words, at most every kPoll.
 void Poll(Turn& turn, const control::NodeRef& node, uint64_t epoch);
 

@@ -256,6 +256,9 @@ void StepPause(Turn& turn) {
   // it back: Steady points the Service at the primary.
   const bool repointed = turn.view.endpoint_pod_uid == fo.winner.pod_uid;
   if (!repointed && turn.Reachable(fo.winner.incarnation)) turn.out.endpoint = fo.winner;
+  // Who connects to the target already is not refused: its writes wait there for the promotion.
+  const NodeState* target = turn.Words(fo.winner.incarnation);
+  if (target && !target->paused) OrderPause(turn, fo.winner, turn.state.epoch);
   if (repointed && turn.memory.repointed_at == MonoTime{}) turn.memory.repointed_at = turn.now;
   const MonoTime pause_at = repointed ? turn.memory.repointed_at + kRepointSettle : turn.memory.step_since + kRepointFirst;
   if (turn.now < pause_at) return turn.WakeAt(pause_at);

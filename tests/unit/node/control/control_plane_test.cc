@@ -380,6 +380,26 @@ TEST_F(Peers, ANewEpochOfTheSamePrimaryConnectsAnew) {
   EXPECT_TRUE(node->Becomes(role::Admission::kServe));
 }
 
+TEST_F(Peers, AVotersGrantLetsThePromotedTargetOfASwitchoverGoOnWithWhatItHeld) {
+  StartBoth();
+  ASSERT_TRUE(node->Becomes(role::Admission::kServe));
+  {
+    std::lock_guard lock(other->data_path.mutex);
+    other->data_path.facts.complete = true;
+  }
+  const MonoTime held_at = other->clock.Mono();
+  Order hold = op_b->Base(OrderKind::kPause, 1);
+  hold.budget_ms = 60'000;  // the node's own limit of 2 s is in force
+  ASSERT_TRUE(op_b->Do(hold).state.paused);
+  EXPECT_EQ(other->Check(), role::Admission::kPaused);
+  ASSERT_TRUE(op_a->Do(op_a->Base(OrderKind::kDemote, 2)).accepted);
+  ASSERT_TRUE(op_b->Do(op_b->Primary(2, 3, {node->ref}, 60'000)).accepted);
+  EXPECT_EQ(other->Check(), role::Admission::kPaused) << "a refusal here would be for the want of a lease";
+  ASSERT_TRUE(op_a->Do(op_a->Replica(2, 3, other->ref)).accepted);
+  ASSERT_TRUE(other->Becomes(role::Admission::kServe));
+  EXPECT_LT(other->clock.Mono(), held_at + Seconds(2)) << "not because the pause is over";
+}
+
 TEST_F(Peers, APeerThatCantProveItselfIsRefused) {
   Start();
   TestOperator op(thread, *node, key);

@@ -47,6 +47,80 @@ TEST_F(SwitchoverTest, ResumeEndsAPauseAndOthersRefuseIt) {
   EXPECT_FALSE(Do(Base(OrderKind::kPause, 2)).accepted);  // of an epoch that it holds no office in
 }
 
+TEST_F(SwitchoverTest, ATargetHoldsWritesUntilItMayAcknowledgeThem) {
+  LoadedReplica(1, 1, 77);
+  EXPECT_TRUE(Do(Base(OrderKind::kPause, 1)).state.paused);
+  RoleGate gate;
+  gate.Publish(machine.Gate());
+  EXPECT_EQ(gate.Check(true, now), Admission::kPaused);
+  EXPECT_EQ(gate.Check(false, now), Admission::kServe);
+  Do(Promotion(2, 2, 77));
+  gate.Publish(machine.Gate());
+  EXPECT_EQ(gate.Check(true, now), Admission::kPaused) << "the lease is still to come";
+  EXPECT_TRUE(machine.Tick(now).empty());
+  Do(Base(OrderKind::kResume, 2));
+  EXPECT_TRUE(State().paused) << "held until it may acknowledge, or the budget is over";
+  machine.OnOperatorGrant({machine.NextRequest(now), 2});
+  const uint64_t request = machine.BuildLeaseRequest(now).seq;
+  machine.OnVoterAnswer(Node("a"), {request, 2, true}, now);
+  EXPECT_EQ(machine.Tick(now), std::vector<Action>{ResumeWrites{}});
+  gate.Publish(machine.Gate());
+  EXPECT_EQ(gate.Check(true, now), Admission::kServe);
+  // A pause of its own office is another one, and lasts although the lease is held.
+  control::Order pause = Base(OrderKind::kPause, 2);
+  pause.id = 2;
+  EXPECT_TRUE(Do(pause).state.paused);
+  EXPECT_TRUE(machine.Tick(now).empty());
+}
+
+TEST_F(SwitchoverTest, APauseOfThePrimaryReplacesOneThatItBeganAsTarget) {
+  LoadedReplica(1, 1, 77);
+  Do(Base(OrderKind::kPause, 1));
+  now = now + Milliseconds(1500);
+  control::Order alone = Promotion(2, 2, 77);
+  alone.configuration.voters.clear();
+  control::Order pause = Base(OrderKind::kPause, 2);
+  pause.id = 2;
+  Do(alone);
+  Do(pause);
+  EXPECT_TRUE(machine.Tick(now).empty()) << "the lease, which needs nobody, ends only the other one";
+  EXPECT_EQ(machine.NextDeadline(), now + Seconds(2));
+}
+
+TEST_F(SwitchoverTest, ATargetWithoutVotersServesAtOnce) {
+  LoadedReplica(1, 1, 77);
+  Do(Base(OrderKind::kPause, 1));
+  control::Order alone = Promotion(2, 2, 77);
+  alone.configuration.voters.clear();
+  Do(alone);
+  EXPECT_EQ(machine.Tick(now), std::vector<Action>{ResumeWrites{}});
+}
+
+TEST_F(SwitchoverTest, ATargetRefusesWritesAgainWhenItIsAborted) {
+  LoadedReplica(1, 1, 77);
+  Do(Base(OrderKind::kPause, 1));
+  EXPECT_FALSE(Do(Base(OrderKind::kResume, 1)).state.paused);
+  RoleGate gate;
+  gate.Publish(machine.Gate());
+  EXPECT_EQ(gate.Check(true, now), Admission::kReadOnly);
+  control::Order pause = Base(OrderKind::kPause, 1);
+  pause.id = 2;
+  Do(pause);
+  Do(Replica(2, 2, "another"));
+  EXPECT_FALSE(State().paused) << "it follows another primary";
+  EXPECT_EQ(Count<ResumeWrites>(), 2u);
+}
+
+TEST_F(SwitchoverTest, ATargetThatIsNotPromotedRefusesWritesAgainByItself) {
+  LoadedReplica(1, 1, 77);
+  Do(Base(OrderKind::kPause, 1));
+  now = now + Seconds(2);
+  RoleGate gate;
+  gate.Publish(machine.Gate());
+  EXPECT_EQ(gate.Check(true, now), Admission::kReadOnly);
+  EXPECT_EQ(machine.Tick(now), std::vector<Action>{ResumeWrites{}});
+}
+
 TEST_F(SwitchoverTest, ADemotionEndsAPause) {
   Do(First());
   Do(Base(OrderKind::kPause, 1));

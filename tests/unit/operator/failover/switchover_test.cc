@@ -20,9 +20,13 @@ struct Begun {
   }
 };
 
-// And the Service points to `b`.
+// And the Service has pointed to `b` for long enough.
 struct Paused : Begun {
-  explicit Paused(int r = 2, uint32_t s = 0) : Begun(r, s) { g.view.endpoint_pod_uid = "pod-b"; }
+  explicit Paused(int r = 2, uint32_t s = 0) : Begun(r, s) {
+    g.view.endpoint_pod_uid = "pod-b";
+    (void)g.Decide();
+    g.Pass(kRepointSettle.ms());
+  }
   void Hold() {
     g.Node("a").paused = true;
     g.Pass(1);
@@ -53,7 +57,23 @@ TEST(Switchover, TheEndpointMovesBeforeThePause) {
   EXPECT_FALSE(Group::Orders(d, "a", OrderKind::kPause));
   EXPECT_LE(d.wake_at, p.g.now + kRepointFirst);
   p.g.view.endpoint_pod_uid = "pod-b";
+  EXPECT_FALSE(Group::Orders(p.g.Decide(), "a", OrderKind::kPause)) << "kube-proxy has still to follow";
+  p.g.Pass(kRepointSettle.ms() - 1);
+  EXPECT_FALSE(Group::Orders(p.g.Decide(), "a", OrderKind::kPause));
+  EXPECT_EQ(p.g.Decide().wake_at, p.g.now + Milliseconds(1));
+  p.g.Pass(1);
   EXPECT_TRUE(Group::Orders(p.g.Decide(), "a", OrderKind::kPause));
+}
+
+TEST(Switchover, TheTargetHoldsWritesBeforeTheEndpointMoves) {
+  Begun p;
+  const Decision d = p.g.Decide();
+  ASSERT_TRUE(d.endpoint);
+  EXPECT_TRUE(Group::Orders(d, "b", OrderKind::kPause));
+  EXPECT_FALSE(Group::Orders(d, "c", OrderKind::kPause));
+  p.g.Node("b").paused = true;
+  p.g.Pass(1000);
+  EXPECT_FALSE(Group::Orders(p.g.Decide(), "b", OrderKind::kPause)) << "it does";
 }
 
 TEST(Switchover, AnEndpointThatCannotBeMovedHoldsItUpForAMomentOnly) {
@@ -265,6 +285,9 @@ TEST(Switchover, OverBudgetBeforeTheDemotionItIsAbortedAndWritesGoOn) {
   p.g.Node("a").paused = true;
   const Decision after = p.g.Decide();
   EXPECT_TRUE(Group::Orders(after, "a", OrderKind::kResume));
+  EXPECT_FALSE(Group::Orders(after, "b", OrderKind::kResume));
+  p.g.Node("b").paused = true;
+  EXPECT_TRUE(Group::Orders(p.g.Decide(), "b", OrderKind::kResume)) << "the target, which held writes too";
   EXPECT_NE(after.findings.switchover_blocked.find("aborted"), std::string::npos);
 }
 
