@@ -22,8 +22,9 @@ std::string NodePhase(const GroupTurn& turn, const MemberNow& now) {
   }
   const bool failing = now.fault && now.fault->reason == reason::kContainerFailing;
   if (failing && (before.phase == "creating" || before.phase == "create-failed")) return "create-failed";
-  // It joins with what it served before, and copies: a modification, not a new node.
-  if (before.phase == "modifying" && now.words != nullptr && !now.is_primary) return "modifying";
+  // It joins with what it served before, and copies, or is behind for a moment: a modification, not a new node.
+  const bool replica = now.words != nullptr && !now.is_primary;
+  if (replica && (before.phase == "modifying" || (before.phase == "available" && now.words->complete))) return "modifying";
   // A node that was available and lost its process or its data is made again.
   return "creating";
 }

@@ -142,6 +142,21 @@ TEST(Group, TheSeventhNodeIsRefusedAndComesInWhenOneLeaves) {
   EXPECT_EQ(world.Column(kRr, "n7", "phase"), "available");
 }
 
+TEST(Group, ANodeThatIsBehindForAMomentIsNotTakenForANewOne) {
+  World world;
+  ApplyExample(&world);
+  ASSERT_TRUE(world.Settle());
+  const int added = world.Told("CacheNodeAvailable");
+  world.SetInSync("exampleredis-read-1", false);
+  world.Round();
+  EXPECT_EQ(world.Column(kRr, "exampleredis-read-1", "phase"), "modifying");
+  world.SetInSync("exampleredis-read-1", true);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRr, "exampleredis-read-1", "phase"), "available");
+  EXPECT_EQ(world.Told("CacheNodeAvailable"), added);
+  EXPECT_FALSE(world.HadEvent("DemoteComplete"));
+}
+
 TEST(Group, ADeletedReplicaLeavesTheVotersFirst) {
   World world;
   ApplyExample(&world);
