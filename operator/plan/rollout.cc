@@ -158,8 +158,8 @@ std::string BeforeSwitchover(const GroupTurn& turn, const MemberNow& target, con
 
 // A target that is to be replaced itself goes first, as a replica: otherwise the rollout, which replaces the primary
 // last, would hand over again. For the same reason the switchover comes after the other replicas, but for one that
-// has a fault.
-void AskForSwitchover(const MemberNow* chosen, const std::string& why_not, GroupTurn* turn) {
+// has a fault, and not before it is known who has to be replaced (`asked`: somebody's answer decides).
+void AskForSwitchover(const MemberNow* chosen, const std::string& why_not, bool asked, GroupTurn* turn) {
   const std::string named = EditedPrimary(*turn);
   const std::string& handled = turn->state.handled_primary_cluster_id;
   DeferrableStep step{kPrimaryField, turn->state.primary.name, named, kSwitchoverNeeds};
@@ -176,7 +176,9 @@ void AskForSwitchover(const MemberNow* chosen, const std::string& why_not, Group
     return;
   }
   if (!turn->edit_due || target == nullptr) return;
-  if (const std::string why = BeforeSwitchover(*turn, *target, chosen, why_not); !why.empty()) {
+  const std::string why = asked ? "waits until the members have said which parameters they take as they run"
+                                : BeforeSwitchover(*turn, *target, chosen, why_not);
+  if (!why.empty()) {
     turn->deferral.Hold(kPrimaryField, api::reason::kWaitingForMembers, why);
     turn->edit_due = false;
   }
@@ -266,7 +268,7 @@ void FillRollout(GroupTurn* turn) {
   const std::vector<MemberNow*> due = AskMembers(turn);
   MemberNow* chosen = Choose(*turn, due);
   const std::string why_not = chosen == nullptr ? "" : WhyNot(*turn, chosen);
-  AskForSwitchover(chosen, why_not, turn);
+  AskForSwitchover(chosen, why_not, asked, turn);
   if (chosen == nullptr) return;
   for (MemberNow* now : due) {
     if (!why_not.empty()) {

@@ -222,6 +222,15 @@ TEST(Together, WithApplyImmediatelyToo) {
   EXPECT_THAT(Switchovers(&three.world), ElementsAre("c"));
 }
 
+// maxmemory follows the memory limit, so each process is first asked whether it takes it as it runs.
+TEST(Together, WithSettingsThatARunningProcessIsAskedToTake) {
+  Three three(R"("applyImmediately": true)");
+  three.world.ApplyYaml(kRg, "g", EditOf("c", R"("applyImmediately": true, "node": {"resources": {"limits": {"memory": "2Gi"}}})"));
+  EXPECT_THAT(three.Order(), ElementsAre("b", "c", "a"));
+  EXPECT_THAT(Switchovers(&three.world), ElementsAre("c"));
+  EXPECT_EQ(three.world.Column(kRg, "g", "primary"), "c");
+}
+
 TEST(Together, InAGroupOfTwo) {
   World world;
   world.ApplyYaml(kRg, "g", EditOf("a", R"("description": "two")"));
