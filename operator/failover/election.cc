@@ -161,7 +161,7 @@ const Answer& Best(const Turn& turn, const Answers& answers, const NodeRef& old)
   const std::string failed_zone = turn.ZoneOf(old);
   auto key = [&](const Answer& a) {
     const PodView* pod = turn.PodByUid(a.node.pod_uid);
-    const bool leaving = !turn.Wanted(a.node.name);
+    const bool leaving = !turn.Stays(a.node.name);
     const bool ending =
         pod && (pod->heard->state.terminating || pod->deletion_timestamp.unix_ms != 0);
     const bool is_old = a.node.incarnation == old.incarnation;

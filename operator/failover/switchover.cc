@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "operator/failover/orders.h"
@@ -117,7 +118,7 @@ std::optional<NodeRef> ChooseTarget(const Turn& turn, const NodeState& primary,
                                     const MoveRequest& r, std::string* why) {
   *why = r.target.empty() ? "no voter can become primary" : r.target + " is not an in-sync voter";
   const NodeRef* best = nullptr;
-  uint64_t best_offset = 0;
+  std::tuple<bool, uint64_t> best_key;
   for (const NodeRef& v : turn.Newest().voters) {
     if (!r.target.empty() && v.name != r.target) continue;
     const std::string not_now = WhyNot(turn, primary, v);
@@ -129,9 +130,10 @@ std::optional<NodeRef> ChooseTarget(const Turn& turn, const NodeState& primary,
     for (const ReplicaAck& a : primary.acks) {
       if (a.incarnation == v.incarnation) offset = a.offset;
     }
-    if (best == nullptr || offset > best_offset || (offset == best_offset && v.name < best->name)) {
+    const std::tuple key(turn.Stays(v.name), offset);
+    if (best == nullptr || key > best_key || (key == best_key && v.name < best->name)) {
       best = &v;
-      best_offset = offset;
+      best_key = key;
     }
   }
   if (best == nullptr) return std::nullopt;

@@ -47,6 +47,11 @@ bool Turn::Wanted(std::string_view member) const {
   return m != nullptr && m->wanted;
 }
 
+bool Turn::Stays(std::string_view member) const {
+  const Member* m = FindMember(member);
+  return m != nullptr && m->wanted && !m->leaves;
+}
+
 const PodView* Turn::PodOf(std::string_view member) const {
   for (const PodView& p : view.pods) {
     if (p.exists && p.member == member) return &p;

@@ -32,6 +32,7 @@ class Turn {
   // -- who is there
   const Member* FindMember(std::string_view name) const;
   bool Wanted(std::string_view member) const;
+  bool Stays(std::string_view member) const;  // wanted, and does not ask to leave
   // The present Pod of a member; nullptr if it has none.
   const PodView* PodOf(std::string_view member) const;
   const PodView* PodByUid(std::string_view uid) const;

@@ -64,6 +64,7 @@ struct PodView {
 struct Member {
   std::string name;
   bool wanted = true;  // false: deleted, promoted away or over the quota; leaves the voters first
+  bool leaves = false;  // asks to leave, with its data: nobody's choice as a primary while another one can be it
   bool has_volume = false;
   // The UID that its node may be told to leave when it joins this group: its own object's
   // (standalone), or the group that accepted to let it go. Empty: a node that belongs elsewhere

@@ -270,6 +270,28 @@ bool PodIsOutdated(const GroupTurn& turn, MemberNow* now) {
   return now->pod_template && (now->pod_template->outdated || now->pod_template->live.asked);
 }
 
+bool AsksToLeave(const MemberNow& now) { return now.member->promotes || !now.member->moves_to.empty(); }
+
+// Whose Pod is due to be replaced, and would take the group's data along once `leaver` has left: it is replaced while
+// another member can take its role. nullptr: nobody's.
+const MemberNow* WouldBeAloneWhenReplaced(GroupTurn* turn, const MemberNow& leaver) {
+  MemberNow* primary = nullptr;
+  for (MemberNow& now : turn->members) {
+    if (!now.member->wanted || now.name() == leaver.name()) continue;
+    if (now.is_primary) {
+      primary = &now;
+    } else if (!AsksToLeave(now)) {
+      return nullptr;
+    }
+  }
+  if (primary == nullptr || !primary->member->can_run || !PodIsOutdated(*turn, primary)) return nullptr;
+  if (primary->pod_template->live.asked) return primary;
+  Deferral asked = primary->deferral;
+  DeferrableStep step;
+  step.needed = kRestartNeeds + kSwitchoverNeeds;
+  return AskForReplacement(*primary->pod_template, step, &asked) ? primary : nullptr;
+}
+
 // What another group that is gone left, with its data: a member that gets no order to join as long as that may not go.
 void JudgeArrival(const GroupTurn& turn, Member* member, const MemberNow& now) {
   const api::CacheNode& node = member->view->node;
@@ -312,6 +334,13 @@ void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
   if (due && permission.given && member->promotes && !step.begun && PodIsOutdated(*turn, now)) {
     permission = Waits(reason::kPromoting, "waits until its Pod has been replaced, which costs nothing while " + group +
                                                " has its data");
+  }
+  if (due && permission.given && !step.begun) {
+    if (const MemberNow* primary = WouldBeAloneWhenReplaced(turn, *now)) {
+      permission = Waits(member->promotes ? reason::kPromoting : reason::kDemoting,
+                         "waits until the Pod of " + primary->name() + " has been replaced, which would cost " + group +
+                             " its data once nobody else has it");
+    }
   }
   if (due && !permission.given) now->deferral.Hold(step.field, reason::kWaitingForMembers, permission.message);
   if (!due && permission.given) permission.message += InWindow(now->deferral, step.field);

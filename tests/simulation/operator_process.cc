@@ -254,7 +254,7 @@ failover::View OperatorProcess::BuildView() const {
   view.me.valid_until = renewed_ + Milliseconds(story ? story->lease_ms[1] : 4000);
   view.me.term = term_;
   view.me.last_grant = last_grant_;
-  for (const std::string& name : spec_.names) view.members.push_back({name, true, false, "", ""});
+  for (const std::string& name : spec_.names) view.members.push_back({.name = name});
   const bool sees_api = !world_.Blocked(*this, world_.api());
   for (const Pod& pod : world_.pods()) {
     failover::PodView p;

@@ -48,7 +48,7 @@ class Group {
 
   // A member with a Pod and a process that was never ordered.
   void Add(const std::string& name) {
-    view.members.push_back({name, true, false, "", ""});
+    view.members.push_back({.name = name});
     PodView p;
     p.member = name;
     p.pod_uid = "pod-" + name;

@@ -84,6 +84,28 @@ TEST(Leaving, OneThatOnlyWantsToLeaveIsElectedWhenItHasTheData) {
   EXPECT_EQ(g.state.failover->winner.name, "b");
 }
 
+TEST(Leaving, OneThatAsksToLeaveIsElectedOnlyIfItHoldsMore) {
+  for (const bool more : {false, true}) {
+    Group g(2);
+    g.MemberOf("b").leaves = true;
+    if (more) g.Node("b").offset += 10;
+    g.Die("a");
+    (void)g.Persist();
+    g.FenceAndAnswer();
+    (void)g.Persist();
+    EXPECT_EQ(g.state.failover->winner.name, more ? "b" : "c");
+  }
+}
+
+TEST(Leaving, OneThatAsksToLeaveIsNoTargetWhileThereIsAnother) {
+  Group g(2);
+  g.MemberOf("b").leaves = true;
+  g.Ack("b").offset = g.Ack("c").offset + 1;
+  g.MemberOf("a").wanted = false;
+  (void)g.Persist();
+  EXPECT_EQ(g.state.failover->winner.name, "c");
+}
+
 TEST(Leaving, AListedVoterWinsEvenWhenItsObjectIsGone) {
   Group g(1);
   g.view.members.pop_back();

@@ -132,6 +132,37 @@ TEST_F(Promote, OfThePrimaryIsRefusedUntilItSwitchesOver) {
   EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "1/1");
 }
 
+// The replica is the only place where the group's data can be while the primary's Pod is replaced.
+TEST_F(Promote, OfTheLastReplicaComesAfterTheRolloutThatNeedsIt) {
+  for (const char* settings : {R"("image": "understudy:2")", R"("resources": {"limits": {"memory": "2Gi"}})"}) {
+    World w;
+    Make(&w, 1);
+    w.ApplyYaml(kRr, "b", kPromoted);
+    w.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "applyImmediately": true, "node": {)" + std::string(settings) + "}}");
+    w.SetFarBehind(true);  // so that nobody can hand over yet
+    for (int i = 0; i < 100; ++i) {
+      w.Round();
+      w.Advance(Milliseconds(100));
+    }
+    EXPECT_THAT(w.Message(kRr, "b", "Accepted"),
+                HasSubstr("waits until the Pod of a has been replaced, which would cost g its data"));
+    ASSERT_EQ(w.Column(kRg, "g", "primary"), "a");
+    w.SetFarBehind(false);
+    ASSERT_TRUE(w.Settle());
+    EXPECT_FALSE(w.HadEvent("DataLost")) << settings;
+    EXPECT_EQ(w.Process("a")->keys, 5u) << settings;
+    // It had to take the role over, so that a person has to move it back first.
+    EXPECT_EQ(w.Column(kRg, "g", "primary"), "b");
+    EXPECT_EQ(w.Reason(kRr, "b", "Accepted"), "InvalidCacheClusterState");
+    w.Annotate(kRg, "g", api::kSwitchoverToAnnotation, "a@" + FormatRfc3339(w.wall()));
+    ASSERT_TRUE(w.Settle());
+    EXPECT_EQ(w.Column(kRg, "g", "primary"), "a");
+    ExpectIndependent(w, "b");
+    EXPECT_EQ(w.Process("a")->keys, 5u);
+    EXPECT_EQ(w.Process("b")->keys, 5u);
+  }
+}
+
 TEST_F(Promote, WaitsUntilItIsInSyncAndTakingItBackMeanwhileCancelsIt) {
   world.SetInSync("b", false);
   world.Round();
