@@ -197,8 +197,8 @@ class Switchover(Case):
         self.assertEqual(self.probes.check(self)[-1], "mid-r1")
         self.wait_whole("mid", 2)
 
-    def kill_leader(self):
-        lab.kubectl("delete", "pod", lab.leader_pod(), "-n", lab.SYSTEM, "--grace-period=0", "--force", "--wait=false")
+    def kill_leader(self, name=None):
+        lab.kubectl("delete", "pod", name or lab.leader_pod(), "-n", lab.SYSTEM, "--grace-period=0", "--force", "--wait=false")
 
     def wait_operators(self):
         lab.until("two operators", lambda: len([p for p in lab.operator_pods() if p["status"]["phase"] == "Running"
@@ -206,8 +206,9 @@ class Switchover(Case):
 
     def test_operator_killed_while_writes_are_held(self):
         self.begin("oppause")
+        leader = lab.leader_pod()  # found before: the pause has a budget of 2 s
         pid = self.held_in_pause()
-        self.kill_leader()
+        self.kill_leader(leader)
         os.kill(pid, signal.SIGCONT)
         self.end("oppause-r1")  # the next operator goes on from the persisted step
         self.wait_whole("oppause", 2)
