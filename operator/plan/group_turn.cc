@@ -235,7 +235,7 @@ failover::View FailoverViewOf(const GroupTurn& turn) {
     failover::Member out;
     out.name = member.name();
     out.wanted = member.wanted && !member.returns && !LeavesVoters(now);
-    out.leaves = member.promotes || !member.moves_to.empty();
+    out.leaves = member.AsksToLeave();
     // It may leave its own life alone, or a group that no longer exists.
     const std::string& before = member.view->node.status.group_uid;
     const bool exists = std::any_of(turn.view.other_groups.begin(), turn.view.other_groups.end(),

@@ -320,7 +320,7 @@ Membership PlanMembership(const GroupView& view, const std::vector<const NodeVie
     const api::CacheNodeSpec& spec = node.node.spec;
     member.promotes = spec.replication_group_id.empty() && spec.promoted_from == group.meta.name;
     if (spec.replication_group_id != group.meta.name) member.moves_to = spec.replication_group_id;
-    member.declared = spec.replication_group_id == group.meta.name || member.promotes || !member.moves_to.empty();
+    member.declared = spec.replication_group_id == group.meta.name || member.AsksToLeave();
     const bool claimed = spec.replication_group_id.empty() && group.spec.primary_cluster_id == node.node.meta.name;
     const bool asks = spec.replication_group_id == group.meta.name || (claimed && !member.promotes);
     member.returns = !failover::Started(view.group.state) && !asks && member.wanted && !MayBeOurs(view, node);

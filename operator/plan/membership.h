@@ -37,6 +37,7 @@ struct Member {
   std::string message;
 
   const std::string& name() const { return view->node.meta.name; }
+  bool AsksToLeave() const { return promotes || !moves_to.empty(); }
 };
 
 struct Membership {

@@ -207,8 +207,7 @@ bool PersistStray(const GroupTurn& turn, Plan* plan) {
     const NodeState* words = now.words;
     if (words == nullptr || now.is_primary || node.status.group_uid != turn.group.meta.uid) continue;
     if (words->role != Role::kStandalone || words->group != node.meta.uid) continue;
-    const bool wanted = !now.member->promotes && now.member->moves_to.empty();
-    if (wanted && MayDrop(node, *words, turn.view.group)) continue;  // its order is on the way
+    if (!now.member->AsksToLeave() && MayDrop(node, *words, turn.view.group)) continue;  // its order is on the way
     api::CacheNodeStatus status = node.status;
     status.epoch = static_cast<int64_t>(words->epoch);
     status.incarnation = words->incarnation;
@@ -270,8 +269,6 @@ bool PodIsOutdated(const GroupTurn& turn, MemberNow* now) {
   return now->pod_template && (now->pod_template->outdated || now->pod_template->live.asked);
 }
 
-bool AsksToLeave(const MemberNow& now) { return now.member->promotes || !now.member->moves_to.empty(); }
-
 // Whose Pod is due to be replaced, and would take the group's data along once `leaver` has left: it is replaced while
 // another member can take its role. nullptr: nobody's.
 const MemberNow* WouldBeAloneWhenReplaced(GroupTurn* turn, const MemberNow& leaver) {
@@ -280,7 +277,7 @@ const MemberNow* WouldBeAloneWhenReplaced(GroupTurn* turn, const MemberNow& leav
     if (!now.member->wanted || now.name() == leaver.name()) continue;
     if (now.is_primary) {
       primary = &now;
-    } else if (!AsksToLeave(now)) {
+    } else if (!now.member->AsksToLeave()) {
       return nullptr;
     }
   }
@@ -307,7 +304,7 @@ void JudgeArrival(const GroupTurn& turn, Member* member, const MemberNow& now) {
 void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
   const std::string& group = turn->group.meta.name;
   const api::CacheNode& node = member->view->node;
-  const bool asks = member->wanted && member->can_run && (member->promotes || !member->moves_to.empty());
+  const bool asks = member->wanted && member->can_run && member->AsksToLeave();
   Permission permission;
   if (asks) permission = member->promotes ? BeginPromote(*turn, *now) : BeginMove(*turn, *now);
 
