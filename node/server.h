@@ -82,6 +82,7 @@ class Server final : public replication::Hooks {
   void UnshareKeyspace() override;
   void OnLoading(bool loading) override;
   void OnChange() override;
+  bool InOffice() override { return gate_.InOffice(clock_.Mono()); }
   void OnAcks() override;
   void OnReplicaOf(bool replica) override;
 

@@ -27,6 +27,7 @@ void ServerDataPath::ActUnder(const role::ActUnder& action, Done done) {
 }
 
 void ServerDataPath::BecomeReplica(const role::BecomeReplica& action, Done done) {
+  if (action.close_clients) server_.CloseClients();
   server_.replication().BecomeReplica(action, std::move(done));
 }
 

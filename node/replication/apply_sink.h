@@ -63,6 +63,9 @@ class Hooks {
   // Link state, completeness, a replica's being in sync, or the acknowledged configuration changed: worth a
   // heartbeat at once. At most a few times a second for one reason.
   virtual void OnChange() = 0;
+  // Whether this node may acknowledge writes now. A keepalive that a primary without its lease put into the stream
+  // would part it from its successor's history, and cost it a full copy.
+  virtual bool InOffice() = 0;
   // SyncOffset() or what CountAcked() counts grew: flush held replies, look at WAIT again.
   virtual void OnAcks() = 0;
   // --standalone: REPLICAOF made this node a replica (true) or a primary (false). From the return of

@@ -196,7 +196,7 @@ void Engine::Tick(MonoTime now) {
   if (now >= next_ping_) {
     next_ping_ = now + Milliseconds(static_cast<int64_t>(settings_.ping_period_ms));
     static constexpr std::string_view kPing[] = {"PING"};
-    if (!replicas_.empty()) log_.AppendOwn(kPing);
+    if (!replicas_.empty() && hooks_.InOffice()) log_.AppendOwn(kPing);
   }
   if (!replicas_.empty() || copy_ || copy_starting_ || !log_.active()) {
     no_replicas_since_ = now;

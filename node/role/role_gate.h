@@ -74,7 +74,8 @@ class RoleGate {
     const GateState::Mode mode = ModeOf(word);
     if (mode == GateState::Mode::kUnassigned || (word & kLoadingBit) != 0 ||
         loading_now_.load(std::memory_order_acquire))
-      return Admission::kLoading;
+      // A replica stays one when its data is whole: who wants to write should not wait for that (as Redis does).
+      return is_write && mode == GateState::Mode::kReplica ? Admission::kReadOnly : Admission::kLoading;
     if (!is_write || mode == GateState::Mode::kStandalone) return Admission::kServe;
     // A pause comes before role and lease: it is over soon and then they are looked at anew.
     if (now < paused_until()) return Admission::kPaused;
@@ -83,13 +84,17 @@ class RoleGate {
     if ((word & kEnoughVotersBit) == 0) return Admission::kNoReplicas;
     return Admission::kServe;
   }
-  // May replies be sent that acknowledge writes executed under `generation`?
-  bool MayFlush(uint64_t generation, MonoTime now) const {
+  // May this node acknowledge writes now: in office, with its lease?
+  bool InOffice(MonoTime now) const {
     const GateState::Mode mode = ModeOf(word_.load(std::memory_order_acquire));
-    if (generation != generation_.load(std::memory_order_acquire)) return false;
     if (mode == GateState::Mode::kStandalone) return true;
     return mode == GateState::Mode::kPrimary &&
            now.ns < lease_until_ns_.load(std::memory_order_acquire);
+  }
+  // May replies be sent that acknowledge writes executed under `generation`?
+  bool MayFlush(uint64_t generation, MonoTime now) const {
+    const bool in_office = InOffice(now);
+    return generation == generation_.load(std::memory_order_acquire) && in_office;
   }
   uint64_t generation() const { return generation_.load(std::memory_order_acquire); }
   uint32_t synchronous_replicas() const {

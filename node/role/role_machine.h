@@ -65,7 +65,8 @@ struct ActUnder {
 };
 
 // Follow `primary`. With `drop_data` what is held belongs to another data set and may be dropped at
-// once. `copy_only`: load its data, be nobody's voter.
+// once. `copy_only`: load its data, be nobody's voter. `close_clients`, a process's first role: who is connected may
+// mean the primary that its predecessor at this address was, and would only be told to wait.
 struct BecomeReplica {
   std::string group;
   uint64_t epoch = 0;
@@ -73,6 +74,7 @@ struct BecomeReplica {
   std::string replication_key;
   bool copy_only = false;
   bool drop_data = false;
+  bool close_clients = false;
   bool operator==(const BecomeReplica&) const = default;
 };
 

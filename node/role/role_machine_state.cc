@@ -30,8 +30,9 @@ GateState RoleMachine::Gate() const {
       break;
   }
   // Until the new role has been carried out nothing is written: neither in the old one nor in the
-  // new one.
-  if (changing && gate.mode != GateState::Mode::kUnassigned) gate.mode = GateState::Mode::kReplica;
+  // new one. A node without data may become anything: its clients are asked to try again.
+  if (changing && gate.mode != GateState::Mode::kUnassigned)
+    gate.mode = gate.loading ? GateState::Mode::kUnassigned : GateState::Mode::kReplica;
   if (gate.mode == GateState::Mode::kStandalone) gate.lease_until = kForever;
   gate.paused_until = paused_until_;
   if (gate.mode != GateState::Mode::kPrimary) return gate;

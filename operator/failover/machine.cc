@@ -121,6 +121,19 @@ void JudgeReadiness(Turn& turn, const NodeState& primary) {
   f.failover_ready_message = "no replica is in sync";
 }
 
+// After a switchover that was aborted its primary and its target still hold writes: until the Service leads to the
+// primary again, or, if it can't be turned, until the budget that the nodes keep themselves is over.
+void ResumeWrites(Turn& turn) {
+  for (const PodView& pod : turn.view.pods) {
+    if (!pod.heard || !pod.heard->state.paused || !turn.Ours(pod.heard->state)) continue;
+    if (turn.view.endpoint_pod_uid != turn.state.primary.pod_uid) return;
+    MonoTime& since = turn.memory.repointed_at;
+    if (since == MonoTime{}) since = turn.now;
+    if (turn.now < since + kRepointSettle) return turn.WakeAt(since + kRepointSettle);
+    OrderResume(turn, turn.RefOf(pod), turn.state.epoch);
+  }
+}
+
 // Orders of a group at rest: nothing if everybody is where the state says.
 void KeepInPlace(Turn& turn, const NodeState* primary, std::string_view hold_back) {
   const GroupState& state = turn.state;
@@ -139,10 +152,7 @@ void KeepInPlace(Turn& turn, const NodeState* primary, std::string_view hold_bac
       primary->synchronous_replicas != turn.SynchronousReplicas(newest)) {
     OrderPrimary(turn, state.primary, newest, {});
   }
-  for (const PodView& pod : turn.view.pods) {  // the primary and the target of a switchover that was aborted
-    if (!pod.heard || !pod.heard->state.paused || !turn.Ours(pod.heard->state)) continue;
-    OrderResume(turn, turn.RefOf(pod), state.epoch);
-  }
+  ResumeWrites(turn);
   OrderFollowers(turn, newest, hold_back);
   turn.out.endpoint = state.primary;
 }

@@ -138,6 +138,7 @@ inline constexpr Duration kVoterAnswersWait =
 inline constexpr Duration kRepointFirst = Milliseconds(300);     // 8: pause without the EndpointSlice
 inline constexpr Duration kRepointSettle = Milliseconds(50);     // 8: kube-proxy's 12-25 ms, twice
 inline constexpr Duration kPauseBudget = Milliseconds(2000);     // 7
+inline constexpr Duration kTurnBack = Milliseconds(250);  // 7: of that budget, to turn the Service back in an abort
 inline constexpr Duration kDemoteBudget = Milliseconds(1500);    // 7: then takeover from step 3
 inline constexpr Duration kPromoteSilence = Milliseconds(2500);  // 6.7: the winner says nothing
 inline constexpr Duration kPromoteLimit =

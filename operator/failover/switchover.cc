@@ -242,10 +242,13 @@ void StepPause(Turn& turn) {
     return;
   }
   if (turn.Dead(fo.winner.incarnation)) return Abort(turn, fo.winner.name + " ended");
-  if (taken >= kPauseBudget) {
-    return Abort(turn, fo.winner.name + " did not catch up within " + Span(kPauseBudget));
+  // Writes are held until the nodes' own budget is over, and the Service leads to the primary again by then: who is
+  // let go to the target, which may be frozen, waits there.
+  const Duration patience = kPauseBudget - kTurnBack;
+  if (taken >= patience) {
+    return Abort(turn, fo.winner.name + " did not catch up within " + Span(patience));
   }
-  turn.WakeAt(turn.memory.step_since + kPauseBudget);
+  turn.WakeAt(turn.memory.step_since + patience);
   const NodeState* primary = turn.Words(fo.old.incarnation);
   if (primary && turn.Reachable(fo.old.incarnation) && turn.Reachable(fo.winner.incarnation) &&
       turn.InOffice(*primary, turn.state.epoch) && primary->paused &&

@@ -157,7 +157,7 @@ struct Memory {
   WallTime fenced;
   WallTime promoted;
   MonoTime promoted_at;
-  MonoTime repointed_at;  // when the Service was first seen to point at a switchover's target
+  MonoTime repointed_at;  // when the Service was first seen to point where the step wants it
   uint64_t move_begun = 0;    // epoch of the switchover that this leadership persisted
   bool move_demotes = false;  // and whether it has asked for the demotion: no way back
   control::Incarnation unfit_tried;  // a switchover away from this unfit primary failed

@@ -54,12 +54,13 @@ class TestHooks final : public Hooks {
   void UnshareKeyspace() override { --shares; }
   void OnLoading(bool on) override { loading = on; }
   void OnChange() override { ++changes; }
+  bool InOffice() override { return in_office; }
   void OnAcks() override { ++acks; }
   void OnReplicaOf(bool on) override { replica_of = on; }
 
   std::function<void()> on_drain;
   std::atomic<int> drains{0}, shares{0}, changes{0}, acks{0};
-  std::atomic<bool> loading{false}, replica_of{false};
+  std::atomic<bool> loading{false}, replica_of{false}, in_office{true};
 };
 
 class TestNode {

@@ -213,6 +213,30 @@ TEST(ThreeNodes, WhatAnOldPrimaryHasAloneIsCountedAndDropped) {
   EXPECT_EQ(b.state().full_syncs, 1u);
 }
 
+TEST(ThreeNodes, APrimaryThatMayNotAcknowledgeSendsNoKeepaliveAndReturnsWithoutACopy) {
+  Settings settings;
+  settings.ping_period_ms = 20;
+  TestNode a(1, false, settings), b(2, false), c(3, false);
+  a.Primary(1, {}, 0, true);
+  b.Replica(a, 1);
+  c.Replica(a, 1);
+  ASSERT_TRUE(CaughtUp(a, b) && CaughtUp(a, c));
+  const uint64_t quiet = a.replication->offset();
+  ASSERT_TRUE(Await([&] { return a.replication->offset() > quiet + 28; })) << "its keepalives";
+  a.hooks.in_office = false;
+  usleep(100'000);  // what was on its way
+  ASSERT_TRUE(CaughtUp(a, b));
+  ASSERT_TRUE(b.Do([&](auto done) { b.replication->StopApplying(done); }).ok());
+  usleep(300'000);
+  EXPECT_EQ(a.state().offset, b.state().offset);
+  b.Primary(2);
+  ASSERT_TRUE(a.Do([&](auto done) { a.replication->Demote(done); }).ok());
+  a.Replica(b, 2);
+  ASSERT_TRUE(CaughtUp(b, a));
+  EXPECT_EQ(a.state().dropped_bytes, 0u);
+  EXPECT_EQ(b.state().full_syncs, 0u);
+}
+
 TEST(ThreeNodes, SyncOffsetCountsTheVotersOfTheConfigurationOnly) {
   TestNode a(1, false), b(2, false), c(3, false);
   a.Primary(1, {}, 0, true);

@@ -34,6 +34,11 @@ TEST(RoleGate, AReplicaServesReadsOnlyAndNothingWithoutData) {
             "READONLY You can't write against a read only replica.");
   gate.Publish({.mode = GateState::Mode::kReplica, .loading = true});
   EXPECT_EQ(gate.Check(false, kNow), Admission::kLoading);
+  EXPECT_EQ(gate.Check(true, kNow), Admission::kReadOnly);  // its writer shall look for the primary
+  gate.Publish({.mode = GateState::Mode::kReplica, .loading = true, .paused_until = kNow + Milliseconds(1)});
+  EXPECT_EQ(gate.Check(true, kNow), Admission::kReadOnly);
+  gate.Publish({.mode = GateState::Mode::kPrimary, .loading = true, .lease_until = kForever});
+  EXPECT_EQ(gate.Check(true, kNow), Admission::kLoading);
 }
 
 TEST(RoleGate, TheReplicationCanRefuseAtOnceWhileItLoads) {
@@ -57,6 +62,10 @@ TEST(RoleGate, ThePrimarysLeaseIsCheckedTwice) {
   EXPECT_EQ(gate.Check(true, kNow + Milliseconds(10)), Admission::kNoLease);
   EXPECT_EQ(gate.Check(false, kNow + Milliseconds(10)), Admission::kServe);
   EXPECT_FALSE(gate.MayFlush(2, kNow));
+  EXPECT_TRUE(gate.InOffice(kNow));
+  EXPECT_FALSE(gate.InOffice(kNow + Milliseconds(10)));
+  gate.Publish({.mode = GateState::Mode::kReplica, .lease_until = kNow + Milliseconds(10), .generation = 4});
+  EXPECT_FALSE(gate.InOffice(kNow));
 }
 
 TEST(RoleGate, AReplyOfAnEarlierOfficeIsNeverSent) {

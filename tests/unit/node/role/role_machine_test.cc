@@ -97,6 +97,24 @@ TEST_F(RoleMachineTest, AppliesARoleOrderOfAHigherEpochForTheSamePrimary) {
   EXPECT_EQ(ack.state.role_epoch, 2u);
 }
 
+TEST_F(RoleMachineTest, ItsFirstRoleClosesTheClientsOfItsPredecessorAndLaterRolesOfAReplicaNobody) {
+  Do(Replica(1, 1));
+  EXPECT_TRUE(std::get<BecomeReplica>(done.back()).close_clients);
+  Do(Replica(2, 1));
+  ASSERT_EQ(Count<BecomeReplica>(), 2u);
+  EXPECT_FALSE(std::get<BecomeReplica>(done.back()).close_clients);
+}
+
+TEST_F(RoleMachineTest, ANodeWithoutDataAnswersLoadingUntilItsRoleIsCarriedOut) {
+  machine.Observe(facts, now);
+  const Outcome outcome = machine.OnOrder(First(), now);
+  EXPECT_EQ(machine.Gate().mode, GateState::Mode::kUnassigned) << "it will be primary";
+  Perform(outcome.actions, outcome.transition);
+  EXPECT_EQ(machine.Gate().mode, GateState::Mode::kPrimary);
+  Do(Replica(2, 1));
+  EXPECT_EQ(machine.Gate().mode, GateState::Mode::kReplica);
+}
+
 TEST_F(RoleMachineTest, AppliesAHigherEpochAtAPrimaryThatStaysPrimary) {
   Do(First());
   const OrderAck ack = Do(Promotion(2, 2, 10));

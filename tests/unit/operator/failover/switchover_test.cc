@@ -275,7 +275,11 @@ TEST(Switchover, TheOldPrimaryIsAVoterOfItsSuccessor) {
 TEST(Switchover, OverBudgetBeforeTheDemotionItIsAbortedAndWritesGoOn) {
   Paused p;
   (void)p.g.Decide();
-  p.g.Pass(2000);
+  const int64_t patience_ms = kPauseBudget.ms() - kTurnBack.ms();
+  p.g.Pass(patience_ms - kRepointSettle.ms() - 1);
+  EXPECT_FALSE(p.g.Decide().persist);
+  EXPECT_EQ(p.g.Decide().wake_at, p.g.now + Milliseconds(1));
+  p.g.Pass(1);
   const Decision d = p.g.Persist();
   EXPECT_FALSE(p.g.state.failover);
   EXPECT_EQ(p.g.state.epoch, 1u);
@@ -283,6 +287,13 @@ TEST(Switchover, OverBudgetBeforeTheDemotionItIsAbortedAndWritesGoOn) {
   ASSERT_FALSE(d.events.empty());
   EXPECT_EQ(d.events[0].reason, "SwitchoverAborted");
   p.g.Node("a").paused = true;
+  ASSERT_TRUE(p.g.Decide().endpoint);
+  p.g.Pass(kTurnBack.ms());
+  EXPECT_FALSE(Group::Orders(p.g.Decide(), "a", OrderKind::kResume)) << "the Service leads to the target";
+  p.g.view.endpoint_pod_uid = "pod-a";
+  EXPECT_FALSE(Group::Orders(p.g.Decide(), "a", OrderKind::kResume)) << "kube-proxy has still to follow";
+  EXPECT_EQ(p.g.Decide().wake_at, p.g.now + kRepointSettle);
+  p.g.Pass(kRepointSettle.ms());
   const Decision after = p.g.Decide();
   EXPECT_TRUE(Group::Orders(after, "a", OrderKind::kResume));
   EXPECT_FALSE(Group::Orders(after, "b", OrderKind::kResume));
