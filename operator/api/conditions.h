@@ -107,6 +107,7 @@ inline constexpr std::string_view kZonesUnknown = "ZonesUnknown";
 inline constexpr std::string_view kSpreadDisabled = "SpreadDisabled";
 inline constexpr std::string_view kForeignEndpoints = "ForeignEndpoints";
 inline constexpr std::string_view kSwitchoverBlocked = "SwitchoverBlocked";
+inline constexpr std::string_view kDrainBlocked = "DrainBlocked";
 inline constexpr std::string_view kMemberMissing = "MemberMissing";
 inline constexpr std::string_view kHealthy = "Healthy";
 inline constexpr std::string_view kInSync = "InSync";

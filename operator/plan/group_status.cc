@@ -169,6 +169,26 @@ bool IsHistory(const GroupTurn& turn, const std::string& blocked) {
   return !turn.edit_due && !EditedPrimary(turn).empty() && blocked == turn.view.memory.failover.move_blocked;
 }
 
+// A cordoned Node whose drain the disruption budget holds up, because another member has no Node to go to.
+std::string BlockedDrain(const GroupTurn& turn) {
+  const auto homeless = std::find_if(turn.members.begin(), turn.members.end(), [](const MemberNow& member) {
+    return member.member->wanted && member.fault && member.fault->reason == reason::kUnschedulable;
+  });
+  // One that never worked does not count in the budget.
+  if (homeless == turn.members.end() || homeless->sync_reason == reason::kCreating) return "";
+  for (const MemberNow& member : turn.members) {
+    const std::optional<api::Pod>& pod = member.member->view->pod;
+    if (!pod || pod->node_name.empty()) continue;
+    const auto host = turn.view.hosts.find(pod->node_name);
+    if (host == turn.view.hosts.end() || !host->second.unschedulable) continue;
+    return "Node " + pod->node_name + " is cordoned, but " + member.name() + " can't be evicted from it while " +
+           homeless->name() + " has no Node (" + homeless->fault->message +
+           "): the disruption budget allows one missing node at a time; uncordon a Node that takes " +
+           homeless->name() + ", or delete the object " + homeless->name();
+  }
+  return "";
+}
+
 Verdict DegradedOf(const GroupTurn& turn, const failover::Findings& findings) {
   if (!turn.foreign_endpoints.empty()) {
     return {Truth::kTrue, reason::kForeignEndpoints, turn.foreign_endpoints};
@@ -179,6 +199,9 @@ Verdict DegradedOf(const GroupTurn& turn, const failover::Findings& findings) {
   if (const std::string& blocked = findings.switchover_blocked; !blocked.empty() && !IsHistory(turn, blocked) &&
                                                                !BlocksHandOver(turn, blocked)) {
     return {Truth::kTrue, reason::kSwitchoverBlocked, blocked};
+  }
+  if (std::string blocked = BlockedDrain(turn); !blocked.empty()) {
+    return {Truth::kTrue, reason::kDrainBlocked, std::move(blocked)};
   }
   std::string text;
   for (const MemberNow& member : turn.members) {
@@ -351,7 +374,7 @@ void AddGroupEvents(const GroupTurn& turn, const api::ReplicationGroupStatus& ne
     plan->events.push_back({ref, true, std::string(reason::kSeveralDatasets), "CreateGroup",
                             next.conditions.Find(api::kReady)->message});
   }
-  for (std::string_view told : {reason::kForeignEndpoints, reason::kSwitchoverBlocked}) {
+  for (std::string_view told : {reason::kForeignEndpoints, reason::kSwitchoverBlocked, reason::kDrainBlocked}) {
     if (!turned(api::kDegraded, Truth::kTrue) || next.conditions.Reason(api::kDegraded) != told) continue;
     plan->events.push_back(
         {ref, true, std::string(told), "Reconcile", next.conditions.Find(api::kDegraded)->message});

@@ -51,6 +51,31 @@ TEST_F(GroupOfTwo, IsNotReadyWhenNobodyHeardItsPrimaryForDetectionTimeoutAndLeas
   EXPECT_EQ(world.Truth(kRg, "g", "WaitingForProofOfDeath"), "True");
 }
 
+TEST_F(GroupOfTwo, ADrainThatTheDisruptionBudgetHoldsUpIsExplained) {
+  const std::string host = JsonString((*world.Get("Pod", "a-0"))["spec"], "nodeName");
+  world.cordoned.insert(host);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Truth(kRg, "g", "Degraded"), "False") << "b is there: a may be evicted";
+  world.SetUnschedulable("b", "0/3 nodes are available");
+  world.Delete("Pod", "b-0");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kRg, "g", "Degraded"), "DrainBlocked");
+  EXPECT_THAT(world.Message(kRg, "g", "Degraded"),
+              HasSubstr("Node " + host + " is cordoned, but a can't be evicted from it while b has no Node"));
+  EXPECT_TRUE(world.HadEvent("DrainBlocked"));
+  world.cordoned.clear();
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kRg, "g", "Degraded"), "MemberMissing");
+}
+
+TEST_F(GroupOfTwo, ADrainMayGoOnBesideAReplicaThatNeverWorked) {
+  world.SetUnschedulable("c", "0/3 nodes are available");
+  world.ApplyYaml(kRr, "c", R"({"replicationGroupId": "g"})");
+  world.cordoned.insert(JsonString((*world.Get("Pod", "a-0"))["spec"], "nodeName"));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kRg, "g", "Degraded"), "MemberMissing");
+}
+
 TEST_F(GroupOfTwo, IsReadyAgainAsSoonAsItsPrimaryServes) {
   PowerOff();
   Run(Seconds(4));

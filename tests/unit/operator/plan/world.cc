@@ -559,6 +559,8 @@ GroupView World::GroupViewOf(const GroupObject& group) {
   }
   for (const std::string& host : kHosts) {
     view.hosts[host] = *api::ParseNode(HostDocument(host));
+    view.hosts[host].unschedulable = cordoned.contains(host);
+    if (cordoned.contains(host)) continue;
     view.zones.insert(ZoneOfHost(host));
   }
   view.failover.me = {true, leads_since_, now_ + Seconds(4), "term-" + std::to_string(terms_), MonoTime{}};
