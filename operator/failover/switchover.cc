@@ -102,6 +102,7 @@ std::string WhyNot(const Turn& turn, const NodeState& primary, const NodeRef& vo
   if (node.terminating || pod->deletion_timestamp.unix_ms != 0)
     return voter.name + " is terminating";
   if (!turn.Wanted(voter.name)) return voter.name + " leaves the group";
+  if (node.role_epoch != turn.state.epoch) return voter.name + " has not got its role of this epoch yet";
   if (!turn.HoldsData(node) || node.link != control::LinkState::kUp) {
     return voter.name + " is not replicating";
   }
@@ -245,8 +246,10 @@ void StepPause(Turn& turn) {
   // Writes are held until the nodes' own budget is over, and the Service leads to the primary again by then: who is
   // let go to the target, which may be frozen, waits there.
   const Duration patience = kPauseBudget - kTurnBack;
+  const NodeState* target = turn.Words(fo.winner.incarnation);
+  const bool holds = target && target->paused;
   if (taken >= patience) {
-    return Abort(turn, fo.winner.name + " did not catch up within " + Span(patience));
+    return Abort(turn, fo.winner.name + (holds ? " did not catch up within " : " did not answer within ") + Span(patience));
   }
   turn.WakeAt(turn.memory.step_since + patience);
   const NodeState* primary = turn.Words(fo.old.incarnation);
@@ -260,10 +263,11 @@ void StepPause(Turn& turn) {
   // stay connected to the primary meanwhile, and who may acknowledge is decided by orders and leases. Abort turns
   // it back: Steady points the Service at the primary.
   const bool repointed = turn.view.endpoint_pod_uid == fo.winner.pod_uid;
+  // Who connects to the target already is not refused: its writes wait there for the promotion. It answers that it
+  // holds them before anybody is led to it: connections to a node that hangs can't be called back.
+  if (target && !holds) OrderPause(turn, fo.winner, turn.state.epoch);
+  if (!repointed && !holds) return;
   if (!repointed && turn.Reachable(fo.winner.incarnation)) turn.out.endpoint = fo.winner;
-  // Who connects to the target already is not refused: its writes wait there for the promotion.
-  const NodeState* target = turn.Words(fo.winner.incarnation);
-  if (target && !target->paused) OrderPause(turn, fo.winner, turn.state.epoch);
   if (repointed && turn.memory.repointed_at == MonoTime{}) turn.memory.repointed_at = turn.now;
   const MonoTime pause_at = repointed ? turn.memory.repointed_at + kRepointSettle : turn.memory.step_since + kRepointFirst;
   if (turn.now < pause_at) return turn.WakeAt(pause_at);

@@ -23,6 +23,7 @@ struct Begun {
 // And the Service has pointed to `b` for long enough.
 struct Paused : Begun {
   explicit Paused(int r = 2, uint32_t s = 0) : Begun(r, s) {
+    g.Node("b").paused = true;
     g.view.endpoint_pod_uid = "pod-b";
     (void)g.Decide();
     g.Pass(kRepointSettle.ms());
@@ -51,6 +52,7 @@ TEST(Switchover, IsPersistedWithItsRequestBeforeThePause) {
 
 TEST(Switchover, TheEndpointMovesBeforeThePause) {
   Begun p;
+  p.g.Node("b").paused = true;
   const Decision d = p.g.Decide();
   ASSERT_TRUE(d.endpoint);
   EXPECT_EQ(d.endpoint->incarnation, "b1");
@@ -67,17 +69,32 @@ TEST(Switchover, TheEndpointMovesBeforeThePause) {
 
 TEST(Switchover, TheTargetHoldsWritesBeforeTheEndpointMoves) {
   Begun p;
-  const Decision d = p.g.Decide();
-  ASSERT_TRUE(d.endpoint);
+  Decision d = p.g.Decide();
   EXPECT_TRUE(Group::Orders(d, "b", OrderKind::kPause));
   EXPECT_FALSE(Group::Orders(d, "c", OrderKind::kPause));
-  p.g.Node("b").paused = true;
   p.g.Pass(1000);
-  EXPECT_FALSE(Group::Orders(p.g.Decide(), "b", OrderKind::kPause)) << "it does";
+  d = p.g.Decide();
+  EXPECT_FALSE(d.endpoint) << "nobody is led to a node that does not answer";
+  EXPECT_FALSE(Group::Orders(d, "a", OrderKind::kPause)) << "and nobody waits for it";
+  EXPECT_TRUE(Group::Orders(d, "b", OrderKind::kPause));
+  p.g.Node("b").paused = true;
+  d = p.g.Decide();
+  EXPECT_TRUE(d.endpoint);
+  EXPECT_FALSE(Group::Orders(d, "b", OrderKind::kPause)) << "it does";
+}
+
+TEST(Switchover, ATargetThatNeverAnswersEndsItWithoutHoldingAnyWrite) {
+  Begun p;
+  (void)p.g.Decide();
+  p.g.Pass(kPauseBudget.ms() - kTurnBack.ms());
+  (void)p.g.Persist();
+  EXPECT_FALSE(p.g.state.failover);
+  EXPECT_NE(p.g.Decide().findings.switchover_blocked.find("b did not answer within"), std::string::npos);
 }
 
 TEST(Switchover, AnEndpointThatCannotBeMovedHoldsItUpForAMomentOnly) {
   Begun p;
+  p.g.Node("b").paused = true;
   (void)p.g.Decide();
   p.g.Pass(kRepointFirst.ms() - 1);
   EXPECT_FALSE(Group::Orders(p.g.Decide(), "a", OrderKind::kPause));
@@ -105,6 +122,16 @@ TEST(Switchover, IsNotBegunTowardsALaggingTarget) {
   const Decision d = g.Decide();
   EXPECT_FALSE(d.persist);
   EXPECT_NE(d.findings.switchover_blocked.find("b lags"), std::string::npos);
+}
+
+TEST(Switchover, IsNotBegunTowardsANodeThatWouldRefuseToHoldWrites) {
+  Group g;
+  Ask(g, MoveRequest::Source::kAnnotation, "b@1", "b");
+  g.Node("b").role_epoch = 0;
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_TRUE(Group::Orders(d, "b", OrderKind::kRole)) << "what is waited for";
+  EXPECT_NE(d.findings.switchover_blocked.find("b has not got its role of this epoch"), std::string::npos);
 }
 
 TEST(Switchover, IsNotBegunTowardsANodeThatIsNoVoter) {
@@ -286,6 +313,7 @@ TEST(Switchover, OverBudgetBeforeTheDemotionItIsAbortedAndWritesGoOn) {
   EXPECT_TRUE(p.g.state.failover_history.empty());
   ASSERT_FALSE(d.events.empty());
   EXPECT_EQ(d.events[0].reason, "SwitchoverAborted");
+  p.g.Node("b").paused = false;
   p.g.Node("a").paused = true;
   ASSERT_TRUE(p.g.Decide().endpoint);
   p.g.Pass(kTurnBack.ms());
