@@ -28,6 +28,19 @@ void WaitForProof(Turn& turn, const std::string& why) {
       "annotation cache.understudy.dev/confirm-dead: " + primary.incarnation;
 }
 
+// maxPerHour is reached: says so, and until when.
+bool FailoversSpent(Turn& turn) {
+  const std::optional<WallTime> until = HourlyBound(turn);
+  if (!until) return false;
+  const uint32_t most = turn.spec.max_per_hour;
+  turn.out.findings.failover_ready_reason = "MaxPerHour";
+  turn.out.findings.failover_ready_message =
+      std::to_string(most) + (most == 1 ? " takeover" : " takeovers") +
+      " without proof of death took place in the last hour (failover.maxPerHour): until " + FormatRfc3339(*until) +
+      " a further one waits for such a proof";
+  return true;
+}
+
 // A candidate who is a fit voter: an unfit primary is better than none.
 bool SomebodyElse(const Turn& turn) {
   const Answers answers = ExpectedAnswers(turn);
@@ -59,9 +72,7 @@ bool TakeOverSilent(Turn& turn, const Suspicion& suspicion) {
     WaitForProof(turn, findings.no_promotable_replica);
     return false;
   }
-  if (HourlyBoundReached(turn)) {
-    findings.failover_ready_reason = "MaxPerHour";
-    findings.failover_ready_message = "failover.maxPerHour takeovers took place in the last hour";
+  if (FailoversSpent(turn)) {
     WaitForProof(turn, findings.failover_ready_message);
     return false;
   }
@@ -90,7 +101,7 @@ bool InTrouble(Turn& turn) {
     return true;
   }
   if (reachable && words->unfit && turn.memory.unfit_tried == primary.incarnation &&
-      turn.spec.automatic_failover && SomebodyElse(turn) && !HourlyBoundReached(turn)) {
+      turn.spec.automatic_failover && SomebodyElse(turn) && !HourlyBound(turn)) {
     StartTakeover(turn, "PrimaryUnfit",
                   primary.name + " reports itself unfit and could not hand over");
     return true;

@@ -31,6 +31,15 @@ std::optional<Step> StepFromName(std::string_view name) {
   return Find<Step>(kSteps, name);
 }
 
+std::vector<WallTime> UnprovenOf(const std::vector<HistoryEntry>& history, const std::optional<Failover>& running) {
+  std::vector<WallTime> times;
+  for (const HistoryEntry& e : history) {
+    if (e.kind == Kind::kTakeover && e.proof.empty()) times.push_back(e.times.confirmed);
+  }
+  if (running && running->kind == Kind::kTakeover && running->proof.empty()) times.push_back(running->times.confirmed);
+  return times;
+}
+
 std::vector<control::NodeRef> NamedNodes(const GroupState& state) {
   std::vector<control::NodeRef> nodes;
   auto add = [&nodes](const control::NodeRef& node) {

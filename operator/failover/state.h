@@ -38,7 +38,7 @@ std::string_view StepName(Step step);  // "fence", "copy", "promote", "pause", "
 std::optional<Step> StepFromName(std::string_view name);
 
 // When this operator (or the one before it) saw each step; for people, never for a decision but the
-// hourly bound.
+// hourly bound (unproven_takeovers).
 struct Times {
   WallTime suspected;
   WallTime confirmed;
@@ -81,7 +81,7 @@ struct HistoryEntry {
   std::string message;
   control::NodeRef old_primary;
   control::NodeRef new_primary;
-  std::string proof;  // empty: taken over without proof of death (counts for maxPerHour)
+  std::string proof;  // empty: taken over without proof of death
   // The winner's at its election: every write lost lies above (offset_epoch, offset).
   uint64_t offset = 0;
   uint64_t offset_epoch = 0;
@@ -97,6 +97,7 @@ struct HistoryEntry {
 };
 
 inline constexpr size_t kMaxHistory = 10;
+inline constexpr size_t kMaxUnproven = 60;  // the greatest maxPerHour
 
 struct GroupState {
   uint64_t epoch = 0;  // 0: the group was never started
@@ -107,6 +108,9 @@ struct GroupState {
   std::vector<control::Configuration> configurations;
   std::optional<Failover> failover;
   std::vector<HistoryEntry> failover_history;  // oldest first, at most kMaxHistory
+  // When each takeover without proof of death was confirmed: what maxPerHour counts. Oldest first, of the hour before
+  // the last one, at most kMaxUnproven; the running one is among them from the write that begins it.
+  std::vector<WallTime> unproven_takeovers;
   // The last value of each request that was acted on, or found to need nothing.
   std::string handled_primary_cluster_id;
   std::string handled_test_failover;  // RFC 3339, as it was asked
@@ -119,6 +123,9 @@ struct GroupState {
 // only node left it with its data (the epoch stays, since epochs only grow): the next first start
 // takes whoever is there.
 inline bool Started(const GroupState& state) { return !state.configurations.empty(); }
+
+// The takeovers without proof of death that a history and a running failover tell of.
+std::vector<WallTime> UnprovenOf(const std::vector<HistoryEntry>& history, const std::optional<Failover>& running);
 
 // True if a configuration or the running transition names this Pod (by UID), or it is the primary.
 // A Pod that is named must not be removed, and its last version must be kept when it vanishes.

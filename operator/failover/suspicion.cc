@@ -9,6 +9,8 @@ using control::LinkState;
 using control::NodeRef;
 using control::NodeState;
 
+constexpr Duration kHour = Seconds(3600);
+
 // A voter whose own link to the primary is down, or silent as long as the operator's.
 std::string FindWitness(const Turn& turn, const NodeRef& primary) {
   for (const control::Configuration& c : turn.state.configurations) {
@@ -83,14 +85,20 @@ Suspicion JudgePrimary(Turn& turn) {
   return s;
 }
 
-bool HourlyBoundReached(const Turn& turn) {
-  const int64_t hour_ago_ms = turn.wall.unix_ms - 3'600'000;
-  const auto recent = std::count_if(turn.state.failover_history.begin(),
-                                    turn.state.failover_history.end(), [&](const HistoryEntry& e) {
-                                      return e.kind == Kind::kTakeover && e.proof.empty() &&
-                                             e.times.confirmed.unix_ms > hour_ago_ms;
-                                    });
-  return static_cast<uint32_t>(recent) >= turn.spec.max_per_hour;
+bool CountsForHour(const Turn& turn, WallTime confirmed) {
+  return confirmed.unix_ms > turn.wall.unix_ms - kHour.ms();
+}
+
+std::optional<WallTime> HourlyBound(Turn& turn) {
+  std::vector<WallTime> recent = turn.state.unproven_takeovers;
+  std::erase_if(recent, [&](WallTime t) { return !CountsForHour(turn, t); });
+  const size_t most = std::max<size_t>(turn.spec.max_per_hour, 1);
+  if (recent.size() < most) return std::nullopt;
+  // As many as are allowed are still of the last hour until this one is not.
+  std::sort(recent.begin(), recent.end());
+  const WallTime until{recent[recent.size() - most].unix_ms + kHour.ms()};
+  turn.WakeAt(turn.now + Milliseconds(until.unix_ms - turn.wall.unix_ms));
+  return until;
 }
 
 }  // namespace understudy::failover

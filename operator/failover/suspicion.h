@@ -2,6 +2,7 @@
 // 1 and 2.) Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "operator/failover/turn.h"
@@ -20,7 +21,11 @@ struct Suspicion {
 // detectionTimeout, and then when it would be lost.
 Suspicion JudgePrimary(Turn& turn);
 
-// Takeovers without proof of death in the last hour have reached maxPerHour.
-bool HourlyBoundReached(const Turn& turn);
+// A takeover without proof of death at that time is one of the last hour.
+bool CountsForHour(const Turn& turn, WallTime confirmed);
+
+// Takeovers without proof of death in the last hour have reached maxPerHour: until when a further one waits. Then asks
+// to be woken at that time. nullopt: one more may begin.
+std::optional<WallTime> HourlyBound(Turn& turn);
 
 }  // namespace understudy::failover

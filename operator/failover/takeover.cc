@@ -5,6 +5,7 @@
 #include "operator/failover/election.h"
 #include "operator/failover/fence.h"
 #include "operator/failover/orders.h"
+#include "operator/failover/suspicion.h"
 
 namespace understudy::failover {
 namespace {
@@ -65,6 +66,17 @@ void Append(GroupState* state, HistoryEntry entry) {
   while (state->failover_history.size() > kMaxHistory) {
     state->failover_history.erase(state->failover_history.begin());
   }
+}
+
+// Brings what maxPerHour counts in step with the running failover, in the write that changes it: a takeover counts from
+// its first write on, unless its old primary is proven dead by then or by its election.
+void CountUnproven(const Turn& turn, GroupState* next) {
+  std::vector<WallTime>& times = next->unproven_takeovers;
+  const Failover& fo = *next->failover;
+  std::erase(times, fo.times.confirmed);
+  if (fo.kind == Kind::kTakeover && fo.proof.empty()) times.push_back(fo.times.confirmed);
+  std::erase_if(times, [&](WallTime t) { return !CountsForHour(turn, t); });
+  if (times.size() > kMaxUnproven) times.erase(times.begin(), times.end() - kMaxUnproven);
 }
 
 bool Answered(const Turn& turn, const PodView& pod) {
@@ -270,6 +282,9 @@ void StartTakeover(Turn& turn, std::string reason, std::string message) {
       // Elected means primary of its epoch, promoted or not; the abandoned promotion is on record.
       fo.old = next.primary = before.winner;
       Append(&next, EntryOf(before));
+    } else {
+      // It goes on under another epoch: one takeover.
+      std::erase(next.unproven_takeovers, before.times.confirmed);
     }
   }
   if (fo.times.suspected.unix_ms == 0) fo.times.suspected = turn.wall;
@@ -279,6 +294,7 @@ void StartTakeover(Turn& turn, std::string reason, std::string message) {
   fo.old_offset_final = false;
   next.epoch = fo.epoch;
   next.failover = fo;
+  CountUnproven(turn, &next);
   turn.out.persist = std::move(next);
   turn.Forbid();
   turn.Note(true, "FailoverStarted", fo.message);
@@ -294,6 +310,7 @@ void TurnIntoTakeover(Turn& turn, std::string reason, std::string message) {
   fo.reason = std::move(reason);
   fo.message = std::move(message);
   if (fo.times.confirmed.unix_ms == 0) fo.times.confirmed = turn.wall;
+  CountUnproven(turn, &next);
   turn.Forbid();
   turn.Note(true, "FailoverStarted", fo.message);
   turn.out.persist = std::move(next);
@@ -337,6 +354,7 @@ void PersistPromotion(Turn& turn, Failover fo, Promotion promotion) {
   next.configurations.push_back(std::move(c));
   next.epoch = fo.epoch;
   next.failover = fo;
+  CountUnproven(turn, &next);
   turn.out.persist = std::move(next);
   turn.Forbid();
   if (fo.empty_start) {
@@ -359,6 +377,7 @@ void StepFence(Turn& turn) {
   if (fo.kind == Kind::kRestore && (turn.spec.automatic_failover || !turn.Wanted(fo.old.name))) {
     GroupState next = turn.state;
     next.failover->kind = Kind::kTakeover;
+    CountUnproven(turn, &next);
     turn.out.persist = std::move(next);
     return;
   }

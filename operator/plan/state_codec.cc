@@ -201,6 +201,11 @@ Json GroupStateJson(const GroupState& state) {
     json["failoverHistory"] = Json::array();
     for (const HistoryEntry& e : state.failover_history) json["failoverHistory"].push_back(HistoryJson(e));
   }
+  // Also when there is none: a status without it is of an operator that did not keep it.
+  if (!state.unproven_takeovers.empty() || !state.failover_history.empty()) {
+    json["unprovenTakeovers"] = Json::array();
+    for (const WallTime at : state.unproven_takeovers) json["unprovenTakeovers"].push_back(FormatRfc3339Micro(at));
+  }
   Put(&json, "handledPrimaryClusterId", state.handled_primary_cluster_id);
   Put(&json, "handledTestFailover", state.handled_test_failover);
   Put(&json, "handledSwitchoverTo", state.handled_switchover_to);
@@ -221,6 +226,14 @@ GroupState ParseGroupState(const Json& status) {
   const Json& history = JsonAt(status, "failoverHistory");
   if (history.is_array()) {
     for (const Json& e : history) state.failover_history.push_back(ParseHistory(e));
+  }
+  if (const Json& unproven = JsonAt(status, "unprovenTakeovers"); unproven.is_array()) {
+    for (const Json& at : unproven) {
+      WallTime time;
+      if (at.is_string() && ParseRfc3339(at.get<std::string>(), &time)) state.unproven_takeovers.push_back(time);
+    }
+  } else {
+    state.unproven_takeovers = failover::UnprovenOf(state.failover_history, state.failover);
   }
   state.handled_primary_cluster_id = JsonString(status, "handledPrimaryClusterId");
   state.handled_test_failover = JsonString(status, "handledTestFailover");

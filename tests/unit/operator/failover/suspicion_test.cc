@@ -117,17 +117,53 @@ TEST(Suspicion, WithoutVotersSilenceWaitsForProof) {
 TEST(Suspicion, AboveMaxPerHourOneWithoutProofWaits) {
   Group g;
   g.view.spec.max_per_hour = 2;
-  HistoryEntry e;
-  e.old_returned = {1};
-  e.times.confirmed = {g.wall.unix_ms - 1000};
-  g.state.failover_history = {e, e};
+  g.state.unproven_takeovers = {{g.wall.unix_ms - 3'599'900}, {g.wall.unix_ms - 1000}};
   g.Silence("a");
   g.Unlink("b");
   Decision d = g.Decide();
   EXPECT_FALSE(d.persist);
   EXPECT_EQ(d.findings.failover_ready_reason, "MaxPerHour");
-  g.state.failover_history[0].times.confirmed.unix_ms -= 3'600'000;  // an hour ago
+  EXPECT_EQ(d.wake_at, g.now + Milliseconds(100)) << "when the first of them is an hour old";
+  g.Pass(100, {"a"});
   EXPECT_TRUE(StartsTakeover(g.Decide()));
+}
+
+// Ten changes of the primary that do not count have pushed those that do out of the history.
+TEST(Suspicion, MaxPerHourCountsMoreThanTheHistoryHolds) {
+  Group g;
+  g.view.spec.max_per_hour = 1;
+  g.Silence("a");
+  g.Unlink("b");
+  g.Persist();
+  g.state.primary = g.state.failover->old;
+  g.state.failover.reset();
+  g.state.term = g.view.me.term = "another leader's";
+  g.view.memory = {};
+  HistoryEntry e;
+  e.kind = Kind::kSwitchover;
+  e.old_returned = {1};
+  g.state.failover_history.assign(kMaxHistory, e);
+  g.Settle("a", g.state.epoch);
+  g.Silence("a");
+  g.Unlink("b");
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_EQ(d.findings.failover_ready_reason, "MaxPerHour");
+}
+
+TEST(Suspicion, WhatMaxPerHourCountsIsKeptForAnHourAndBounded) {
+  Group g;
+  g.view.spec.max_per_hour = 1000;
+  for (int i = 0; i < 100; ++i) g.state.unproven_takeovers.push_back({g.wall.unix_ms - 3'600'000 + 50 * i - 100});
+  g.Silence("a");
+  g.Unlink("b");
+  g.Persist();
+  EXPECT_EQ(g.state.unproven_takeovers.size(), kMaxUnproven);
+  EXPECT_EQ(g.state.unproven_takeovers.back(), g.wall);
+  g.state.failover.reset();
+  g.state.unproven_takeovers = {{g.wall.unix_ms - 3'600'000}, {g.wall.unix_ms - 3'599'999}};
+  g.Persist();
+  EXPECT_EQ(g.state.unproven_takeovers, (std::vector<WallTime>{{g.wall.unix_ms - 3'599'999}, g.wall}));
 }
 
 TEST(Suspicion, MaxPerHourDoesNotBindOneWithProof) {
@@ -139,15 +175,9 @@ TEST(Suspicion, MaxPerHourDoesNotBindOneWithProof) {
 
 TEST(Suspicion, TakeoversWithProofDoNotCount) {
   Group g;
-  g.view.spec.max_per_hour = 1;
-  HistoryEntry e;
-  e.proof = "the kubelet said so";
-  e.old_returned = {1};
-  e.times.confirmed = g.wall;
-  g.state.failover_history = {e};
-  g.Silence("a");
-  g.Unlink("b");
-  EXPECT_TRUE(StartsTakeover(g.Decide()));
+  g.Die("a");
+  g.Persist();
+  EXPECT_TRUE(g.state.unproven_takeovers.empty());
 }
 
 TEST(Suspicion, WithoutAutomaticFailoverSilenceIsLeftAlone) {

@@ -338,6 +338,7 @@ TEST(Switchover, AfterTheDemotionThereIsNoWayBackButATakeover) {
   (void)p.g.Persist();
   EXPECT_EQ(p.g.state.failover->kind, Kind::kTakeover);
   EXPECT_EQ(p.g.state.failover->step, Step::kFence);
+  EXPECT_EQ(p.g.state.unproven_takeovers.size(), 1u) << "maxPerHour counts it";
   EXPECT_EQ(p.g.state.failover->epoch, 2u);
   EXPECT_EQ(p.g.state.failover->old.incarnation, "a1");
 }

@@ -68,6 +68,46 @@ TEST(Election, NamesEveryProcessWhoseEndWouldLetItGoOn) {
       << d.findings.waiting_message;
 }
 
+// -- what maxPerHour counts
+
+TEST(Unproven, AProofBeforeTheElectionTakesTheTakeoverOutOfTheCount) {
+  Group g(2);
+  g.Pass(1000, {"a"});
+  g.Unlink("b");
+  (void)g.Persist();
+  ASSERT_EQ(g.state.unproven_takeovers.size(), 1u);
+  EXPECT_EQ(g.state.unproven_takeovers[0], g.state.failover->times.confirmed);
+  g.Die("a");
+  g.FenceAndAnswer({"a"});
+  ElectNow(g);
+  EXPECT_TRUE(g.state.unproven_takeovers.empty());
+}
+
+TEST(Unproven, AHigherEpochMetInTheFenceIsTheSameTakeover) {
+  Group g(2);
+  g.Pass(1000, {"a"});
+  g.Unlink("b");
+  (void)g.Persist();
+  g.Pass(100, {"a"});
+  g.Node("b").epoch = 9;
+  (void)g.Persist();
+  ASSERT_EQ(g.state.failover->epoch, 10u);
+  EXPECT_EQ(g.state.unproven_takeovers, std::vector<WallTime>{g.wall});
+}
+
+TEST(Unproven, ARestoreThatBecomesATakeoverCounts) {
+  Group g(2);
+  g.view.spec.automatic_failover = false;
+  g.Node("b").epoch = 9;
+  (void)g.Persist();
+  ASSERT_EQ(g.state.failover->kind, Kind::kRestore);
+  EXPECT_TRUE(g.state.unproven_takeovers.empty());
+  g.view.spec.automatic_failover = true;
+  (void)g.Persist();
+  ASSERT_EQ(g.state.failover->kind, Kind::kTakeover);
+  EXPECT_EQ(g.state.unproven_takeovers.size(), 1u);
+}
+
 // -- promote, repoint, record
 struct Promoted {
   Group g;

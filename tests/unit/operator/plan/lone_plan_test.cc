@@ -387,6 +387,7 @@ failover::GroupState FullState() {
   entry.offset_epoch = 6;
   entry.times = running.times;
   state.failover_history = {entry};
+  state.unproven_takeovers = {{1'700'000'000'001}, {1'700'000'000'999}};
   state.handled_primary_cluster_id = "a";
   state.handled_test_failover = "2026-01-01T00:00:00Z";
   state.handled_switchover_to = "b@x";
@@ -399,6 +400,28 @@ TEST(StateCodec, GroupStateReadsBackAsItWasWritten) {
   EXPECT_EQ(ParseGroupState(GroupStateJson(state)), state);
   EXPECT_EQ(ParseGroupState(GroupStateJson({})), failover::GroupState{});
   EXPECT_EQ(JsonString(GroupStateJson(state), "primary"), "a");
+}
+
+// A status of an operator that did not keep what maxPerHour counts tells it by its history.
+TEST(StateCodec, UnprovenTakeoversOfAnOlderStatusAreThoseOfItsHistory) {
+  failover::GroupState state = FullState();
+  failover::HistoryEntry& proven = state.failover_history[0];
+  proven.kind = failover::Kind::kTakeover;
+  failover::HistoryEntry unproven = proven;
+  unproven.proof.clear();
+  unproven.times.confirmed = {1'700'000'000'005};
+  failover::HistoryEntry moved = unproven;
+  moved.kind = failover::Kind::kSwitchover;
+  state.failover_history = {proven, unproven, moved};
+  state.failover->kind = failover::Kind::kTakeover;
+  state.failover->proof.clear();
+  state.failover->times.confirmed = {1'700'000'000'007};
+  Json old = GroupStateJson(state);
+  old.erase("unprovenTakeovers");
+  EXPECT_EQ(ParseGroupState(old).unproven_takeovers,
+            (std::vector<WallTime>{{1'700'000'000'005}, {1'700'000'000'007}}));
+  state.unproven_takeovers.clear();  // kept, and there was none
+  EXPECT_EQ(ParseGroupState(GroupStateJson(state)), state);
 }
 
 // What the schema of the kind (crds/) has to know: the API server refuses a status with anything else in it.
