@@ -122,6 +122,7 @@ void JudgeReadiness(Turn& turn, const NodeState& primary) {
   for (const NodeRef& v : turn.Newest().voters) {
     for (const control::ReplicaAck& a : primary.acks) {
       if (a.incarnation != v.incarnation || !a.in_sync || !turn.Reachable(v.incarnation)) continue;
+      if (FailoversSpent(turn)) return;
       f.failover_ready = true;
       f.failover_ready_reason = "InSyncReplica";
       f.failover_ready_message = v.name + " is in sync";

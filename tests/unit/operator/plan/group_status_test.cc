@@ -21,6 +21,15 @@ class GroupOfTwo : public testing::Test {
   void PowerOff() {
     for (const char* node : {"a", "b"}) world.SetChannel(node, false);
   }
+  // The primary's host is cut off, and its replica notices.
+  void CutOffPrimary() {
+    world.SetChannel("a", false);
+    for (int i = 0; i < 40; ++i) {
+      control::NodeState* replica = world.Process("b");
+      if (replica->role == control::Role::kReplica) replica->link = control::LinkState::kConnecting;
+      Run(Milliseconds(100));
+    }
+  }
   void Run(Duration d) {
     for (const MonoTime until = world.now() + d; world.now() < until;) {
       world.Advance(Milliseconds(100));
@@ -87,13 +96,7 @@ TEST_F(GroupOfTwo, IsReadyAgainAsSoonAsItsPrimaryServes) {
 }
 
 TEST_F(GroupOfTwo, IsReadyAgainAsSoonAsAFailoverIsOver) {
-  // The primary's host is cut off, and its replica notices.
-  world.SetChannel("a", false);
-  for (int i = 0; i < 40; ++i) {
-    control::NodeState* replica = world.Process("b");
-    if (replica->role == control::Role::kReplica) replica->link = control::LinkState::kConnecting;
-    Run(Milliseconds(100));
-  }
+  CutOffPrimary();
   ASSERT_EQ(world.Column(kRg, "g", "primary"), "b");
   EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True") << "the old primary is not waited for";
   EXPECT_EQ(world.Column(kRg, "g", "phase"), "available");
@@ -108,6 +111,43 @@ TEST_F(GroupOfTwo, StaysReadyThroughShorterSilences) {
     Run(Seconds(1));
   }
   EXPECT_EQ(world.writes(), before);
+}
+
+// -- failover.maxPerHour
+
+TEST_F(GroupOfTwo, IsNotReadyForFailoverFromTheLastTakeoverOfTheHourUntilTheFirstIsAnHourOld) {
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "failover": {"maxPerHour": 2}})");
+  ASSERT_TRUE(world.Settle());
+  Json& status = (*world.Get(kRg, "g"))["status"];
+  const WallTime first{world.wall().unix_ms - 1'800'000};
+  status["unprovenTakeovers"] = Json::array({FormatRfc3339(first)});
+  world.Touch(world.Get(kRg, "g"));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Truth(kRg, "g", "FailoverReady"), "True");
+  CutOffPrimary();
+  world.SetChannel("a", true);
+  ASSERT_EQ(world.Column(kRg, "g", "primary"), "b");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+  EXPECT_EQ(world.Truth(kRg, "g", "FailoverReady"), "False");
+  EXPECT_EQ(world.Reason(kRg, "g", "FailoverReady"), "MaxPerHour");
+  const WallTime until{first.unix_ms + 3'600'000};
+  EXPECT_EQ(world.Message(kRg, "g", "FailoverReady"),
+            "2 takeovers without proof of death took place in the last hour (failover.maxPerHour): until " +
+                FormatRfc3339(until) + " a further one waits for such a proof");
+  EXPECT_EQ(world.Column(kRg, "g", "automaticFailover"), "enabling");
+  EXPECT_EQ(world.Column(kRg, "g", "phase"), "available");
+  // Nothing is written meanwhile, and the plan asks for the moment itself.
+  const int before = world.writes();
+  Run(Seconds(5));
+  EXPECT_EQ(world.writes(), before);
+  world.Advance(Milliseconds(until.unix_ms - world.wall().unix_ms - 100));
+  EXPECT_EQ(world.Truth(kRg, "g", "FailoverReady"), "False");
+  EXPECT_EQ(world.GroupPlan("g").wake_at, world.now() + Milliseconds(100));
+  world.Advance(Milliseconds(100));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Truth(kRg, "g", "FailoverReady"), "True");
+  EXPECT_EQ(world.Column(kRg, "g", "automaticFailover"), "enabled");
 }
 
 // -- column LAG
