@@ -8,6 +8,7 @@
 #include "operator/failover/fence.h"
 #include "operator/failover/first_start.h"
 #include "operator/failover/orders.h"
+#include "operator/failover/proof_request.h"
 #include "operator/failover/suspicion.h"
 #include "operator/failover/switchover.h"
 #include "operator/failover/takeover.h"
@@ -21,11 +22,7 @@ using control::NodeState;
 
 void WaitForProof(Turn& turn, const std::string& why) {
   const NodeRef& primary = turn.state.primary;
-  turn.out.findings.waiting_for_proof = primary;
-  turn.out.findings.waiting_message =
-      primary.name + " does not answer, and " + why +
-      "; if it will not come back, confirm it with " +
-      "annotation cache.understudy.dev/confirm-dead: " + primary.incarnation;
+  AskForProof(turn, turn.memory.suspect_since, primary.name + " does not answer, and " + why, {primary});
 }
 
 // maxPerHour is reached: says so, and until when.

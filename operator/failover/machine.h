@@ -132,7 +132,7 @@ inline constexpr Duration kResend = Milliseconds(250);  // an unanswered order i
 inline constexpr Duration kPoll = Milliseconds(15);     // while a switchover waits for an offset
 inline constexpr Duration kAnswersWait = Milliseconds(300);  // 6.5: for those who are connected
 inline constexpr Duration kProofPatience =
-    Seconds(5);  // before an election that waits asks people for a proof of death
+    Seconds(5);  // from the suspicion, or the step that waits, until people are asked for a proof of death
 inline constexpr Duration kVoterAnswersWait =
     Seconds(5);  // 6.6: before a node that is no voter wins
 inline constexpr Duration kRepointFirst = Milliseconds(300);     // 8: pause without the EndpointSlice

@@ -5,6 +5,7 @@
 #include "operator/failover/election.h"
 #include "operator/failover/fence.h"
 #include "operator/failover/orders.h"
+#include "operator/failover/proof_request.h"
 #include "operator/failover/suspicion.h"
 
 namespace understudy::failover {
@@ -109,32 +110,6 @@ void SendFences(Turn& turn, const Failover& fo) {
   OrderDemote(turn, fo.old, fo.epoch);
 }
 
-void NoteWaitingForProof(Turn& turn, const Failover& fo, const Fence& fence) {
-  turn.out.findings.waiting_for_proof = fo.old;
-  turn.out.findings.waiting_message = fence.waiting + "; if " + fo.old.name +
-                                      " will not come back, confirm it with annotation " +
-                                      "cache.understudy.dev/confirm-dead: " + fo.old.incarnation;
-}
-
-// An election that waits: names the processes whose end would let it go on.
-void NoteElectionWaits(Turn& turn, const Answers& answers, const std::string& why) {
-  const std::vector<NodeRef> nodes = Unaccounted(turn, answers);
-  if (nodes.empty()) return;
-  // A process that ends now is proven dead within seconds: not worth a word before that.
-  if (turn.now - turn.memory.asked_at < kProofPatience) {
-    turn.WakeAt(turn.memory.asked_at + kProofPatience);
-    return;
-  }
-  std::string names, incarnations;
-  for (const NodeRef& node : nodes) {
-    names += (names.empty() ? "" : " and ") + node.name;
-    incarnations += (incarnations.empty() ? "" : ",") + node.incarnation;
-  }
-  turn.out.findings.waiting_for_proof = nodes.front();
-  turn.out.findings.waiting_message = why + "; if " + names + " will not come back, confirm it with annotation " +
-                                      "cache.understudy.dev/confirm-dead: " + incarnations;
-}
-
 // Nobody has data, and nobody can have any.
 void StartEmpty(Turn& turn, const Failover& fo, const Answers& answers) {
   const Answer* winner = nullptr;
@@ -205,7 +180,7 @@ void Elect(Turn& turn, const Failover& fo) {
   if (answers.with_data.empty()) {
     why = WhyNotEmpty(turn, answers);
     if (why.empty()) return StartEmpty(turn, fo, answers);
-    NoteElectionWaits(turn, answers, why);
+    AskForProof(turn, turn.memory.asked_at, why, Unaccounted(turn, answers));
     return;
   }
   bool data_lost = false;
@@ -213,7 +188,7 @@ void Elect(Turn& turn, const Failover& fo) {
     const Cover cover = JudgeCover(turn, answers);
     if (!cover.covered) {
       why = cover.missing;
-      NoteElectionWaits(turn, answers, why);
+      AskForProof(turn, turn.memory.asked_at, why, Unaccounted(turn, answers));
       return;
     }
     data_lost = cover.by_death;
@@ -384,7 +359,7 @@ void StepFence(Turn& turn) {
   const Fence fence = JudgeFence(turn, fo.old, fo.epoch);
   if (!fence.done) {
     SendFences(turn, fo);
-    if (fence.needs_proof) NoteWaitingForProof(turn, fo, fence);
+    if (fence.needs_proof) AskForProof(turn, turn.memory.step_since, fence.waiting, {fo.old});
     return;
   }
   Memory& memory = turn.memory;

@@ -174,6 +174,16 @@ TEST(Wait, EveryListedConfigurationMustBeFenced) {
   EXPECT_TRUE(Group::Orders(g.Decide(), "b", OrderKind::kOffset));
 }
 
+TEST(Wait, NobodyIsAskedForAProofWhileTheFencesAreOnTheirWay) {
+  Group g(1);
+  g.Pass(1000, {"a"});
+  g.Unlink("b");
+  (void)g.Persist();
+  EXPECT_FALSE(g.Decide().findings.waiting_for_proof);
+  g.Pass(kProofPatience.ms(), {"a"});
+  EXPECT_TRUE(g.Decide().findings.waiting_for_proof) << "the only voter does not answer its fence";
+}
+
 TEST(Wait, WithoutVotersOnlyDemotionOrDeathEndsIt) {
   Group g(1);
   g.state.configurations[0].voters.clear();
@@ -184,7 +194,7 @@ TEST(Wait, WithoutVotersOnlyDemotionOrDeathEndsIt) {
   g.Silence("a");
   g.Node("b").epoch = 2;
   g.Pass(600'000, {"a"});
-  const Decision d = g.Decide();
+  const Decision d = g.DecideAfterPatience({"a"});
   EXPECT_FALSE(Group::Orders(d, "b", OrderKind::kOffset));
   ASSERT_TRUE(d.findings.waiting_for_proof);
   EXPECT_EQ(d.findings.waiting_for_proof->incarnation, "a1");

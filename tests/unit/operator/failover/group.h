@@ -156,6 +156,13 @@ class Group {
         << "persist before act";
     return d;
   }
+  // What it says when the patience for proofs is over; those in `silent` say nothing meanwhile.
+  Decision DecideAfterPatience(const std::vector<std::string>& silent) {
+    const Decision d = Decide();
+    EXPECT_FALSE(d.findings.waiting_for_proof) << "most proofs come by themselves";
+    Pass(kProofPatience.ms(), silent);
+    return Decide();
+  }
   // Expects a write and takes it over.
   Decision Persist() {
     Decision d = Decide();

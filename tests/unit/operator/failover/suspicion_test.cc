@@ -39,7 +39,7 @@ TEST(Suspicion, AVoterThatIsSilentAsLongIsAWitnessThoughItsLinkIsUp) {
 TEST(Suspicion, TheOperatorAloneCutOffFromThePrimaryIsNoFailover) {
   Group g;
   g.Silence("a");
-  const Decision d = g.Decide();
+  const Decision d = g.DecideAfterPatience({"a"});
   EXPECT_FALSE(d.persist);
   ASSERT_TRUE(d.findings.waiting_for_proof);
   EXPECT_EQ(d.findings.waiting_for_proof->incarnation, "a1");
@@ -109,9 +109,21 @@ TEST(Suspicion, WithoutVotersSilenceWaitsForProof) {
   Group g(0);
   g.Silence("a");
   g.Pod("a").running = false;
-  const Decision d = g.Decide();
+  const Decision d = g.DecideAfterPatience({"a"});
   EXPECT_FALSE(d.persist);
   EXPECT_TRUE(d.findings.waiting_for_proof);
+}
+
+TEST(Suspicion, PeopleAreAskedWhenTheSuspicionIsOldEnoughAndThePlanWakesForIt) {
+  Group g;
+  g.Silence("a");
+  EXPECT_FALSE(g.Decide().findings.waiting_for_proof);
+  g.Pass(kProofPatience.ms() - 1, {"a"});
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.findings.waiting_for_proof);
+  EXPECT_EQ(d.wake_at, g.now + Milliseconds(1));
+  g.Pass(1, {"a"});
+  EXPECT_TRUE(g.Decide().findings.waiting_for_proof);
 }
 
 TEST(Suspicion, AboveMaxPerHourOneWithoutProofWaits) {
@@ -195,7 +207,7 @@ TEST(Suspicion, NoTakeoverBeginsThatCouldNotBeFenced) {
   g.Silence("c");
   g.Silence("d");
   g.Unlink("b");
-  const Decision d = g.Decide();
+  const Decision d = g.DecideAfterPatience({"a", "c", "d"});
   EXPECT_FALSE(d.persist);
   EXPECT_TRUE(d.findings.waiting_for_proof);
 }

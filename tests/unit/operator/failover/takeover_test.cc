@@ -243,7 +243,7 @@ TEST(Promote, ASilentWinnerWithoutVotersMustBeProvenDead) {
   EXPECT_EQ(g.state.failover->old.incarnation, "b1");
   g.Start("a", "a2");
   g.Pass(600'000, {"b"});
-  const Decision d = g.Decide();
+  const Decision d = g.DecideAfterPatience({"b"});
   EXPECT_FALSE(d.persist);
   EXPECT_TRUE(d.findings.waiting_for_proof);
 }

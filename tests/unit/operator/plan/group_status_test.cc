@@ -113,6 +113,22 @@ TEST_F(GroupOfTwo, StaysReadyThroughShorterSilences) {
   EXPECT_EQ(world.writes(), before);
 }
 
+// -- WaitingForProofOfDeath
+
+TEST_F(GroupOfTwo, AsksNobodyToConfirmADeathForATakeoverThatNeedsNoProof) {
+  world.SetSilent("a");
+  Run(Milliseconds(1500));  // suspected; its replica has not noticed yet
+  EXPECT_EQ(world.Truth(kRg, "g", "WaitingForProofOfDeath"), "False");
+  for (int i = 0; i < 40; ++i) {
+    control::NodeState* replica = world.Process("b");
+    if (replica->role == control::Role::kReplica) replica->link = control::LinkState::kConnecting;
+    Run(Milliseconds(100));
+  }
+  ASSERT_EQ(world.Column(kRg, "g", "primary"), "b");
+  EXPECT_TRUE(world.HadEvent("FailoverStarted"));
+  EXPECT_FALSE(world.HadEvent("ProofOfDeathMissing"));
+}
+
 // -- failover.maxPerHour
 
 TEST_F(GroupOfTwo, IsNotReadyForFailoverFromTheLastTakeoverOfTheHourUntilTheFirstIsAnHourOld) {

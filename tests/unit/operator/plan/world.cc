@@ -506,7 +506,8 @@ failover::PodView World::PodViewFor(const api::Pod& pod, const std::string& memb
   view.channel.up = it->second.channel_up;
   view.channel.begun_at = view.channel.up_since = it->second.up_since;
   view.channel.down_since = it->second.down_since;
-  view.heard = failover::Heard{it->second.state, it->second.channel_up ? now_ : it->second.down_since};
+  const Process_& process = it->second;
+  view.heard = failover::Heard{process.state, process.silent_since.value_or(process.channel_up ? now_ : process.down_since)};
   view.answer = it->second.answer;
   return view;
 }

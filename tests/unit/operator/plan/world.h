@@ -55,6 +55,7 @@ class World {
   int parameters_sent() const { return parameters_sent_; }
   control::NodeState* Process(const std::string& node);  // nullptr if it has none
   void SetChannel(const std::string& node, bool up);
+  void SetSilent(const std::string& node) { processes_.at(node).silent_since = now_; }  // its channel stays up
   void SetInSync(const std::string& node, bool in_sync) {
     out_of_sync_[node] = !in_sync;
     UpdateAcks();
@@ -109,6 +110,7 @@ class World {
     bool channel_up = true;
     MonoTime up_since;
     MonoTime down_since;
+    std::optional<MonoTime> silent_since;
     std::optional<failover::Heard> answer;
     std::map<std::string, std::string> declared;  // in force, as declared
     std::map<std::string, std::string> options;
