@@ -22,7 +22,7 @@ using control::NodeState;
 
 void WaitForProof(Turn& turn, const std::string& why) {
   const NodeRef& primary = turn.state.primary;
-  AskForProof(turn, turn.memory.suspect_since, primary.name + " does not answer, and " + why, {primary});
+  AskForProof(turn, turn.memory.suspect_since, primary.name + " does not answer, and " + why, MustBeDead(turn, primary));
 }
 
 // maxPerHour is reached: says so, and until when.

@@ -13,4 +13,8 @@ namespace understudy::failover {
 // since `since`, as most proofs come by themselves. why: what stands in the way, without the request. At most once a Turn.
 void AskForProof(Turn& turn, MonoTime since, const std::string& why, const std::vector<control::NodeRef>& nodes);
 
+// `old`, and who else would still be in the way of an election if that one were proven dead. Processes that answer are
+// nobody's to confirm.
+std::vector<control::NodeRef> MustBeDead(const Turn& turn, const control::NodeRef& old);
+
 }  // namespace understudy::failover

@@ -359,7 +359,7 @@ void StepFence(Turn& turn) {
   const Fence fence = JudgeFence(turn, fo.old, fo.epoch);
   if (!fence.done) {
     SendFences(turn, fo);
-    if (fence.needs_proof) AskForProof(turn, turn.memory.step_since, fence.waiting, {fo.old});
+    if (fence.needs_proof) AskForProof(turn, turn.memory.step_since, fence.waiting, MustBeDead(turn, fo.old));
     return;
   }
   Memory& memory = turn.memory;

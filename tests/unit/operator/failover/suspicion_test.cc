@@ -126,6 +126,33 @@ TEST(Suspicion, PeopleAreAskedWhenTheSuspicionIsOldEnoughAndThePlanWakesForIt) {
   EXPECT_TRUE(g.Decide().findings.waiting_for_proof);
 }
 
+std::string AsksFor(const Decision& d) {
+  const std::string& message = d.findings.waiting_message;
+  const size_t at = message.rfind("confirm-dead: ");
+  return at == std::string::npos ? "" : message.substr(at + 14);
+}
+
+TEST(Suspicion, TheFirstRequestNamesEveryProcessWhoseEndIsNeeded) {
+  Group g(2);
+  for (PodView& p : g.view.pods) p.channel.up = false;  // all Pods were deleted by force
+  for (const char* name : {"a", "b", "c"}) g.Silence(name);
+  EXPECT_EQ(AsksFor(g.DecideAfterPatience({"a", "b", "c"})), "a1,b1,c1");
+}
+
+TEST(Suspicion, OnlyThePrimaryHasToBeConfirmedWhenAReplicaCanTakeOver) {
+  Group g(3);
+  for (const char* name : {"a", "c", "d"}) g.Silence(name);
+  g.Unlink("b");
+  EXPECT_EQ(AsksFor(g.DecideAfterPatience({"a", "c", "d"})), "a1");
+}
+
+TEST(Suspicion, WhoMayHoldAnAcknowledgedWriteHasToBeConfirmedToo) {
+  Group g(3, 1);  // every answer of three is needed, or the death of those who do not answer
+  for (const char* name : {"a", "d"}) g.Silence(name);
+  g.Unlink("b");
+  EXPECT_EQ(AsksFor(g.DecideAfterPatience({"a", "d"})), "a1,d1");
+}
+
 TEST(Suspicion, AboveMaxPerHourOneWithoutProofWaits) {
   Group g;
   g.view.spec.max_per_hour = 2;

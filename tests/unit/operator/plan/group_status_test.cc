@@ -7,6 +7,7 @@
 namespace understudy::plan {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 class GroupOfTwo : public testing::Test {
@@ -127,6 +128,19 @@ TEST_F(GroupOfTwo, AsksNobodyToConfirmADeathForATakeoverThatNeedsNoProof) {
   ASSERT_EQ(world.Column(kRg, "g", "primary"), "b");
   EXPECT_TRUE(world.HadEvent("FailoverStarted"));
   EXPECT_FALSE(world.HadEvent("ProofOfDeathMissing"));
+}
+
+TEST_F(GroupOfTwo, OneLineConfirmsAllThatItTakesAfterAllPodsWereDeletedByForce) {
+  world.kubelet_tells_ends = false;
+  const std::string incarnations = world.Process("a")->incarnation + "," + world.Process("b")->incarnation;
+  for (const char* pod : {"a-0", "b-0"}) world.Erase("Pod", pod);
+  Run(Seconds(12));
+  ASSERT_EQ(world.Truth(kRg, "g", "WaitingForProofOfDeath"), "True");
+  EXPECT_THAT(world.Message(kRg, "g", "WaitingForProofOfDeath"), EndsWith("confirm-dead: " + incarnations));
+  world.Annotate(kRg, "g", api::kConfirmDeadAnnotation, incarnations);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+  EXPECT_EQ(world.Told("ProofOfDeathMissing"), 1);
 }
 
 // -- failover.maxPerHour
