@@ -22,7 +22,10 @@ using control::NodeState;
 
 void WaitForProof(Turn& turn, const std::string& why) {
   const NodeRef& primary = turn.state.primary;
-  AskForProof(turn, turn.memory.suspect_since, primary.name + " does not answer, and " + why, MustBeDead(turn, primary));
+  const PodView* pod = turn.PodByUid(primary.pod_uid);
+  const std::string subject = pod && !pod->exists ? "the Pod of " + primary.name + " was deleted before its process was seen to end"
+                                                  : primary.name + " does not answer";
+  AskForProof(turn, turn.memory.suspect_since, subject + ", and " + why, MustBeDead(turn, primary));
 }
 
 // maxPerHour is reached: says so, and until when.
@@ -51,6 +54,10 @@ bool TakeOverSilent(Turn& turn, const Suspicion& suspicion) {
   Findings& findings = turn.out.findings;
   if (!turn.spec.automatic_failover) {
     WaitForProof(turn, "automaticFailover is off");
+    return false;
+  }
+  if (turn.Newest().voters.empty()) {
+    WaitForProof(turn, "there is no replica that could tell whether it has ended");
     return false;
   }
   if (!suspicion.witnessed) {

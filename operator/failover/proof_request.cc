@@ -8,6 +8,22 @@ namespace understudy::failover {
 
 using control::NodeRef;
 
+namespace {
+
+// What annotation confirm-dead names beside the processes that are waited for: a mistake, or a request that is over.
+std::string NamesSomethingElse(const Turn& turn, const std::vector<NodeRef>& nodes) {
+  constexpr size_t kLongest = 64;  // of a word that is repeated; an incarnation has 32 characters
+  for (const control::Incarnation& word : turn.view.confirmed_dead) {
+    const bool expected = turn.Dead(word) || std::any_of(nodes.begin(), nodes.end(), [&](const NodeRef& node) {
+      return node.incarnation == word;
+    });
+    if (!expected) return "; annotation confirm-dead names '" + word.substr(0, kLongest) + "', which is not waited for";
+  }
+  return "";
+}
+
+}  // namespace
+
 void AskForProof(Turn& turn, MonoTime since, const std::string& why, const std::vector<NodeRef>& nodes) {
   if (nodes.empty()) return;
   if (turn.now - since < kProofPatience) {
@@ -20,7 +36,7 @@ void AskForProof(Turn& turn, MonoTime since, const std::string& why, const std::
     incarnations += (incarnations.empty() ? "" : ",") + node.incarnation;
   }
   turn.out.findings.waiting_for_proof = nodes.front();
-  turn.out.findings.waiting_message = why + "; if " + names + " will not come back, confirm it with annotation " +
+  turn.out.findings.waiting_message = why + NamesSomethingElse(turn, nodes) + "; if " + names + " will not come back, confirm it with annotation " +
                                       "cache.understudy.dev/confirm-dead: " + incarnations;
 }
 

@@ -43,12 +43,19 @@ MonoTime LastSign(const Turn& turn) {
   return last;
 }
 
-// A process that never heard the primary can't say how long it has been silent; and one that was stopped itself
-// hears first what came meanwhile, hence the time since the suspicion.
+// A process that never heard the primary can't say how long it has been silent, unless its Pod is gone: then not longer
+// than it has been suspected. One that was stopped itself hears first what came meanwhile, hence the time since the
+// suspicion.
 void JudgeLost(Turn& turn) {
-  if (turn.HeardAt(turn.state.primary.incarnation) == MonoTime{}) return;
+  const NodeRef& primary = turn.state.primary;
+  MonoTime sign = LastSign(turn);
+  if (turn.HeardAt(primary.incarnation) == MonoTime{}) {
+    const PodView* pod = turn.PodByUid(primary.pod_uid);
+    if (pod && pod->exists) return;
+    sign = std::max(sign, turn.memory.suspect_since);
+  }
   const Duration lease = Milliseconds(turn.LeaseMs(turn.Newest()));
-  const MonoTime at = std::max(LastSign(turn) + Milliseconds(turn.spec.detection_ms), turn.memory.suspect_since) + lease;
+  const MonoTime at = std::max(sign + Milliseconds(turn.spec.detection_ms), turn.memory.suspect_since) + lease;
   turn.out.findings.primary_lost = turn.now >= at;
   turn.WakeAt(at);
 }

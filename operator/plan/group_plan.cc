@@ -126,7 +126,7 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
   plan.grants = decision.grants;
   plan.wake_at = std::min(plan.wake_at, decision.wake_at);
   for (MemberNow& member : turn.members) {
-    if (member.is_primary && member.words != nullptr) member.ready = decision.findings.primary_serving;
+    if (member.is_primary && turn.PrimaryWords() != nullptr) member.ready = decision.findings.primary_serving;
   }
   const failover::Findings findings = decision.findings;
   // Who has taken its wish back goes before the group starts with the others.

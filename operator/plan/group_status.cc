@@ -75,18 +75,21 @@ Verdict ReadyOf(const GroupTurn& turn, const failover::Findings& findings, const
                 "the next ReadReplica or CacheCluster with replicationGroupId " + turn.group.meta.name +
                 " starts it anew, empty"};
   }
+  // It says what is waited for, and why.
+  const std::string& asks = findings.waiting_message;
   if (!findings.no_promotable_replica.empty()) {
-    return {Truth::kFalse, reason::kNoPromotableReplica, findings.no_promotable_replica};
+    return {Truth::kFalse, reason::kNoPromotableReplica, asks.empty() ? findings.no_promotable_replica : asks};
   }
   if (state.failover) {
-    const std::string& message = state.failover->message;
+    const std::string& message = asks.empty() ? state.failover->message : asks;
     return {Truth::kFalse, reason::kFailingOver,
             message.empty() ? "the primary role is moving away from " + state.failover->old.name : message};
   }
   const MemberNow* primary = turn.Find(state.primary.name);
   if (!findings.primary_serving) {
     const size_t voters = state.configurations.empty() ? 0 : state.configurations.back().voters.size();
-    const bool heard = primary != nullptr && primary->words != nullptr && !findings.primary_lost;
+    if (!asks.empty()) return {Truth::kFalse, reason::kPrimaryUnreachable, asks};
+    const bool heard = turn.PrimaryWords() != nullptr && !findings.primary_lost;
     if (heard && voters < static_cast<size_t>(turn.group.spec.SynchronousReplicas())) {
       return {Truth::kFalse, reason::kNotEnoughReplicas,
               "writes need " + std::to_string(turn.group.spec.SynchronousReplicas()) +

@@ -147,6 +147,12 @@ void FillOne(const NodeState* primary, GroupTurn* turn, MemberNow* now, Plan* pl
     }
     return;
   }
+  if (now->is_primary && turn->PrimaryWords() == nullptr) {
+    now->sync_reason = api::reason::kLinkDown;
+    now->sync_message = "its process is a new one, without the primary role (see the group's Ready)";
+    FillReader(*turn, now, plan);
+    return;
+  }
   if (now->is_primary) {
     now->sync = Truth::kTrue;
     now->sync_reason = api::reason::kIsPrimary;
@@ -248,7 +254,9 @@ failover::View FailoverViewOf(const GroupTurn& turn) {
 
   view.confirmed_dead.clear();
   std::istringstream words(turn.group.meta.Annotation(api::kConfirmDeadAnnotation));
-  for (std::string word; std::getline(words, word, ',');) view.confirmed_dead.push_back(word);
+  for (std::string word; std::getline(words, word, ',');) {
+    if (std::string incarnation = api::OneLine(word); !incarnation.empty()) view.confirmed_dead.push_back(std::move(incarnation));
+  }
   view.nodes_out_of_service.assign(turn.view.lost_hosts.begin(), turn.view.lost_hosts.end());
   for (const auto& [name, host] : turn.view.hosts) {
     if (host.OutOfService()) view.nodes_out_of_service.push_back(name);

@@ -86,7 +86,7 @@ api::CacheNodeStatus MemberStatusOf(const GroupTurn& turn, const MemberNow& now)
   } else if (now.fault) {
     status.conditions.Set(api::kReady, Truth::kFalse, now.fault->reason, now.fault->message, generation,
                           turn.wall);
-  } else if (now.is_primary && now.words != nullptr) {
+  } else if (now.is_primary && turn.PrimaryWords() != nullptr) {
     status.conditions.Set(api::kReady, Truth::kFalse, reason::kPrimaryUnreachable,
                           "is the primary but may not acknowledge writes now", generation, turn.wall);
   } else {

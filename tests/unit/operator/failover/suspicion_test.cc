@@ -112,6 +112,44 @@ TEST(Suspicion, WithoutVotersSilenceWaitsForProof) {
   const Decision d = g.DecideAfterPatience({"a"});
   EXPECT_FALSE(d.persist);
   EXPECT_TRUE(d.findings.waiting_for_proof);
+  EXPECT_EQ(d.findings.waiting_message,
+            "a does not answer, and there is no replica that could tell whether it has ended; if a will not come back, "
+            "confirm it with annotation cache.understudy.dev/confirm-dead: a1");
+}
+
+TEST(Suspicion, ARequestTellsOfAnAnnotationThatNamesSomethingElse) {
+  Group g(0);
+  g.Silence("a");
+  (void)g.DecideAfterPatience({"a"});
+  const auto message = [&] { return g.Decide().findings.waiting_message; };
+  EXPECT_EQ(message().find("names"), std::string::npos);
+  g.view.confirmed_dead = {"wrong"};
+  EXPECT_NE(message().find("; annotation confirm-dead names 'wrong', which is not waited for; if a will not"),
+            std::string::npos)
+      << message();
+  EXPECT_TRUE(message().ends_with("confirm-dead: a1"));
+  g.view.confirmed_dead = {std::string(100'000, 'x')};
+  EXPECT_LT(message().size(), 400u);
+  g.view.confirmed_dead = {"a1"};
+  EXPECT_TRUE(StartsTakeover(g.Decide()));
+}
+
+TEST(Suspicion, APrimaryThatWasNeverHeardIsLostWhenItsPodIsGone) {
+  Group g(0);
+  g.Pod("a").heard.reset();
+  g.Pod("a").channel = {};
+  EXPECT_FALSE(g.Decide().findings.primary_lost);
+  g.Pass(10'000);
+  EXPECT_FALSE(g.Decide().findings.primary_lost) << "its channel may only not be open yet";
+  g.view.memory.suspect.clear();
+  g.Pod("a").exists = false;
+  EXPECT_FALSE(g.Decide().findings.primary_lost);
+  g.Pass(2499);
+  const Decision d = g.Decide();
+  EXPECT_FALSE(d.findings.primary_lost);
+  EXPECT_EQ(d.wake_at, g.now + Milliseconds(1));
+  g.Pass(1);
+  EXPECT_TRUE(g.Decide().findings.primary_lost);
 }
 
 TEST(Suspicion, PeopleAreAskedWhenTheSuspicionIsOldEnoughAndThePlanWakesForIt) {

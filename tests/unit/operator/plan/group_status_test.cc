@@ -143,6 +143,65 @@ TEST_F(GroupOfTwo, OneLineConfirmsAllThatItTakesAfterAllPodsWereDeletedByForce) 
   EXPECT_EQ(world.Told("ProofOfDeathMissing"), 1);
 }
 
+class GroupOfOne : public testing::Test {
+ protected:
+  void SetUp() override {
+    world.kubelet_tells_ends = false;
+    world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+    world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g"})");
+    ASSERT_TRUE(world.Settle());
+    ASSERT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+  }
+  void Run(Duration d) {
+    for (const MonoTime until = world.now() + d; world.now() < until;) {
+      world.Advance(Milliseconds(100));
+      world.Round();
+    }
+  }
+  World world;
+};
+
+TEST_F(GroupOfOne, WhosePodWasDeletedByForceSaysWhatItWaitsFor) {
+  const std::string incarnation = world.Process("a")->incarnation;
+  world.Erase("Pod", "a-0");
+  Run(Milliseconds(2500));
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "False") << "not longer than detectionTimeout and leaseDuration";
+  Run(Seconds(10));
+  ASSERT_NE(world.Process("a")->incarnation, incarnation);
+  EXPECT_EQ(world.Reason(kRg, "g", "Ready"), "PrimaryUnreachable");
+  EXPECT_EQ(world.Message(kRg, "g", "Ready"),
+            "the Pod of a was deleted before its process was seen to end, and there is no replica that could tell "
+            "whether it has ended; if a will not come back, confirm it with annotation "
+            "cache.understudy.dev/confirm-dead: " + incarnation);
+  EXPECT_EQ(world.Message(kRg, "g", "WaitingForProofOfDeath"), world.Message(kRg, "g", "Ready"));
+  // The node's own object: its new process follows nobody and is nobody's primary.
+  EXPECT_NE(world.Column(kCc, "a", "role"), "primary");
+  for (const char* condition : {"Ready", "InSync"}) {
+    EXPECT_EQ(world.Truth(kCc, "a", condition), "False");
+    EXPECT_EQ(world.Reason(kCc, "a", condition), "LinkDown");
+    EXPECT_EQ(world.Message(kCc, "a", condition),
+              "its process is a new one, without the primary role (see the group's Ready)");
+  }
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "0/1");
+}
+
+TEST_F(GroupOfOne, SaysThatTheAnnotationNamesSomethingElse) {
+  const std::string incarnation = world.Process("a")->incarnation;
+  world.Erase("Pod", "a-0");
+  Run(Seconds(13));
+  world.Annotate(kRg, "g", api::kConfirmDeadAnnotation, "wrong");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_THAT(world.Message(kRg, "g", "WaitingForProofOfDeath"), HasSubstr("names 'wrong', which is not waited for"));
+  EXPECT_THAT(world.Message(kRg, "g", "WaitingForProofOfDeath"), EndsWith(incarnation));
+  world.Annotate(kRg, "g", api::kConfirmDeadAnnotation, "wrong, " + incarnation + " ");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+  EXPECT_EQ(world.Truth(kRg, "g", "WaitingForProofOfDeath"), "False");
+  EXPECT_EQ(world.Column(kCc, "a", "role"), "primary");
+  EXPECT_EQ(world.Truth(kCc, "a", "InSync"), "True");
+  EXPECT_TRUE(world.HadEvent("DataLost"));
+}
+
 // -- failover.maxPerHour
 
 TEST_F(GroupOfTwo, IsNotReadyForFailoverFromTheLastTakeoverOfTheHourUntilTheFirstIsAnHourOld) {

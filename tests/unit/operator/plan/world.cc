@@ -87,6 +87,8 @@ void World::Erase(const char* kind, const std::string& name) {
       view.pod_uid = it->second.pod_uid;
       view.exists = false;
       view.ever_started = true;
+      view.heard = failover::Heard{it->second.state, now_};
+      view.channel.down_since = now_;
       if (kubelet_tells_ends) view.terminated = {it->second.state.incarnation};
       vanished_[view.pod_uid] = view;
       processes_.erase(it);
