@@ -217,6 +217,17 @@ void Elect(Turn& turn, const Failover& fo) {
                     FirstVoters(turn, answers, *best.state), data_lost, false});
 }
 
+// In the original's words where they fit.
+std::string Outcome(const Failover& fo, const NodeRef& primary) {
+  if (fo.kind == Kind::kSwitchover) return "Primary role moved from " + fo.old.name + " to " + primary.name;
+  if (fo.old.name != primary.name) {
+    return "Failover from primary node " + fo.old.name + " to replica node " + primary.name + " completed";
+  }
+  if (fo.old.incarnation == primary.incarnation) return "Primary node " + primary.name + " goes on as primary";
+  return "Primary node " + primary.name + " was restarted and is primary again, " +
+         (fo.empty_start ? "empty: no node had the group's data" : "with the group's data");
+}
+
 void Record(Turn& turn, const NodeRef& primary, bool repointed, bool caught_up) {
   Failover fo = *turn.state.failover;
   GroupState next = turn.state;
@@ -231,11 +242,7 @@ void Record(Turn& turn, const NodeRef& primary, bool repointed, bool caught_up) 
   }
   Append(&next, EntryOf(fo));
   turn.out.persist = std::move(next);
-  turn.Note(false, fo.kind == Kind::kSwitchover ? "SwitchoverComplete" : "FailoverComplete",
-            fo.kind == Kind::kSwitchover
-                ? "Primary role moved from " + fo.old.name + " to " + primary.name
-                : "Failover from primary node " + fo.old.name + " to replica node " + primary.name +
-                      " completed");
+  turn.Note(false, fo.kind == Kind::kSwitchover ? "SwitchoverComplete" : "FailoverComplete", Outcome(fo, primary));
 }
 
 }  // namespace

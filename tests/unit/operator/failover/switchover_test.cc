@@ -354,6 +354,11 @@ TEST(Switchover, ALostTargetAfterTheDemotionMeansATakeoverInWhichTheOldPrimaryIs
   p.g.FenceAndAnswer();
   (void)p.g.Persist();
   EXPECT_EQ(p.g.state.failover->winner.incarnation, "a1");
+  p.g.TakeOffice("a");
+  p.g.view.endpoint_pod_uid = "pod-a";
+  const Decision d = p.g.Persist();
+  ASSERT_EQ(d.events.size(), 1u);
+  EXPECT_EQ(d.events[0].message, "Primary node a goes on as primary");
 }
 
 TEST(Switchover, ADeadPrimaryTurnsItIntoATakeover) {

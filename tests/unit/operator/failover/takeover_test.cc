@@ -380,6 +380,11 @@ TEST(Restore, TheRestartedPrimaryFirstCopiesTheBestReplica) {
   (void)r.g.Persist();
   EXPECT_EQ(r.g.state.failover->step, Step::kPromote);
   EXPECT_EQ(r.g.state.failover->winner.incarnation, "a2");
+  r.g.TakeOffice("a");
+  r.g.view.endpoint_pod_uid = "pod-a";
+  d = r.g.Persist();
+  ASSERT_EQ(d.events.size(), 1u);
+  EXPECT_EQ(d.events[0].message, "Primary node a was restarted and is primary again, with the group's data");
 }
 
 TEST(Restore, NeedsTheSameCoverAsAnElection) {

@@ -185,6 +185,19 @@ TEST_F(GroupOfOne, WhosePodWasDeletedByForceSaysWhatItWaitsFor) {
   EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "0/1");
 }
 
+TEST_F(GroupOfOne, WhoseProcessEndedTellsOfNoReplicaNode) {
+  world.KillProcess("a");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.NoteOf("FailoverComplete"),
+            "Primary node a was restarted and is primary again, empty: no node had the group's data");
+}
+
+TEST_F(GroupOfTwo, TellsOfAFailoverInTheOriginalsWords) {
+  world.KillProcess("a");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.NoteOf("FailoverComplete"), "Failover from primary node a to replica node b completed");
+}
+
 TEST_F(GroupOfOne, SaysThatTheAnnotationNamesSomethingElse) {
   const std::string incarnation = world.Process("a")->incarnation;
   world.Erase("Pod", "a-0");
