@@ -8,8 +8,6 @@
 namespace understudy::plan {
 namespace {
 
-constexpr Duration kHearingTime = Seconds(30);  // after that a running process that stays silent does not count
-
 // 1, and one more for each member that was never yet in sync: a member that cannot start must not block
 // every drain.
 int MaxUnavailable(const GroupTurn& turn) {
@@ -166,6 +164,7 @@ bool OthersAlive(const GroupTurn& turn, const MemberNow& leaving, Plan* plan) {
 // no configuration names its process. The last one with data asks for nothing.
 bool MayGo(const GroupTurn& turn, const MemberNow& leaving, Plan* plan) {
   if (!failover::Started(turn.state)) return true;
+  if (leaving.kept) return false;
   bool counted_on = leaving.is_primary;
   for (const failover::PodView& pod : turn.view.failover.pods) {
     if (pod.member == leaving.name() && failover::NamesPod(turn.state, pod.pod_uid)) counted_on = true;

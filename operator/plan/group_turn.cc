@@ -240,8 +240,8 @@ failover::View FailoverViewOf(const GroupTurn& turn) {
     const Member& member = *now.member;
     failover::Member out;
     out.name = member.name();
-    out.wanted = member.wanted && !member.returns && !LeavesVoters(now);
-    out.leaves = member.AsksToLeave();
+    out.wanted = (member.wanted || now.kept) && !member.returns && !LeavesVoters(now);
+    out.leaves = member.AsksToLeave() || !member.wanted;
     // It may leave its own life alone, or a group that no longer exists.
     const std::string& before = member.view->node.status.group_uid;
     const bool exists = std::any_of(turn.view.other_groups.begin(), turn.view.other_groups.end(),

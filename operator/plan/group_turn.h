@@ -20,6 +20,8 @@
 namespace understudy::plan {
 
 inline constexpr Duration kLagPeriod = Seconds(10);  // at most one change of the figure in a lag column
+// Of a leader: after that a running process that stays silent does not count.
+inline constexpr Duration kHearingTime = Seconds(30);
 
 struct MemberNow {
   const Member* member = nullptr;
@@ -33,6 +35,7 @@ struct MemberNow {
   bool in_sync = false;     // replica: the primary says so
   bool reader = false;      // belongs behind the reader Service
   bool parts = false;       // its Promote or its move has begun (promote_demote.h)
+  bool kept = false;        // its object is being deleted, and the group needs it for a moment yet (last_copy.h)
   bool serves_alone = false;  // it stands alone and takes writes, as its group has not been started
   std::string link_status;
   std::string lag;

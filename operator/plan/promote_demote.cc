@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "operator/plan/last_copy.h"
 #include "operator/plan/objects.h"
 #include "operator/plan/observation.h"
 #include "operator/plan/pending_status.h"
@@ -269,26 +270,6 @@ bool PodIsOutdated(const GroupTurn& turn, MemberNow* now) {
   return now->pod_template && (now->pod_template->outdated || now->pod_template->live.asked);
 }
 
-// Whose Pod is due to be replaced, and would take the group's data along once `leaver` has left: it is replaced while
-// another member can take its role. nullptr: nobody's.
-const MemberNow* WouldBeAloneWhenReplaced(GroupTurn* turn, const MemberNow& leaver) {
-  MemberNow* primary = nullptr;
-  for (MemberNow& now : turn->members) {
-    if (!now.member->wanted || now.name() == leaver.name()) continue;
-    if (now.is_primary) {
-      primary = &now;
-    } else if (!now.member->AsksToLeave()) {
-      return nullptr;
-    }
-  }
-  if (primary == nullptr || !primary->member->can_run || !PodIsOutdated(*turn, primary)) return nullptr;
-  if (primary->pod_template->live.asked) return primary;
-  Deferral asked = primary->deferral;
-  DeferrableStep step;
-  step.needed = kRestartNeeds + kSwitchoverNeeds;
-  return AskForReplacement(*primary->pod_template, step, &asked) ? primary : nullptr;
-}
-
 // What another group that is gone left, with its data: a member that gets no order to join as long as that may not go.
 void JudgeArrival(const GroupTurn& turn, Member* member, const MemberNow& now) {
   const api::CacheNode& node = member->view->node;
@@ -299,6 +280,15 @@ void JudgeArrival(const GroupTurn& turn, Member* member, const MemberNow& now) {
   member->accepted = false;
   member->reason = refused.reason;
   member->message = refused.message;
+}
+
+void JudgeDeletion(GroupTurn* turn, Member* member, MemberNow* now) {
+  std::string why = WhyKept(turn, *now);
+  now->kept = !why.empty();
+  if (why.empty() && NeededAsVoter(*turn, *now)) why = NeededText(*turn, *now);
+  if (why.empty()) return;
+  member->reason = reason::kDeleting;
+  member->message = std::move(why);
 }
 
 void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
@@ -321,10 +311,7 @@ void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
     demote.begun = true;
   }
   const bool promote_due = now->deferral.Due(promote), demote_due = now->deferral.Due(demote);
-  if (!member->wanted && NeededAsVoter(*turn, *now)) {
-    member->reason = reason::kDeleting;
-    member->message = NeededText(*turn, *now);
-  }
+  if (!member->wanted) JudgeDeletion(turn, member, now);
   if (!asks) return JudgeArrival(*turn, member, *now);
 
   const bool due = member->promotes ? promote_due : demote_due;

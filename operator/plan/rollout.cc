@@ -117,7 +117,8 @@ std::string WhyNot(const GroupTurn& turn, const MemberNow* chosen) {
   if (turn.state.failover) return "waits until the primary role has moved";
   std::string down;
   for (const MemberNow& now : turn.members) {
-    if (!now.member->wanted || &now == chosen || Works(turn, now)) continue;
+    const bool counts = now.member->wanted || now.kept;
+    if (!counts || &now == chosen || Works(turn, now)) continue;
     down += (down.empty() ? "" : ", ") + now.name();
   }
   if (!down.empty()) return "waits until " + down + " is in sync and in its role";

@@ -5,12 +5,13 @@
 #include <string>
 #include <vector>
 
-#include "tests/unit/operator/plan/world.h"
+#include "tests/unit/operator/plan/three.h"
 
 namespace understudy::plan {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
@@ -106,6 +107,194 @@ TEST(Removal, OfAGroupLeavesItsPrimaryItsTimeForAnHeirThatIsSilent) {
   world.Delete(kRg, "g");
   world.Delete(kCc, "g-001");  // as the group's first plan does
   EXPECT_THAT(EndedUntilGone(&world, "g", kCc, "g-001"), IsEmpty());
+}
+
+// Group g with five keys: a is its primary, the others its replicas. Its window is Saturday's.
+void MakeWithKeys(World* world, const std::vector<const char*>& replicas, const std::string& more = "") {
+  world->ApplyYaml(kCc, "a", R"({"replicationGroupId": "g"})");
+  world->ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", )" + std::string(kWindow) + more + "}");
+  for (const char* name : replicas) world->ApplyYaml(kRr, name, R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world->Settle());
+  world->Process("a")->keys = 5;
+  ASSERT_TRUE(world->Settle());
+}
+
+void EditSettings(World* world, const std::string& more = R"("applyImmediately": true)", const char* primary = "a") {
+  world->ApplyYaml(kRg, "g", R"({"primaryClusterId": ")" + std::string(primary) + "\", " + kWindow + ", " + more +
+                                 R"(, "node": {"image": "understudy:2"}})");
+}
+
+void ExpectOnlyAWithItsKeys(World* world) {
+  EXPECT_EQ(world->Column(kRg, "g", "primary"), "a");
+  EXPECT_EQ(world->Column(kRg, "g", "membersReady"), "1/1");
+  EXPECT_EQ(ImageOf(world, "a"), "understudy:2");
+  EXPECT_EQ(world->Process("a")->keys, 5u);
+  EXPECT_FALSE(world->HadEvent("DataLost"));
+}
+
+// The replica is the only place where the group's data can be while the primary's Pod is replaced.
+TEST(Removal, OfTheLastReplicaComesAfterTheRolloutThatNeedsIt) {
+  World world;
+  MakeWithKeys(&world, {"b"});
+  world.SetFarBehind(true);  // so that nobody can hand over yet
+  world.Delete(kRr, "b");
+  EditSettings(&world);
+  for (int i = 0; i < 100; ++i) {
+    world.Round();
+    world.Advance(Milliseconds(100));
+  }
+  ASSERT_TRUE(world.Exists(kRr, "b"));
+  EXPECT_EQ(world.Column(kRr, "b", "phase"), "deleting");
+  EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "Deleting");
+  EXPECT_THAT(world.Message(kRr, "b", "Accepted"),
+              HasSubstr("waits until the Pod of a has been replaced, which would cost g its data"));
+  world.SetFarBehind(false);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_FALSE(world.Exists(kRr, "b"));
+  ExpectOnlyAWithItsKeys(&world);
+}
+
+TEST(Removal, OfTheLastReplicaInTheMiddleOfTheRolloutWaitsForTheRest) {
+  for (int steps = 0; steps < 40; ++steps) {
+    World world;
+    MakeWithKeys(&world, {"b"});
+    EditSettings(&world);
+    for (int i = 0; i < steps; ++i) world.OneStep();
+    world.Delete(kRr, "b");
+    if (steps % 2 == 0) world.RestartOperator();
+    ASSERT_TRUE(world.Settle()) << steps;
+    EXPECT_FALSE(world.Exists(kRr, "b")) << steps;
+    ExpectOnlyAWithItsKeys(&world);
+    ASSERT_FALSE(::testing::Test::HasFailure()) << "after " << steps << " steps";
+  }
+}
+
+TEST(Removal, AnOperatorThatTakesOverMeanwhileKeepsItToo) {
+  for (int steps = 0; steps < 40; ++steps) {
+    World world;
+    MakeWithKeys(&world, {"b"});
+    EditSettings(&world);
+    world.Delete(kRr, "b");
+    for (int i = 0; i < steps; ++i) world.OneStep();
+    world.RestartOperator();
+    ASSERT_TRUE(world.Settle());
+    EXPECT_FALSE(world.Exists(kRr, "b"));
+    ExpectOnlyAWithItsKeys(&world);
+    ASSERT_FALSE(::testing::Test::HasFailure()) << "after " << steps << " steps";
+  }
+}
+
+TEST(Removal, OfAllReplicasAtOnceOrOfThePoolWaitsToo) {
+  World world;
+  MakeWithKeys(&world, {"b", "c"});
+  world.Delete(kRr, "b");
+  world.Delete(kRr, "c");
+  EditSettings(&world);
+  ASSERT_TRUE(world.Settle());
+  ExpectOnlyAWithItsKeys(&world);
+
+  World pool;
+  MakeWithKeys(&pool, {}, R"(, "replicas": 2)");
+  pool.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "replicas": 0, )" + std::string(kWindow) + "}");
+  pool.Round();
+  EditSettings(&pool, R"("applyImmediately": true, "replicas": 0)");
+  ASSERT_TRUE(pool.Settle());
+  EXPECT_FALSE(pool.Exists(kRr, "g-002"));
+  EXPECT_FALSE(pool.Exists(kRr, "g-003"));
+  ExpectOnlyAWithItsKeys(&pool);
+}
+
+TEST(Removal, OfThePrimaryWaitsForTheRolloutOfTheOneThatStays) {
+  World world;
+  MakeWithKeys(&world, {"b"});
+  world.Annotate(kRg, "g", api::kSwitchoverToAnnotation, "b@" + FormatRfc3339(world.wall()));
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Column(kRg, "g", "primary"), "b");
+  world.SetFarBehind(true);
+  world.Delete(kRr, "b");
+  EditSettings(&world);
+  for (int i = 0; i < 5; ++i) {
+    world.Round();
+    world.Advance(Milliseconds(100));
+  }
+  world.SetFarBehind(false);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_FALSE(world.Exists(kRr, "b"));
+  ExpectOnlyAWithItsKeys(&world);
+}
+
+TEST(Removal, WithAnEditOfPrimaryClusterIdNamingTheOneThatStaysLosesNothing) {
+  World world;
+  MakeWithKeys(&world, {"b"});
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "b", "applyImmediately": true})");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Column(kRg, "g", "primary"), "b");
+  EditSettings(&world);  // names a
+  world.Delete(kRr, "b");
+  ASSERT_TRUE(world.Settle());
+  ExpectOnlyAWithItsKeys(&world);
+
+  World other;
+  MakeWithKeys(&other, {"b"});
+  EditSettings(&other, R"("applyImmediately": true)", "b");
+  other.Delete(kRr, "b");
+  ASSERT_TRUE(other.Settle());
+  ExpectOnlyAWithItsKeys(&other);
+}
+
+TEST(Removal, OfTheLastReplicaDoesNotWaitForAWindow) {
+  World world;
+  MakeWithKeys(&world, {"b"});
+  EditSettings(&world, R"("description": "")");
+  world.Delete(kRr, "b");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_FALSE(world.Exists(kRr, "b"));
+  EXPECT_EQ(world.Column(kCc, "a", "pending"), "image until Sat 02:00Z");
+  EXPECT_THAT(world.Message(kCc, "a", "PendingModifications"),
+              HasSubstr("a has no replica, so its data is lost when its Pod is replaced"));
+  EXPECT_EQ(world.Process("a")->keys, 5u);
+  // In the window the deletion waits, as the rollout is due.
+  World open;
+  MakeWithKeys(&open, {"b"});
+  EditSettings(&open, R"("description": "")");
+  open.AdvanceTo(kOpening);
+  open.Delete(kRr, "b");
+  ASSERT_TRUE(open.Settle());
+  ExpectOnlyAWithItsKeys(&open);
+}
+
+TEST(Removal, OfAReplicaThatCannotTakeTheRoleWaitsForNothing) {
+  World world;
+  MakeWithKeys(&world, {"b"});
+  world.SetUnschedulable("b", "0/3 nodes are available");
+  world.Erase("Pod", "b-0");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Reason(kRr, "b", "Ready"), api::reason::kUnschedulable);
+  EditSettings(&world);
+  world.Delete(kRr, "b");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_FALSE(world.Exists(kRr, "b"));
+}
+
+TEST(Removal, KeepsThePrimaryWhileTheOnlyOtherNodeCannotStartWithTheNewSettings) {
+  World world;
+  MakeWithKeys(&world, {"b"});
+  world.SetBroken("a", "ImagePullBackOff");
+  EditSettings(&world);
+  world.Delete(kRr, "b");
+  for (int i = 0; i < 100; ++i) {
+    world.Round();
+    world.Advance(Milliseconds(100));
+  }
+  ASSERT_TRUE(world.Exists(kRr, "b"));
+  EXPECT_EQ(world.Process("b")->keys, 5u);
+  EXPECT_THAT(world.Message(kRr, "b", "Accepted"), HasSubstr("waits until the new Pod of a has the data of g"));
+  world.SetBroken("a", "");
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "node": {"image": "understudy:3"}})");  // the correction
+  ASSERT_TRUE(world.Settle());
+  EXPECT_FALSE(world.Exists(kRr, "b"));
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "a");
+  EXPECT_EQ(world.Process("a")->keys, 5u);
 }
 
 }  // namespace
