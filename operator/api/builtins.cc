@@ -84,6 +84,7 @@ Result<Pod> ParsePod(const Json& document) {
   pod.node_name = JsonString(spec, "nodeName");
   pod.ip = JsonString(status, "podIP");
   pod.phase = JsonString(status, "phase");
+  if (!ParseRfc3339(JsonString(status, "startTime"), &pod.accepted_at)) pod.accepted_at = {};
   pod.ready = JsonString(ConditionOf(status, "Ready"), "status") == "True";
   pod.disruption_target = JsonString(ConditionOf(status, "DisruptionTarget"), "status") == "True";
   const Json& scheduled = ConditionOf(status, "PodScheduled");

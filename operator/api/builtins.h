@@ -35,6 +35,7 @@ struct Pod {
   std::string scheduler_message;      // and what the scheduler says
   // The cache container.
   bool running = false;
+  WallTime accepted_at;               // by its kubelet; 0 = not yet
   std::string waiting_reason;         // "ImagePullBackOff", "CrashLoopBackOff", ...
   std::string waiting_message;
   int restarts = 0;

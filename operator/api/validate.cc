@@ -6,6 +6,9 @@
 namespace understudy::api {
 namespace {
 
+// An empty node takes 9.5 MB, and the container runtime some before it.
+constexpr int64_t kLeastMemory_bytes = 16 << 20;
+
 int64_t QuantityAt(const Json& resources, const char* which, const char* name) {
   const auto parsed = ParseQuantityMillis(IntOrString(JsonAt(JsonAt(resources, which), name)));
   return parsed.ok() ? *parsed : 0;
@@ -22,6 +25,11 @@ Status ValidateResources(const Json& resources) {
         return parsed.status().Prefixed("node.resources." + std::string(which) + "." + name);
       }
     }
+  }
+  const int64_t memory = QuantityAt(resources, "limits", "memory") / 1000;
+  if (const Json& limit = JsonAt(JsonAt(resources, "limits"), "memory"); !limit.is_null() && memory < kLeastMemory_bytes) {
+    return Invalid("node.resources.limits.memory (" + IntOrString(limit) +
+                   ") is less than a node can start with; it must be 16Mi at least, for example 512Mi");
   }
   const Json& requests = JsonAt(resources, "requests");
   if (!requests.is_object()) return {};

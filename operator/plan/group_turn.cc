@@ -5,6 +5,7 @@
 
 #include "operator/manifests/manifests.h"
 #include "operator/plan/moves.h"
+#include "operator/plan/pending_status.h"
 #include "operator/plan/promote_demote.h"
 
 namespace understudy::plan {
@@ -130,7 +131,8 @@ void FillWithoutRole(const GroupTurn& turn, MemberNow* now) {
 void FillOne(const NodeState* primary, GroupTurn* turn, MemberNow* now, Plan* plan) {
   now->process = ProcessOf(turn->view, *now->member->view);
   now->words = WordsOf(now->process);
-  now->fault = FaultOf(*now->member->view, now->process);
+  now->fault = FaultOf(*now->member->view, now->process, turn->wall);
+  if (const auto at = MoreIsSaidAt(*now->member->view, turn->wall)) WakeAt(*at, turn->now, turn->wall, plan);
   now->zone = ZoneOf(*now->member->view, turn->view.hosts);
   now->is_primary = failover::Started(turn->state) && turn->state.primary.name == now->name();
   now->role = RoleOf(*turn, *now);

@@ -374,7 +374,7 @@ void SetConditions(const Lone& lone, const std::optional<Fault>& fault, api::Cac
 }
 
 api::CacheNodeStatus StatusOf(const Lone& lone) {
-  const auto fault = FaultOf(lone.view.node, lone.view.process ? &*lone.view.process : nullptr);
+  const auto fault = FaultOf(lone.view.node, lone.view.process ? &*lone.view.process : nullptr, lone.wall);
   api::CacheNodeStatus status = lone.node.status;
   status.observed_generation = lone.node.meta.generation;
   const bool has_role = HasRole(lone);
@@ -464,6 +464,7 @@ Plan PlanLone(const LoneView& view, MonoTime now, WallTime wall) {
   EnsureLabels(lone, &plan);
   if (moved) return plan;
   WakeFor(lone.deferral, now, wall, &plan);
+  if (const auto at = MoreIsSaidAt(view.node, wall)) WakeAt(*at, now, wall, &plan);
   const api::CacheNodeStatus status = StatusOf(lone);
   if (auto write = WriteOf(node, status)) {
     AddNodeEvents(node, status, &plan);

@@ -68,9 +68,40 @@ std::string LastWords(const std::optional<api::Termination>& ended) {
          (text.empty() ? "" : ": " + text);
 }
 
+// From then on what does not come up is worth a word.
+constexpr Duration kPatience = Seconds(10);
+
+// The kubelet sees nothing wrong with it yet.
+bool IsComingUp(const api::Pod& pod) {
+  return pod.waiting_reason == "ContainerCreating" || pod.waiting_reason == "PodInitializing";
+}
+
+// Since when its container is expected; nullopt: it is not, or somebody says what is wrong.
+std::optional<WallTime> WaitsSince(const NodeView& node) {
+  if (!node.pod || !IsComingUp(*node.pod) || node.pod->accepted_at.unix_ms == 0) return std::nullopt;
+  return node.pod->accepted_at;
+}
+
+std::string Describe(const char* kind, const api::ObjectMeta& meta) {
+  return std::string("kubectl describe ") + kind + " " + meta.name + " -n " + meta.ns;
+}
+
 }  // namespace
 
-std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* process) {
+bool NeverRan(const api::Pod& pod, const failover::PodView* process) {
+  const bool said = !pod.waiting_reason.empty() && !pod.terminated && !pod.last_terminated && pod.restarts == 0;
+  return said && !pod.running && (process == nullptr || !process->heard);
+}
+
+std::optional<WallTime> MoreIsSaidAt(const NodeView& node, WallTime wall) {
+  const std::optional<WallTime> since = WaitsSince(node);
+  if (!since || wall.unix_ms >= since->unix_ms + kPatience.ms()) return std::nullopt;
+  return WallTime{since->unix_ms + kPatience.ms()};
+}
+
+std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* process, WallTime wall) {
+  const std::optional<WallTime> since = WaitsSince(node);
+  const bool lasts = since && wall.unix_ms >= since->unix_ms + kPatience.ms();
   if (!node.pod) {
     if (!node.stateful_set) return std::nullopt;
     return Fault{api::reason::kCreating, "its Pod is being created; if that lasts, the events of StatefulSet " +
@@ -84,8 +115,7 @@ std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* proc
     std::string words = LastWords(pod.terminated ? pod.terminated : pod.last_terminated);
     if (!words.empty()) return Fault{api::reason::kContainerFailing, std::move(words)};
   }
-  if (!pod.waiting_reason.empty() && pod.waiting_reason != "ContainerCreating" &&
-      pod.waiting_reason != "PodInitializing") {
+  if (!pod.waiting_reason.empty() && !IsComingUp(pod)) {
     std::string message = "the kubelet says " + pod.waiting_reason;
     if (!pod.waiting_message.empty()) message += ": " + pod.waiting_message;
     return Fault{api::reason::kContainerFailing, std::move(message)};
@@ -95,6 +125,11 @@ std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* proc
   }
   if (process != nullptr && process->node_lost) {
     return Fault{api::reason::kUnreachable, "Kubernetes Node " + pod.node_name + " is not ready"};
+  }
+  if (lasts) {
+    return Fault{api::reason::kCreating, "its container has been in " + pod.waiting_reason + " since " +
+                                             FormatRfc3339(*since) + "; the events say why: " +
+                                             Describe("pod", pod.meta)};
   }
   // Until it was heard once, a process that does not answer is one that starts.
   if (pod.running && process != nullptr && process->heard && WordsOf(process) == nullptr) {

@@ -21,7 +21,11 @@ struct Fault {
   std::string_view reason;
   std::string message;
 };
-std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* process);
+std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* process, WallTime wall);
+// When FaultOf will say more of a Pod that does not come up; nullopt: not by itself.
+std::optional<WallTime> MoreIsSaidAt(const NodeView& node, WallTime wall);
+// No process ever ran in this Pod: nothing is in it. (An init container or a sandbox may fail before.)
+bool NeverRan(const api::Pod& pod, const failover::PodView* process);
 
 // It was available and runs, but its channel is down: a cut, or an operator that has just started. Not worth a
 // word in a status before it lasts (kUnsettledLimit).

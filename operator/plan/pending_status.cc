@@ -146,9 +146,11 @@ void AddPendingEvents(const api::ObjectRef& ref, const api::PendingModifications
 }
 
 void WakeFor(const Deferral& deferral, MonoTime now, WallTime wall, Plan* plan) {
-  const std::optional<WallTime> at = deferral.changes_at();
-  if (!at) return;
-  const Duration until = Milliseconds(std::max<int64_t>(at->unix_ms - wall.unix_ms, 0));
+  if (const std::optional<WallTime> at = deferral.changes_at()) WakeAt(*at, now, wall, plan);
+}
+
+void WakeAt(WallTime at, MonoTime now, WallTime wall, Plan* plan) {
+  const Duration until = Milliseconds(std::max<int64_t>(at.unix_ms - wall.unix_ms, 0));
   plan->wake_at = std::min(plan->wake_at, now + std::min(until, kLongestSleep));
 }
 

@@ -23,5 +23,7 @@ void AddPendingEvents(const api::ObjectRef& ref, const api::PendingModifications
 
 // Plans again when an answer of the deferral changes by itself.
 void WakeFor(const Deferral& deferral, MonoTime now, WallTime wall, Plan* plan);
+// Plans again at that time of day.
+void WakeAt(WallTime at, MonoTime now, WallTime wall, Plan* plan);
 
 }  // namespace understudy::plan

@@ -39,7 +39,8 @@ PodTemplate PodTemplateOf(const NodeView& view, const SeenProcess& seen, Json st
 
 bool CannotRun(const NodeView& view, const failover::PodView* process) {
   if (!view.pod || view.pod->running || WordsOf(process) != nullptr) return false;
-  const auto fault = FaultOf(view, process);
+  if (NeverRan(*view.pod, process)) return true;
+  const auto fault = FaultOf(view, process, {});
   return fault && (fault->reason == api::reason::kUnschedulable || fault->reason == api::reason::kContainerFailing);
 }
 

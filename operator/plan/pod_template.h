@@ -32,9 +32,9 @@ struct PodTemplate {
 // would cost its data: it is outdated when its own settings have changed since.
 PodTemplate PodTemplateOf(const NodeView& view, const SeenProcess& seen, Json stateful_set, bool alone = false);
 
-// The Pod is broken, and no process in it says anything.
+// No process ever was in the Pod, or the Pod is broken and no process in it says anything.
 bool CannotRun(const NodeView& view, const failover::PodView* process);
-// The Pod is broken and its process has ended or never was: to make it anew disturbs nobody. `named`: processes
+// CannotRun, and its process has ended or never was: to make it anew disturbs nobody. `named`: processes
 // that the group counts on; their end must stay proven when the Pod is gone (FAILOVER.md section 4).
 bool NothingRuns(const NodeView& view, const failover::PodView* process,
                  const std::vector<control::Incarnation>& named);

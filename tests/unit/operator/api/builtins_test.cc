@@ -19,7 +19,7 @@ TEST(PodProjection, KeepsTheKubeletsWordOfAnEndedProcess) {
   const auto pod = ParsePod(Parse(R"({
     "metadata": {"name": "a-0", "uid": "p", "annotations": {"cache.understudy.dev/template-hash": "h"}},
     "spec": {"nodeName": "n1", "containers": [{"name": "sidecar", "image": "s"}, {"name": "cache", "image": "i"}]},
-    "status": {"phase": "Running", "podIP": "10.0.0.1",
+    "status": {"phase": "Running", "podIP": "10.0.0.1", "startTime": "2026-01-01T00:00:00Z",
       "conditions": [{"type": "Ready", "status": "True"}, {"type": "PodScheduled", "status": "True"}],
       "containerStatuses": [
         {"name": "sidecar", "state": {"terminated": {"message": "other"}}},
@@ -30,6 +30,7 @@ TEST(PodProjection, KeepsTheKubeletsWordOfAnEndedProcess) {
   EXPECT_EQ(pod->ip, "10.0.0.1");
   EXPECT_EQ(pod->image, "i");
   EXPECT_EQ(pod->template_hash, "h");
+  EXPECT_EQ(FormatRfc3339(pod->accepted_at), "2026-01-01T00:00:00Z");
   EXPECT_TRUE(pod->ready);
   EXPECT_TRUE(pod->running);
   EXPECT_FALSE(pod->terminated.has_value());
@@ -42,6 +43,7 @@ TEST(PodProjection, KeepsTheSchedulersWords) {
     {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
      "message": "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity."}]}})"));
   ASSERT_TRUE(pod.ok());
+  EXPECT_EQ(pod->accepted_at.unix_ms, 0);
   EXPECT_TRUE(pod->unschedulable);
   EXPECT_THAT(pod->scheduler_message, ::testing::StartsWith("0/3 nodes"));
 }
@@ -97,6 +99,12 @@ INSTANTIATE_TEST_SUITE_P(
     Table, Settings,
     ::testing::Values(
         SettingsCase{R"({})", ""},
+        SettingsCase{R"({"resources": {"limits": {"memory": "16Mi"}}})", ""},
+        SettingsCase{R"({"resources": {"requests": {"memory": 1}}})", ""},
+        SettingsCase{R"({"resources": {"limits": {"memory": "1"}}})",
+                     "node.resources.limits.memory (1) is less than a node can start with; it must be 16Mi at least"},
+        SettingsCase{R"({"resources": {"limits": {"memory": "512m"}}})", "it must be 16Mi at least"},
+        SettingsCase{R"({"resources": {"limits": {"memory": "16777215"}}})", "it must be 16Mi at least"},
         SettingsCase{R"({"resources": {"limits": {"memory": "1Gi"}}, "parameters": {"maxmemory": "512mb"}})", ""},
         SettingsCase{R"({"resources": {"limits": {"memory": "1Gi"}}, "parameters": {"maxmemory": "2gb"}})",
                      "maxmemory (2gb) is above the memory limit (1Gi)"},

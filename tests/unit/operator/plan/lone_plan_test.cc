@@ -29,6 +29,25 @@ TEST(Lone, ACacheClusterWithoutAGroupStandsAlone) {
   EXPECT_FALSE(world.HadEvent("DataLost"));
 }
 
+TEST(Lone, TheCorrectionOfWhatKeptItFromStartingWaitsForNoWindow) {
+  World world;
+  world.SetBroken("a", "ContainerCreating");
+  world.ApplyYaml(kCc, "a", R"({"preferredMaintenanceWindow": "sat:02:00-sat:03:00", "node": {"nodeSelector": {"disk": "ssb"}}})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Message(kCc, "a", "Ready"), "waiting for its process to start");
+  EXPECT_LE(world.LonePlan(kCc, "a").wake_at, world.now() + Seconds(10));
+  world.Advance(Seconds(10));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kCc, "a", "Ready"), "Creating");
+  EXPECT_THAT(world.Message(kCc, "a", "Ready"), HasSubstr("kubectl describe pod a-0 -n default"));
+  EXPECT_EQ(world.Column(kCc, "a", "phase"), "creating");
+  world.SetBroken("a", "");
+  world.ApplyYaml(kCc, "a", R"({"preferredMaintenanceWindow": "sat:02:00-sat:03:00", "node": {"nodeSelector": {"disk": "ssd"}}})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kCc, "a", "phase"), "available");
+  EXPECT_EQ(world.Column(kCc, "a", "pending"), "");
+}
+
 TEST(Lone, ANewProcessStartsEmptyUnderANewEpochAndThatIsSaid) {
   World world;
   world.ApplyYaml(kCc, "a", "{}");

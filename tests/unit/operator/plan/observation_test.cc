@@ -20,35 +20,73 @@ TEST(Fault, AProcessThatEndsBeforeItHadAnIncarnationIsQuoted) {
   view.pod->restarts = 3;
   view.pod->waiting_reason = "CrashLoopBackOff";
   view.pod->last_terminated = api::Termination{"starting\nunderstudy-node: 'nosuch' is not an option\n", 1, "Error"};
-  const auto fault = FaultOf(view, nullptr);
+  const auto fault = FaultOf(view, nullptr, {});
   ASSERT_TRUE(fault);
   EXPECT_EQ(fault->reason, api::reason::kContainerFailing);
   EXPECT_EQ(fault->message, "its process ends at once with exit code 1: understudy-node: 'nosuch' is not an option");
   view.pod->waiting_reason.clear();  // between two starts
   view.pod->running = true;
-  EXPECT_EQ(FaultOf(view, nullptr)->message, fault->message);
+  EXPECT_EQ(FaultOf(view, nullptr, {})->message, fault->message);
 }
 
 TEST(Fault, AProcessThatWasKilledAndStartsAgainIsNone) {
   NodeView view = Node();
   view.pod->running = true;
   view.pod->last_terminated = api::Termination{"0123456789abcdef0123456789abcdef", 137, "Error"};
-  EXPECT_FALSE(FaultOf(view, nullptr));
+  EXPECT_FALSE(FaultOf(view, nullptr, {}));
 }
 
 TEST(Fault, TheKubeletsReasonIsGivenWhenTheProcessLeftNoWords) {
   NodeView view = Node();
   view.pod->waiting_reason = "ImagePullBackOff";
   view.pod->waiting_message = "no such image";
-  EXPECT_EQ(FaultOf(view, nullptr)->message, "the kubelet says ImagePullBackOff: no such image");
+  EXPECT_EQ(FaultOf(view, nullptr, {})->message, "the kubelet says ImagePullBackOff: no such image");
   view.pod->last_terminated = api::Termination{"done", 0, "Completed"};
-  EXPECT_EQ(FaultOf(view, nullptr)->message, "the kubelet says ImagePullBackOff: no such image");
+  EXPECT_EQ(FaultOf(view, nullptr, {})->message, "the kubelet says ImagePullBackOff: no such image");
 }
 
 TEST(Fault, WithoutAPodItSaysWhereToLook) {
   NodeView view = Node();
   view.pod.reset();
-  EXPECT_NE(FaultOf(view, nullptr)->message.find("events of StatefulSet a"), std::string::npos);
+  EXPECT_NE(FaultOf(view, nullptr, {})->message.find("events of StatefulSet a"), std::string::npos);
+}
+
+TEST(Fault, AContainerThatIsNotCreatedForLongSaysSinceWhenAndWhereToLook) {
+  NodeView view = Node();
+  view.pod->meta.name = "a-0";
+  view.pod->meta.ns = "default";
+  view.pod->phase = "Pending";
+  view.pod->waiting_reason = "ContainerCreating";
+  view.pod->accepted_at = {1'760'000'000'000};
+  const WallTime soon = {view.pod->accepted_at.unix_ms + 9'999}, later = {view.pod->accepted_at.unix_ms + 10'000};
+  EXPECT_FALSE(FaultOf(view, nullptr, soon));
+  EXPECT_EQ(MoreIsSaidAt(view, soon), later);
+  EXPECT_EQ(FaultOf(view, nullptr, later)->reason, api::reason::kCreating);
+  EXPECT_EQ(FaultOf(view, nullptr, later)->message,
+            "its container has been in ContainerCreating since 2025-10-09T08:53:20Z; the events say why: "
+            "kubectl describe pod a-0 -n default");
+  EXPECT_FALSE(MoreIsSaidAt(view, later));
+  view.pod->accepted_at = {};  // no kubelet has it yet
+  EXPECT_FALSE(FaultOf(view, nullptr, later));
+  EXPECT_FALSE(MoreIsSaidAt(view, later));
+}
+
+TEST(NeverRan, OnlyWhereNoContainerOfThePodWasEverStarted) {
+  api::Pod pod;
+  EXPECT_FALSE(NeverRan(pod, nullptr)) << "the kubelet has not said anything";
+  pod.waiting_reason = "ContainerCreating";
+  EXPECT_TRUE(NeverRan(pod, nullptr));
+  failover::PodView process;
+  EXPECT_TRUE(NeverRan(pod, &process));
+  process.heard.emplace();
+  EXPECT_FALSE(NeverRan(pod, &process));
+  for (int i = 0; i < 3; ++i) {
+    api::Pod ran = pod;
+    if (i == 0) ran.restarts = 1;
+    if (i == 1) ran.last_terminated.emplace();
+    if (i == 2) ran.running = true;
+    EXPECT_FALSE(NeverRan(ran, nullptr)) << i;
+  }
 }
 
 }  // namespace

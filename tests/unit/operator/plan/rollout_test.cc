@@ -432,6 +432,23 @@ TEST(Rollout, AnImageThatDoesNotStartStopsItAndItsCorrectionGoesOn) {
   EXPECT_EQ(world.Column(kRg, "g", "pending"), "");
 }
 
+TEST(Rollout, AMemberThatNeverRanTakesACorrectionAtOnce) {
+  World world;
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "preferredMaintenanceWindow": "sat:02:00-sat:03:00"})");
+  world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g"})");
+  world.SetBroken("b", "ContainerCreating");
+  world.ApplyYaml(kRr, "b", R"({"replicationGroupId": "g", "node": {"nodeSelector": {"disk": "ssb"}}})");
+  world.Settle();
+  world.Advance(Seconds(10));
+  world.Settle();
+  EXPECT_THAT(world.Message(kRr, "b", "Ready"), HasSubstr("kubectl describe pod b-0"));
+  EXPECT_EQ(world.Reason(kRg, "g", "Degraded"), "Healthy") << "it starts for the first time";
+  world.SetBroken("b", "");
+  world.ApplyYaml(kRr, "b", R"({"replicationGroupId": "g", "node": {"nodeSelector": {"disk": "ssd"}}})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "2/2");
+}
+
 TEST(Rollout, AReplicaThatLeavesAndThatTheGroupCountsOnTakesTheRoleMeanwhile) {
   World world;
   // With one synchronous replica the last one is not let go before another has its place.

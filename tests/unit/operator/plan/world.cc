@@ -194,6 +194,7 @@ void World::RunKubelet() {
     pod["spec"]["nodeName"] = host;
     if (const auto it = broken_.find(name); it != broken_.end()) {
       pod["status"] = {{"phase", "Pending"},
+                       {"startTime", FormatRfc3339(wall_)},
                        {"containerStatuses",
                         Json::array({{{"name", "cache"}, {"state", {{"waiting", {{"reason", it->second}}}}}}})}};
       Put("Pod", name + "-0", std::move(pod));
