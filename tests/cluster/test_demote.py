@@ -6,6 +6,7 @@ import signal
 import lab
 from case import Case
 from test_input import cluster, group, replica
+from test_window import window
 
 
 class Joining(Case):
@@ -146,6 +147,18 @@ class Demote(Joining):
         self.join("undo-r1", "undo", dataset, "rr")
         self.wait_whole("undo", 2)
         self.check_copy("undo-r1", "undo")
+
+    def test_a_wish_that_waits_is_taken_back_by_the_manifest_as_it_was(self):
+        self.make_group("later2", 1, spec=f", preferredMaintenanceWindow: '{window(2 * 24 * 60)[0]}'")
+        dataset = self.alone("undecided")
+        self.join("undecided", "later2", dataset)
+        self.wait_accepted("undecided", "Demoting")
+        lab.kubectl("patch", "ccl", "undecided", "-n", self.namespace, "--type=merge", "-p",
+                    '{"spec":{"replicationGroupId":null,"discardExistingData":null}}')
+        lab.until("nothing is pending", lambda: not self.get("ccl", "undecided")["status"].get("pending"), 30)
+        self.check_serves_alone("undecided")
+        # A member may not lose the field like that, nor a node that nobody has looked at yet.
+        self.assertIn("confirm it with promotedFrom: later2", self.refused(replica("later2-r1", "{}")))
 
     def test_a_restart_voids_the_permission(self):
         self.make_group("void2", 1)

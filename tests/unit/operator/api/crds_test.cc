@@ -47,6 +47,26 @@ TEST(Crds, TheChartHasTheSameOnes) {
   }
 }
 
+// The API server alone tries the rule itself (tests/cluster/test_demote.py): a member may lose replicationGroupId
+// only to promotedFrom, and an independent node that no group has taken in yet may take its wish back.
+TEST(Crds, OnlyANodeThatIsIndependentByItsStatusMayLoseItsGroupWithoutPromotedFrom) {
+  for (const char* kind : {"cachecluster", "readreplica"}) {
+    std::string crd = Read("crds/" + std::string(kind) + ".yaml");
+    const char* head = "\n        x-kubernetes-validations:\n";
+    const size_t root = crd.find(head);
+    ASSERT_NE(root, std::string::npos) << "it stands at the root, where status can be seen";
+    EXPECT_EQ(crd.find(head, root + 1), std::string::npos) << "of two lists one would be lost";
+    const size_t begin = crd.find("!has(oldSelf.spec.replicationGroupId)", root);
+    ASSERT_NE(begin, std::string::npos);
+    const std::string rule = crd.substr(begin, crd.find("fieldPath:", begin) - begin);
+    for (const char* part : {"has(self.spec.replicationGroupId)", "self.spec.promotedFrom == oldSelf.spec.replicationGroupId",
+                             "oldSelf.status.epoch > 0", "!has(oldSelf.status.groupUid)"}) {
+      EXPECT_THAT(rule, ::testing::HasSubstr(part)) << kind;
+    }
+    EXPECT_EQ(crd.find("!has(oldSelf.replicationGroupId)"), std::string::npos) << "a second rule at spec refuses it again";
+  }
+}
+
 TEST(Crds, HelmKeepsThemAndTheOperatorKnowsTheirSchema) {
   for (const char* kind : {"cachecluster", "readreplica", "replicationgroup"}) {
     const std::string crd = Read("crds/" + std::string(kind) + ".yaml");

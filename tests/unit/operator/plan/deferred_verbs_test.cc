@@ -273,12 +273,19 @@ TEST_F(DeferredVerbs, ApplyImmediatelyOfTheNodeDemotesAtOnce) {
 
 TEST_F(DeferredVerbs, ADemoteThatIsTakenBackNeverHappens) {
   const std::string dataset = MakeAlone();
-  world.ApplyYaml(kCc, "n", Joins(dataset));
-  ASSERT_TRUE(world.Settle());
-  world.ApplyYaml(kCc, "n", R"({"promotedFrom": "g"})");
-  ASSERT_TRUE(world.Settle());
-  EXPECT_EQ(world.Column(kCc, "n", "pending"), "");
-  EXPECT_EQ(world.Told("ModificationCancelled", "n"), 1);
+  int cancelled = 0;
+  for (const char* manifest : {R"({"promotedFrom": "g"})", "{}"}) {
+    world.ApplyYaml(kCc, "n", Joins(dataset));
+    ASSERT_TRUE(world.Settle());
+    EXPECT_THAT(world.Column(kCc, "n", "pending"), HasSubstr("Demote until"));
+    // What the rule of the CRD goes by.
+    EXPECT_GT(JsonInt((*world.Get(kCc, "n"))["status"], "epoch"), 0);
+    EXPECT_EQ(world.Column(kCc, "n", "groupUid"), "");
+    world.ApplyYaml(kCc, "n", manifest);
+    ASSERT_TRUE(world.Settle());
+    EXPECT_EQ(world.Column(kCc, "n", "pending"), "");
+    EXPECT_EQ(world.Told("ModificationCancelled", "n"), ++cancelled);
+  }
   world.AdvanceTo(kOpening);
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(world.Column(kCc, "n", "role"), "standalone");
