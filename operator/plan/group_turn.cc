@@ -143,10 +143,7 @@ void FillOne(const NodeState* primary, GroupTurn* turn, MemberNow* now, Plan* pl
       now->sync_reason = api::reason::kUnreachable;
       now->sync_message = "its process does not answer";
     }
-    if (now->role == "replica") {
-      now->lag = now->member->view->node.status.lag;
-      FillReader(*turn, now, plan);
-    }
+    if (now->role == "replica") FillReader(*turn, now, plan);
     return;
   }
   if (now->is_primary && turn->PrimaryWords() == nullptr) {

@@ -266,6 +266,25 @@ TEST_F(GroupOfTwo, AReplicaThatGetsInSyncShowsNoLagAtOnce) {
   EXPECT_EQ(world.Column(kRr, "b", "lag"), "0B");
 }
 
+TEST_F(GroupOfTwo, AReplicaOfWhichNothingIsHeardShowsNoLag) {
+  ASSERT_EQ(world.Column(kRr, "b", "lag"), "0B");
+  world.SetChannel("b", false);
+  world.Advance(Seconds(5));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRr, "b", "lag"), "0B") << "a short silence is not worth a write";
+  world.Advance(Seconds(11));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRr, "b", "lag"), "");
+  world.SetChannel("b", true);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRr, "b", "lag"), "0B");
+  world.SetUnschedulable("b", "0/3 nodes are available");
+  world.Erase("Pod", "b-0");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRr, "b", "lag"), "");
+  for (const Json& member : (*world.Get(kRg, "g"))["status"]["members"]) EXPECT_EQ(JsonString(member, "lag"), "");
+}
+
 TEST_F(GroupOfTwo, ANewReplicaOfAnIdlePrimaryShowsNoLag) {
   world.SetInSync("c", false);  // the second that it takes to be in sync
   world.ApplyYaml(kRr, "c", R"({"replicationGroupId": "g"})");
