@@ -81,7 +81,10 @@ std::optional<PlanApplier::Outcome> PlanApplier::RejectionOf(const plan::Action&
   Outcome outcome;
   outcome.next = Next::kRejected;
   outcome.rejected_name = JsonString(JsonAt(*object, "metadata"), "name");
-  outcome.rejection = {manifests::AppliedHash(*object), std::string(done.message()), clock_.Mono() + kRejectedFor};
+  std::string words = kube::WordsOfAnswer(done.message());
+  const std::string head = "StatefulSet.apps \"" + outcome.rejected_name + "\" is invalid: ";
+  if (words.starts_with(head)) words.erase(0, head.size());
+  outcome.rejection = {manifests::AppliedHash(*object), std::move(words), clock_.Mono() + kRejectedFor};
   LOG_WARN("StatefulSet {}: {}", outcome.rejected_name, done.message());
   return outcome;
 }

@@ -75,6 +75,16 @@ Status StatusOfAnswer(const Request& request, int http_status, std::string_view 
                             reason.empty() ? "" : " ", reason, text.empty() ? "" : ": ", text));
 }
 
+std::string WordsOfAnswer(std::string_view message) {
+  std::string_view words = message;
+  for (int part = 0; part < 2; ++part) {  // the request, the status
+    const size_t end = words.find(": ");
+    if (end == std::string_view::npos) return std::string(message);
+    words.remove_prefix(end + 2);
+  }
+  return std::string(words);
+}
+
 bool Client::Wait(Duration delay) {
   std::unique_lock lock(mutex_);
   stop_changed_.wait_for(lock, std::chrono::nanoseconds(delay.ns), [&] { return stopped_; });

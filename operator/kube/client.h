@@ -110,5 +110,7 @@ class Client {
 // The Status of an HTTP error answer; `body` is a metav1.Status if it is JSON.
 // "PATCH /api/v1/…: 409 Conflict: the object has been modified".
 Status StatusOfAnswer(const Request& request, int http_status, std::string_view body);
+// The API server's own words in the message of such a Status: "the object has been modified".
+std::string WordsOfAnswer(std::string_view message);
 
 }  // namespace understudy::kube

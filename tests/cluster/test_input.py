@@ -36,6 +36,7 @@ class Input(Case):
                 (group("bounds", "{failover: {leaseDuration: 10ms}}"), "must be 500ms to 60s"),
                 (group("same", "{primaryClusterId: same}"), ""),
                 (cluster("x" * 51), ""),
+                (cluster("negative", "{node: {resources: {limits: {memory: -1Gi}}}}"), "must be a quantity, not below zero"),
                 (cluster("managed", "{node: {parameters: {port: 1}}}"), "the operator sets these parameters itself")):
             self.assertIn(words, self.refused(document))
 

@@ -39,6 +39,16 @@ TEST(Crds, TheNodeSettingsAreOneSchemaInAllThreeKinds) {
   EXPECT_EQ(NodeProperties(Read("crds/readreplica.yaml")), group);
 }
 
+TEST(Crds, NoQuantityMayBeBelowZero) {
+  const std::string crd = Read("crds/cachecluster.yaml");
+  int rules = 0;
+  for (size_t at = crd.find("- rule: isQuantity"); at != std::string::npos; at = crd.find("- rule: isQuantity", at + 1)) {
+    EXPECT_THAT(crd.substr(at, crd.find('\n', at) - at), ::testing::HasSubstr("&& !string(self).startsWith('-')"));
+    ++rules;
+  }
+  EXPECT_EQ(rules, 2);
+}
+
 TEST(Crds, TheChartHasTheSameOnes) {
   for (const char* kind : {"cachecluster", "readreplica", "replicationgroup"}) {
     const std::string name = std::string(kind) + ".yaml";

@@ -174,14 +174,15 @@ TEST_F(PlanApplierTest, AFinalizerListThatWasChangedMeanwhileIsLookedAtAnew) {
 }
 
 TEST_F(PlanApplierTest, AStatefulSetThatTheServerRefusesIsTold) {
-  server_.Answer("statefulsets", 422, "spec.template.spec.containers[0].resources: Invalid value");
+  server_.Answer("statefulsets", 422,
+                 R"(StatefulSet.apps "a" is invalid: spec.template.spec.containers[0].resources: Invalid value: "gpus": must be)");
   plan::Plan plan;
   plan.actions = {plan::CreateObject{Object("StatefulSet", "a")}, plan::DeleteObject{Ref("Pod", "p")}};
   const auto outcome = Apply(plan);
   ASSERT_TRUE(outcome.ok()) << "it is no fault to be tried again: the plan is made with it";
   EXPECT_EQ(outcome->next, PlanApplier::Next::kRejected);
   EXPECT_EQ(outcome->rejected_name, "a");
-  EXPECT_THAT(outcome->rejection.message, HasSubstr("containers[0].resources: Invalid value"));
+  EXPECT_EQ(outcome->rejection.message, R"(spec.template.spec.containers[0].resources: Invalid value: "gpus": must be)");
   EXPECT_GT(outcome->rejection.until, clock_.Mono() + kRejectedFor * 0.5);
   EXPECT_EQ(server_.Seen().size(), 1u);
 }

@@ -58,6 +58,9 @@ TEST(HttpStatuses, BecomeCodesWithTheServersSentence) {
   EXPECT_EQ(StatusOfAnswer(request, 409, body).message(),
             "GET /api/v1/pods: 409 Because: it is so");
   EXPECT_EQ(StatusOfAnswer(request, 502, "<html>").message(), "GET /api/v1/pods: 502: <html>");
+  EXPECT_EQ(WordsOfAnswer(StatusOfAnswer(request, 409, body).message()), "it is so");
+  EXPECT_EQ(WordsOfAnswer(StatusOfAnswer(request, 422, R"({"reason": "Invalid", "message": "a: b: c"})").message()), "a: b: c");
+  EXPECT_EQ(WordsOfAnswer("no connection"), "no connection");
 }
 
 TEST_F(ClientTest, ReadsWhatItWrote) {
