@@ -76,8 +76,14 @@ bool IsComingUp(const api::Pod& pod) {
   return pod.waiting_reason == "ContainerCreating" || pod.waiting_reason == "PodInitializing";
 }
 
-// Since when its container is expected; nullopt: it is not, or somebody says what is wrong.
+// Since when its Pod, or then its container, is expected; nullopt: it is not, or somebody says what is wrong.
 std::optional<WallTime> WaitsSince(const NodeView& node) {
+  if (!node.pod && node.stateful_set) {
+    // When the Pod before it went is not on record, but that it was missed.
+    const api::Condition* ready = node.node.status.conditions.Find(api::kReady);
+    if (ready == nullptr || ready->status != api::Truth::kFalse) return std::nullopt;
+    return std::max(node.stateful_set->meta.created, ready->last_transition);
+  }
   if (!node.pod || !IsComingUp(*node.pod) || node.pod->accepted_at.unix_ms == 0) return std::nullopt;
   return node.pod->accepted_at;
 }
@@ -104,8 +110,10 @@ std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* proc
   const bool lasts = since && wall.unix_ms >= since->unix_ms + kPatience.ms();
   if (!node.pod) {
     if (!node.stateful_set) return std::nullopt;
-    return Fault{api::reason::kCreating, "its Pod is being created; if that lasts, the events of StatefulSet " +
-                                             node.node.meta.name + " say why"};
+    if (!lasts) return Fault{api::reason::kCreating, "its Pod is being created"};
+    return Fault{api::reason::kCreating, "it has no Pod since " + FormatRfc3339(*since) +
+                                             ": Kubernetes makes none for its StatefulSet, whose events say why: " +
+                                             Describe("statefulset", node.stateful_set->meta)};
   }
   const api::Pod& pod = *node.pod;
   if (pod.unschedulable) {

@@ -45,10 +45,27 @@ TEST(Fault, TheKubeletsReasonIsGivenWhenTheProcessLeftNoWords) {
   EXPECT_EQ(FaultOf(view, nullptr, {})->message, "the kubelet says ImagePullBackOff: no such image");
 }
 
-TEST(Fault, WithoutAPodItSaysWhereToLook) {
+TEST(Fault, WithoutAPodForLongItSaysSinceWhenAndWhereToLook) {
   NodeView view = Node();
   view.pod.reset();
-  EXPECT_NE(FaultOf(view, nullptr, {})->message.find("events of StatefulSet a"), std::string::npos);
+  view.stateful_set->meta.name = "a";
+  view.stateful_set->meta.ns = "default";
+  view.stateful_set->meta.created = {1'760'000'000'000};
+  const WallTime created = view.stateful_set->meta.created, later = {created.unix_ms + 10'000};
+  EXPECT_EQ(FaultOf(view, nullptr, later)->message, "its Pod is being created") << "nobody has missed it yet";
+  view.node.status.conditions.Set(api::kReady, api::Truth::kFalse, api::reason::kCreating, "", 1, created);
+  EXPECT_EQ(FaultOf(view, nullptr, created)->message, "its Pod is being created");
+  EXPECT_EQ(MoreIsSaidAt(view, created), later);
+  EXPECT_EQ(FaultOf(view, nullptr, later)->reason, api::reason::kCreating);
+  EXPECT_EQ(FaultOf(view, nullptr, later)->message,
+            "it has no Pod since 2025-10-09T08:53:20Z: Kubernetes makes none for its StatefulSet, whose events say why: "
+            "kubectl describe statefulset a -n default");
+  // A Pod that went after days.
+  const WallTime went = {created.unix_ms + 500'000};
+  view.node.status.conditions.Set(api::kReady, api::Truth::kTrue, api::reason::kAvailable, "", 1, later);
+  view.node.status.conditions.Set(api::kReady, api::Truth::kFalse, api::reason::kCreating, "", 1, went);
+  EXPECT_EQ(FaultOf(view, nullptr, went)->message, "its Pod is being created");
+  EXPECT_EQ(MoreIsSaidAt(view, went), (WallTime{went.unix_ms + 10'000}));
 }
 
 TEST(Fault, AContainerThatIsNotCreatedForLongSaysSinceWhenAndWhereToLook) {
