@@ -70,6 +70,7 @@ NodeSettings ParseNodeSettings(const Json& node) {
   settings.tolerations = JsonAt(node, "tolerations");
   settings.affinity = JsonAt(node, "affinity");
   settings.priority_class_name = OptionalString(node, "priorityClassName");
+  settings.service_account_name = OptionalString(node, "serviceAccountName");
   settings.pod_labels = ParseStringMap(JsonAt(node, "podLabels"));
   settings.pod_annotations = ParseStringMap(JsonAt(node, "podAnnotations"));
   return settings;
@@ -84,6 +85,7 @@ Json NodeSettingsJson(const NodeSettings& settings) {
   if (!settings.tolerations.is_null()) node["tolerations"] = settings.tolerations;
   if (!settings.affinity.is_null()) node["affinity"] = settings.affinity;
   if (settings.priority_class_name) node["priorityClassName"] = *settings.priority_class_name;
+  if (settings.service_account_name) node["serviceAccountName"] = *settings.service_account_name;
   if (!settings.pod_labels.empty()) node["podLabels"] = StringMapJson(settings.pod_labels);
   if (!settings.pod_annotations.empty()) node["podAnnotations"] = StringMapJson(settings.pod_annotations);
   return node;
@@ -98,6 +100,7 @@ NodeSettings MergeSettings(const NodeSettings& group, const NodeSettings& member
   if (!member.tolerations.is_null()) merged.tolerations = member.tolerations;
   if (!member.affinity.is_null()) merged.affinity = member.affinity;
   if (member.priority_class_name) merged.priority_class_name = member.priority_class_name;
+  if (member.service_account_name) merged.service_account_name = member.service_account_name;
   merged.pod_labels = MergeMaps(std::move(merged.pod_labels), member.pod_labels);
   merged.pod_annotations = MergeMaps(std::move(merged.pod_annotations), member.pod_annotations);
   return merged;

@@ -33,6 +33,7 @@ struct NodeSettings {
   Json tolerations;                                // array or null
   Json affinity;                                   // object or null
   std::optional<std::string> priority_class_name;
+  std::optional<std::string> service_account_name;
   std::map<std::string, std::string> pod_labels;
   std::map<std::string, std::string> pod_annotations;
   bool operator==(const NodeSettings&) const = default;

@@ -191,6 +191,10 @@ Json NodeTemplate(const NodeInput& input) {
     for (const auto& [key, value] : settings.node_selector) spec["nodeSelector"][key] = value;
   }
   if (settings.priority_class_name) spec["priorityClassName"] = *settings.priority_class_name;
+  if (settings.service_account_name) {
+    // The API server copies each into the other: only who has set both can take the account away again.
+    spec["serviceAccountName"] = spec["serviceAccount"] = *settings.service_account_name;
+  }
   return {{"metadata", {{"labels", std::move(labels)}, {"annotations", std::move(annotations)}}},
           {"spec", std::move(spec)}};
 }

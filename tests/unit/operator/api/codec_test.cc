@@ -121,14 +121,14 @@ TEST(CacheNodeCodec, WrongTypesAreAbsentAndAMissingNameIsRefused) {
 
 TEST(NodeSettings, TheMembersOwnWinFieldByFieldAndMapsKeyByKey) {
   const NodeSettings group = ParseNodeSettings(Parse(R"({
-    "image": "g:1", "resources": {"limits": {"memory": "1Gi"}}, "priorityClassName": "low",
+    "image": "g:1", "resources": {"limits": {"memory": "1Gi"}}, "priorityClassName": "low", "serviceAccountName": "g",
     "parameters": {"hz": 10, "maxmemory-policy": "noeviction"}, "podLabels": {"a": "1", "b": "1"},
     "nodeSelector": {"disk": "ssd"}})"));
   const NodeSettings member = ParseNodeSettings(Parse(R"({
-    "image": "m:1", "parameters": {"hz": 50}, "podLabels": {"b": "2"}, "tolerations": [{"key": "k"}]})"));
+    "image": "m:1", "serviceAccountName": "m", "parameters": {"hz": 50}, "podLabels": {"b": "2"}, "tolerations": [{"key": "k"}]})"));
   const NodeSettings merged = MergeSettings(group, member);
   EXPECT_EQ(NodeSettingsJson(merged), Parse(R"({
-    "image": "m:1", "resources": {"limits": {"memory": "1Gi"}}, "priorityClassName": "low",
+    "image": "m:1", "resources": {"limits": {"memory": "1Gi"}}, "priorityClassName": "low", "serviceAccountName": "m",
     "parameters": {"hz": "50", "maxmemory-policy": "noeviction"}, "podLabels": {"a": "1", "b": "2"},
     "nodeSelector": {"disk": "ssd"}, "tolerations": [{"key": "k"}]})"));
 }

@@ -54,7 +54,7 @@ TEST(GoldenManifests, AMemberByDefault) {
 
 TEST(GoldenManifests, AMemberWithEverySetting) {
   const api::CacheNode node = Node(R"({"availabilityZone": "z1", "node": {
-    "image": "mirror/understudy:2", "priorityClassName": "high", "nodeSelector": {"disk": "ssd"},
+    "image": "mirror/understudy:2", "priorityClassName": "high", "serviceAccountName": "puller", "nodeSelector": {"disk": "ssd"},
     "resources": {"limits": {"cpu": "1500m", "memory": "1Gi"}, "requests": {"cpu": 1, "memory": "1Gi"}},
     "parameters": {"maxmemory-policy": "allkeys-lru", "hz": 20},
     "tolerations": [{"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute"}],
@@ -88,6 +88,17 @@ TEST(GoldenManifests, TemplateHashes) {
     text += TemplateHash(StatefulSet(Node(spec), "", api::MultiAz::kDisabled)) + "  " + spec + "\n";
   }
   ExpectGolden("manifests/template_hashes.txt", text);
+}
+
+TEST(Manifests, AServiceAccountNeedsANewPodAndMountsNoToken) {
+  const Json with = StatefulSet(Node(R"({"node": {"serviceAccountName": "puller"}})"), "", api::MultiAz::kDisabled);
+  const Json without = StatefulSet(Node("{}"), "", api::MultiAz::kDisabled);
+  const Json& spec = with["spec"]["template"]["spec"];
+  EXPECT_EQ(spec["serviceAccountName"], "puller");
+  EXPECT_EQ(spec["serviceAccount"], "puller");
+  EXPECT_EQ(spec["automountServiceAccountToken"], false);
+  EXPECT_NE(TemplateHash(with), TemplateHash(without));
+  EXPECT_FALSE(without["spec"]["template"]["spec"].contains("serviceAccountName"));
 }
 
 TEST(Manifests, JoiningAGroupMakesNoTemplateOutdated) {
