@@ -22,7 +22,9 @@ TEST(NothingRuns, InAPodThatCannotStartAtAll) {
   Broken pod;
   EXPECT_FALSE(pod.Runs());
   pod.view.pod->waiting_reason = "ContainerCreating";
-  EXPECT_TRUE(pod.Runs()) << "it is about to";
+  EXPECT_FALSE(pod.Runs()) << "nothing ever did";
+  pod.view.pod->restarts = 1;
+  EXPECT_TRUE(pod.Runs()) << "its next process is about to";
   pod.view.pod->waiting_reason.clear();
   EXPECT_TRUE(pod.Runs());
   pod.view.pod->unschedulable = true;
