@@ -6,7 +6,7 @@
 namespace understudy::failover {
 namespace {
 
-constexpr std::array<std::string_view, 3> kKinds = {"takeover", "restore", "switchover"};
+constexpr std::array<std::string_view, kKindCount> kKinds = {"takeover", "restore", "switchover"};
 constexpr std::array<std::string_view, 5> kSteps = {"fence", "copy", "promote", "pause", "demote"};
 
 template <typename E, size_t N>

@@ -23,6 +23,7 @@ enum class Kind : uint8_t {
   kRestore = 1,  // the same with automaticFailover false: the old primary's successor gets the role
   kSwitchover = 2,  // FAILOVER.md section 7
 };
+inline constexpr size_t kKindCount = 3;
 std::string_view KindName(Kind kind);  // "takeover", "restore", "switchover"
 std::optional<Kind> KindFromName(std::string_view name);
 

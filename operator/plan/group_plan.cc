@@ -32,6 +32,16 @@ void AddEvents(const GroupTurn& turn, const failover::Decision& decision, Plan* 
   }
 }
 
+// Entries of a history come with ever higher epochs.
+std::vector<failover::Kind> Recorded(const failover::GroupState& before, const failover::GroupState& after) {
+  const uint64_t last = before.failover_history.empty() ? 0 : before.failover_history.back().epoch;
+  std::vector<failover::Kind> kinds;
+  for (const failover::HistoryEntry& entry : after.failover_history) {
+    if (entry.epoch > last) kinds.push_back(entry.kind);
+  }
+  return kinds;
+}
+
 // A group that was never accepted is not started.
 bool MayDecide(const GroupTurn& turn) {
   if (!turn.membership.group_reason.empty() && !failover::Started(turn.state)) return false;
@@ -137,6 +147,7 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
   }
   if (decision.persist) {
     AddEvents(turn, decision, &plan);
+    plan.recorded = Recorded(turn.state, *decision.persist);
     plan.persist.push_back(
         {turn.group.Ref(), GroupStatusJson(PersistedStatus(turn, *decision.persist), *decision.persist)});
     return plan;

@@ -92,6 +92,7 @@ struct Plan {
   std::vector<Action> actions;
   std::vector<StatusWrite> statuses;
   std::vector<Event> events;
+  std::vector<failover::Kind> recorded;  // changes of the primary that `persist` adds to the history
   MonoTime wake_at{INT64_MAX};
   // Something is under way, or the primary is suspected: every word of a node is worth a plan.
   bool attentive = false;

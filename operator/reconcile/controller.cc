@@ -103,6 +103,7 @@ Controller::Result Controller::ReconcileGroup(const std::string& key) {
     auto view = parts_.observer.Group(ns, name, MemoryOf(key), leadership, DrawFresh());
     if (!view) {
       Forget(key);
+      failovers_.Forget(ns, name);
       return Result::kDone;
     }
     const MonoTime now = parts_.clock.Mono();
@@ -112,6 +113,7 @@ Controller::Result Controller::ReconcileGroup(const std::string& key) {
       Remember(key, std::move(view->memory));
       return Result::kDone;
     }
+    failovers_.Know(ns, name);
     const plan::Plan plan = plan::PlanGroup(*view, now, wall);
     Remember(key, plan.memory);
     for (const auto& node : view->nodes) {
@@ -125,6 +127,7 @@ Controller::Result Controller::ReconcileGroup(const std::string& key) {
       }
       return Finish(key, next.status());
     }
+    for (const failover::Kind kind : plan.recorded) failovers_.Add(ns, name, kind);
     if (next->next == apply::PlanApplier::Next::kRejected) RememberRejection(key, *next);
     if (next->next == apply::PlanApplier::Next::kWait) {
       WakeAt(key, plan.wake_at, plan.attentive);

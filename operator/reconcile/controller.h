@@ -18,6 +18,7 @@
 #include "operator/apply/apply_plan.h"
 #include "operator/nodes/node_table.h"
 #include "operator/observe/observe.h"
+#include "operator/reconcile/failover_counts.h"
 #include "operator/watch/work_queue.h"
 
 namespace understudy::reconcile {
@@ -34,7 +35,7 @@ class Controller {
     const Clock& clock;
     metrics::Registry& registry;
   };
-  explicit Controller(Parts parts) : parts_(std::move(parts)) {}
+  explicit Controller(Parts parts) : parts_(std::move(parts)), failovers_(parts_.registry) {}
   ~Controller() { Stop(); }
 
   void Start(int threads);
@@ -63,6 +64,7 @@ class Controller {
   Status ReadIfUnknown(const std::string& key);
 
   const Parts parts_;
+  FailoverCounts failovers_;
   std::vector<std::thread> threads_;
   std::mutex mutex_;
   std::map<std::string, plan::Memory> memory_;            // mutex_
