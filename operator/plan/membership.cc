@@ -166,16 +166,15 @@ void JudgeGroup(const GroupView& view, Membership* membership) {
     // Nobody minds that it names the node of a start long ago.
     if (node.node.spec.promoted_from == group.meta.name && !failover::Started(view.group.state)) return;
     membership->group_reason = api::reason::kInvalidCacheClusterState;
+    const bool started = failover::Started(view.group.state);
     const std::string& other = node.node.status.replication_group_id;
-    if (StandsAlone(node.node) && failover::Started(view.group.state)) {
-      membership->group_message = "primaryClusterId names " + named +
-                                  ", which stands alone with its own data; it may name a member of this group";
-    } else {
-      membership->group_message =
-          "primaryClusterId names " + named + ", which belongs to replication group " +
-          (!other.empty() ? other : node.node.spec.replication_group_id) +
-          "; it may name a member of this group, or a CacheCluster that belongs to none";
-    }
+    membership->group_message =
+        "primaryClusterId names " + named +
+        (StandsAlone(node.node) && started
+             ? ", which stands alone with its own data"
+             : ", which belongs to replication group " + (!other.empty() ? other : node.node.spec.replication_group_id)) +
+        "; it may name a member of this group" +
+        (started ? "" : ", or, as the group has not been started, a CacheCluster that belongs to none");
     return;
   }
 }
