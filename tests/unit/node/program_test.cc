@@ -10,37 +10,13 @@ extern char** environ;
 namespace understudy::control {
 namespace {
 
-// A connection to 127.0.0.1.
-class TestClient {
- public:
-  explicit TestClient(uint16_t port) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_port = htons(port);
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
-    const timeval limit{10, 0};
-    setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-  }
-  ~TestClient() { close(fd_); }
-  bool connected() const { return connected_; }
-  // The first word of the reply to an inline command.
-  std::string Ask(const std::string& command) {
-    EXPECT_EQ(send(fd_, (command + "\r\n").data(), command.size() + 2, MSG_NOSIGNAL), ssize_t(command.size() + 2));
-    char reply[200];
-    const ssize_t size = recv(fd_, reply, sizeof reply, 0);
-    const std::string text(reply, size > 0 ? size_t(size) : 0);
-    return text.substr(0, text.find(' '));
-  }
-  bool ClosedByTheServer() {
-    char byte;
-    return recv(fd_, &byte, 1, 0) == 0;
-  }
-
- private:
-  int fd_;
-  bool connected_ = false;
-};
+// The first word of the reply to an inline command.
+std::string Ask(PlainSocket& client, const std::string& command) {
+  client.Send(command + "\r\n");
+  std::string reply;
+  client.ReadSome(&reply);
+  return reply.substr(0, reply.find(' '));
+}
 
 // The process, on 127.0.0.1; killed at the end of a test that left it running.
 class NodeProgram {
@@ -85,7 +61,7 @@ class NodeProgram {
     return false;
   }
   // Accepts connections on that port.
-  static bool Serves(uint16_t port) { return TestClient(port).connected(); }
+  static bool Serves(uint16_t port) { return PlainSocket(port).connected(); }
   bool ServesBoth() const { return Serves(port_) && Serves(admin_port_); }
   uint16_t port() const { return port_; }
   const NodeRef& ref() const { return ref_; }
@@ -126,15 +102,15 @@ class NodeProgramTest : public testing::Test {
 
 TEST_F(NodeProgramTest, ClientsThatCameBeforeItBecameAReplicaAreClosedAndWritesAreNotToldToWaitForItsData) {
   Start("60");
-  TestClient early(node->port());
-  ASSERT_EQ(early.Ask("SET k v"), "-LOADING");
+  PlainSocket early(node->port());
+  ASSERT_EQ(Ask(early, "SET k v"), "-LOADING");
   ASSERT_TRUE(op->Do(op->Replica(1, 1, other)).accepted);
-  EXPECT_TRUE(early.ClosedByTheServer());
-  TestClient late(node->port());
-  EXPECT_EQ(late.Ask("SET k v"), "-READONLY");
-  EXPECT_EQ(late.Ask("GET k"), "-LOADING") << "its primary does not exist, so it has no data";
+  EXPECT_EQ(early.ReadAll(), "") << "closed, without a word";
+  PlainSocket late(node->port());
+  EXPECT_EQ(Ask(late, "SET k v"), "-READONLY");
+  EXPECT_EQ(Ask(late, "GET k"), "-LOADING") << "its primary does not exist, so it has no data";
   ASSERT_TRUE(op->Do(op->Replica(2, 1, other)).accepted);
-  EXPECT_EQ(late.Ask("GET k"), "-LOADING") << "a further order closes nobody";
+  EXPECT_EQ(Ask(late, "GET k"), "-LOADING") << "a further order closes nobody";
 }
 
 TEST_F(NodeProgramTest, SigtermOfANodeWithoutARoleEndsItAtOnce) {
