@@ -190,6 +190,7 @@ void Fields(Io& io, Order& v) {
   io("role", v.role);
   io("configuration", v.configuration);
   io("copyOnly", v.copy_only);
+  io("copyEpoch", v.copy_epoch);
   io("promotion", v.promotion);
   io("minOffset", v.min_offset);
   io("freshDataset", v.fresh_dataset);

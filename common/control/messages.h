@@ -175,6 +175,7 @@ struct Order {
   Configuration configuration;  // primary: to act under; replica: `primary` says whom to follow
   bool copy_only =
       false;  // replica: copy that node's data without being its voter (automaticFailover false)
+  uint64_t copy_epoch = 0;  // with copy_only: of that node's role; its replication handshake knows no other yet
   bool promotion = false;  // primary: must hold `min_offset` and be complete; standalone: be complete
   uint64_t min_offset = 0;
   std::string fresh_dataset;  // primary, standalone: the data set's id if the node starts empty
@@ -185,7 +186,7 @@ struct Order {
   std::string
       leaves_group;  // with leaves_epoch: the group that it belongs to now, when it changes groups
   uint64_t leaves_epoch = 0;
-  std::string replication_key;  // 32 raw bytes, of this epoch
+  std::string replication_key;  // 32 raw bytes, of this epoch; with copy_only of copy_epoch
   uint32_t detection_ms = 1000;
   uint32_t reader_max_lag_ms = 10000;
   // kOffset

@@ -199,7 +199,7 @@ void Engine::BecomeReplica(role::BecomeReplica order, Done done) {
     target.port = options_.primary_port;
     target.own = true;
     target.group = order.group;
-    target.epoch = order.epoch;
+    target.epoch = order.copy_only ? order.copy_epoch : order.epoch;
     target.incarnation = order.primary.incarnation;
     target.key = order.replication_key;
     target.copy_only = order.copy_only;

@@ -300,7 +300,8 @@ Outcome RoleMachine::OnReplicaOrder(const Order& order, bool other_group, MonoTi
     }
     EndPause(&actions);
     actions.push_back(BecomeReplica{order.group, order.epoch, primary, order.replication_key,
-                                    order.copy_only, order.drop_data, ordered_.role == Role::kUnassigned});
+                                    order.copy_only, order.copy_epoch, order.drop_data,
+                                    ordered_.role == Role::kUnassigned});
     behind_.clear();
     caught_up_ = kNever;
     peer_heard_ = now;  // it can't have been silent to a replica that did not listen yet

@@ -73,6 +73,7 @@ struct BecomeReplica {
   control::NodeRef primary;
   std::string replication_key;
   bool copy_only = false;
+  uint64_t copy_epoch = 0;  // with copy_only: for the handshake, instead of `epoch`
   bool drop_data = false;
   bool close_clients = false;
   bool operator==(const BecomeReplica&) const = default;

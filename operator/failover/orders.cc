@@ -124,11 +124,13 @@ void OrderFollowers(Turn& turn, const control::Configuration& configuration,
 void OrderCopy(Turn& turn, const control::NodeRef& copier, const control::NodeRef& source,
                uint64_t epoch) {
   const PodView* pod = turn.PodHearing(copier.incarnation);
-  if (pod == nullptr) return;
+  const NodeState* words = turn.Words(source.incarnation);
+  if (pod == nullptr || words == nullptr) return;
   Order order;
   order.kind = OrderKind::kRole;
   order.role = Role::kReplica;
   order.epoch = epoch;
+  order.copy_epoch = words->role_epoch;  // fenced, but not in this epoch's role
   order.configuration = turn.Newest();
   order.configuration.epoch = epoch;
   order.configuration.primary = source;

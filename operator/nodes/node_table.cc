@@ -115,7 +115,9 @@ void NodeTable::SendOrder(const std::string& pod_uid, control::Order order) {
   const std::shared_ptr<Link> link = FindLink(pod_uid);
   if (link == nullptr) return;
   order.id = next_order_id_++;
-  if (order.kind == control::OrderKind::kRole) order.replication_key = key_.ReplicationKey(order.group, order.epoch);
+  if (order.kind == control::OrderKind::kRole) {
+    order.replication_key = key_.ReplicationKey(order.group, order.copy_only ? order.copy_epoch : order.epoch);
+  }
   LOG_DEBUG("order {} to {}: {} epoch {} configuration {}", order.id, link->target().address,
             control::OrderKindName(order.kind), order.epoch, order.configuration.number);
   link->Send(order.incarnation, order);

@@ -172,6 +172,7 @@ void NodeProcess::Perform(const std::vector<role::Action>& actions) {
                      link_epoch_ = 0;
                      stopped_applying_ = false;
                      copy_only_ = a.copy_only;
+                     copy_epoch_ = a.copy_epoch;
                      load_.reset();
                      rx_ = tx_ + 1;
                      waiting_.clear();
@@ -352,7 +353,7 @@ void NodeProcess::SendPull() {  // handshake, request for data and acknowledgeme
     link_epoch_ = machine_.epoch();  // a new link shows it
   ++tx_;
   const Pull pull{this,
-                  link_epoch_,
+                  copy_only_ ? copy_epoch_ : link_epoch_,
                   tx_,
                   log.size(),
                   log.empty() ? Record{} : log.back(),
@@ -368,6 +369,8 @@ void NodeProcess::OnPull(const Pull& pull) {
   if (met.transition != 0) Beat();
   if (machine_.role() == Role::kPrimary && ActsAsPrimary() && pull.epoch < machine_.role_epoch())
     return;
+  // As in the real handshake, whose proof is made with the key of one epoch.
+  if (pull.copy && pull.epoch != machine_.role_epoch()) return;
   role::CopySource source;
   source.role = machine_.role();
   source.in_office = machine_.in_office();

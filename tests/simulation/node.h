@@ -124,6 +124,7 @@ class NodeProcess : public Actor {
   uint64_t link_epoch_ = 0;
   bool stopped_applying_ = false;
   bool copy_only_ = false;
+  uint64_t copy_epoch_ = 0;
   uint64_t tx_ = 0;
   uint64_t rx_ = 0;
   std::optional<Load> load_;

@@ -296,6 +296,18 @@ void TestNode::Replica(TestNode& primary, uint64_t epoch, bool drop_data) {
   ASSERT_TRUE(status.ok()) << status.ToString();
 }
 
+void TestNode::Copy(TestNode& source, uint64_t epoch, uint64_t copy_epoch) {
+  role::BecomeReplica order;
+  order.group = kGroup;
+  order.epoch = epoch;
+  order.primary = source.Ref();
+  order.replication_key = "key of epoch " + std::to_string(copy_epoch);
+  order.copy_only = order.drop_data = true;
+  order.copy_epoch = copy_epoch;
+  const Status status = Do([&](auto done) { replication->BecomeReplica(order, done); });
+  ASSERT_TRUE(status.ok()) << status.ToString();
+}
+
 void TestNode::Follow(const std::string& primary_ip, uint16_t port) {
   const Status status = Do([&](auto done) { replication->FollowForeign(primary_ip, port, done); });
   ASSERT_TRUE(status.ok()) << status.ToString();

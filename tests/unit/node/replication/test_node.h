@@ -76,6 +76,8 @@ class TestNode {
 
   void Primary(uint64_t epoch, std::vector<TestNode*> voters = {}, uint32_t s = 0, bool start_empty = false);
   void Replica(TestNode& primary, uint64_t epoch, bool drop_data = false);
+  // Copies the data of a node whose role is of copy_epoch.
+  void Copy(TestNode& source, uint64_t epoch, uint64_t copy_epoch);
   Status Do(const std::function<void(Replication::Done)>& order);
   void Follow(const std::string& ip, uint16_t port);
   control::NodeRef Ref() const;

@@ -409,6 +409,32 @@ TEST(Group, AFencedReplicaGoesOnButLoadsNothing) {
   ExpectSame(a, b);
 }
 
+// automaticFailover false: the restarted primary copies the best replica, then gets the role back.
+TEST(Group, ARestartedPrimaryCopiesAReplicaThatWasAskedForItsOffsetAndTheOthersGoOn) {
+  TestNode before(1, false), b(2, false), c(3, false), again(4, false);
+  before.Primary(1, {}, 0, true);
+  before.Set("k", "1");
+  b.Replica(before, 1);
+  c.Replica(before, 1);
+  ASSERT_TRUE(CaughtUp(before, b) && CaughtUp(before, c));
+  for (TestNode* node : {&b, &c}) {
+    ASSERT_TRUE(node->Do([&](auto done) { node->replication->Fence(done); }).ok());
+    ASSERT_TRUE(node->Do([&](auto done) { node->replication->StopApplying(done); }).ok());
+  }
+  again.Copy(b, 2, 1);
+  ASSERT_TRUE(Await([&] { return again.state().complete; })) << again.state().link_error;
+  ExpectSame(b, again);
+  EXPECT_EQ(again.state().offset, b.state().offset);
+  again.Primary(2);
+  again.Set("k", "2");
+  b.Replica(again, 2);
+  c.Replica(again, 2);
+  ASSERT_TRUE(CaughtUp(again, b) && CaughtUp(again, c));
+  ExpectSame(again, b);
+  ExpectSame(again, c);
+  EXPECT_EQ(again.state().full_syncs, 0u);
+}
+
 TEST(Group, ANodeWithoutDataIsNoPrimaryUnlessItStartsEmpty) {
   TestNode node(1, false);
   role::BecomePrimary order;

@@ -105,6 +105,17 @@ TEST_F(RoleMachineTest, ItsFirstRoleClosesTheClientsOfItsPredecessorAndLaterRole
   EXPECT_FALSE(std::get<BecomeReplica>(done.back()).close_clients);
 }
 
+TEST_F(RoleMachineTest, ACopyIsMadeInTheEpochThatTheOrderNamesForIt) {
+  control::Order copy = Replica(2, 1);
+  copy.copy_only = copy.drop_data = true;
+  copy.copy_epoch = 1;
+  ASSERT_TRUE(Do(copy).accepted);
+  EXPECT_EQ(std::get<BecomeReplica>(done.back()).epoch, 2u);
+  EXPECT_EQ(std::get<BecomeReplica>(done.back()).copy_epoch, 1u);
+  facts.complete = true;
+  EXPECT_TRUE(Do(Promotion(2, 2, 0)).accepted);
+}
+
 TEST_F(RoleMachineTest, ANodeWithoutDataAnswersLoadingUntilItsRoleIsCarriedOut) {
   machine.Observe(facts, now);
   const Outcome outcome = machine.OnOrder(First(), now);

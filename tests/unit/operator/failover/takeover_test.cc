@@ -365,6 +365,8 @@ TEST(Restore, TheRestartedPrimaryFirstCopiesTheBestReplica) {
   const std::vector<control::Order> orders = Group::To(d, "pod-a");
   ASSERT_EQ(orders.size(), 1u);
   EXPECT_TRUE(orders[0].copy_only);
+  EXPECT_EQ(orders[0].epoch, 2u);
+  EXPECT_EQ(orders[0].copy_epoch, 1u) << "c has no role of the new epoch, nor its key";
   EXPECT_EQ(orders[0].configuration.primary.incarnation, "c1");
   control::NodeState& a = r.g.Node("a");
   a.group = "uid";

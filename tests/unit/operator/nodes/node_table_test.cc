@@ -193,6 +193,11 @@ TEST_F(NodeTableTest, SendsAnOrderOnlyToTheIncarnationThatItNames) {
   EXPECT_EQ(node.orders()[0].incarnation, "aaaa");
   EXPECT_EQ(node.orders()[0].replication_key, crypto::ReplicationKey(signing_, "group", 3));
   EXPECT_NE(node.orders()[0].id, 0u);
+  order.copy_only = true;
+  order.copy_epoch = 2;
+  table_->SendOrder("uid-1", order);
+  ASSERT_TRUE(Await([&] { return node.orders().size() == 2; }));
+  EXPECT_EQ(node.orders()[1].replication_key, crypto::ReplicationKey(signing_, "group", 2));
 }
 
 TEST_F(NodeTableTest, GrantsOnlyAsThePlanOfThisLeadershipAllows) {
