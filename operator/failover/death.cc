@@ -71,10 +71,14 @@ std::optional<std::string> Lifeline(const Turn& turn, const NodeRef& node) {
   return std::nullopt;
 }
 
-std::optional<std::string> AdministratorsWord(const Turn& turn, const NodeRef& node) {
-  // Believed unless the process is speaking at this moment.
+bool Speaks(const Turn& turn, const NodeRef& node) {
   const PodView* pod = turn.PodHearing(node.incarnation);
-  if (pod && pod->channel.up && turn.now - pod->heard->at < kRecent) return std::nullopt;
+  return pod && pod->channel.up && turn.now - pod->heard->at < kRecent;
+}
+
+// Believed unless the process is speaking at this moment.
+std::optional<std::string> AdministratorsWord(const Turn& turn, const NodeRef& node) {
+  if (Speaks(turn, node)) return std::nullopt;
   if (Has(turn.view.confirmed_dead, node.incarnation)) {
     return "an administrator confirmed it by annotation";
   }
@@ -105,19 +109,22 @@ void UpdateKnown(Turn& turn) {
 void UpdateDeaths(Turn& turn) {
   std::vector<Death> deaths;
   for (const Memory::Known& k : turn.memory.known) {
-    if (const Death* death = turn.DeathOf(k.node.incarnation)) {
+    const Death* death = turn.DeathOf(k.node.incarnation);
+    if (death && !(death->said && Speaks(turn, k.node))) {
       deaths.push_back(*death);
       continue;
     }
     std::optional<std::string> why = KubeletsWord(turn, k.node);
     if (!why) why = Successor(turn, k.node, k.since);
     if (!why) why = Lifeline(turn, k.node);
+    const bool seen = why.has_value();
     if (!why) why = AdministratorsWord(turn, k.node);
+    // What a running failover was decided on holds until it has ended, whoever found the proof.
     const std::optional<Failover>& fo = turn.state.failover;
     if (!why && fo && !fo->proof.empty() && fo->old.incarnation == k.node.incarnation) {
       why = fo->proof;
     }
-    if (why) deaths.push_back({k.node.incarnation, *why, turn.now});
+    if (why) deaths.push_back({k.node.incarnation, *why, turn.now, !seen});
   }
   turn.memory.deaths = std::move(deaths);
 }

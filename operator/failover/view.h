@@ -118,6 +118,7 @@ struct Death {
   control::Incarnation incarnation;
   std::string why;  // one sentence
   MonoTime at;
+  bool said = false;  // nobody saw it: an administrator said so; void when the process speaks again
 };
 
 // What the machine remembers between two calls in one process and does not persist. The caller

@@ -146,6 +146,30 @@ TEST(ProofOfDeath, TheAdministratorIsNotBelievedWhileTheProcessSpeaks) {
   EXPECT_FALSE(Dead(g, "a1"));
 }
 
+TEST(ProofOfDeath, OfAnAdministratorIsVoidWhenTheProcessSpeaksAgain) {
+  Group g;
+  g.Pod("a").channel.up = false;
+  g.view.confirmed_dead = {"a1"};
+  ASSERT_TRUE(Dead(g, "a1"));
+  g.view.confirmed_dead.clear();
+  EXPECT_TRUE(Dead(g, "a1")) << "remembered";
+  g.Pod("a").channel.up = true;
+  g.Pod("a").heard->at = g.now;
+  EXPECT_FALSE(Dead(g, "a1")) << "it had only been stopped";
+  g.Pod("a").channel.up = false;
+  EXPECT_FALSE(Dead(g, "a1")) << "nobody says so now";
+}
+
+TEST(ProofOfDeath, ThatWasSeenStaysWhateverIsStillHeard) {
+  Group g;
+  g.Die("a");
+  ASSERT_TRUE(Dead(g, "a1"));
+  g.Pod("a").terminated.clear();
+  g.Pod("a").channel.up = true;
+  g.Pod("a").heard->at = g.now;  // late words
+  EXPECT_TRUE(Dead(g, "a1"));
+}
+
 TEST(ProofOfDeath, IsKeptWithTheTimeItWasFirstSeenAndOverAChangeOfLeadership) {
   Group g;
   g.Die("b");
