@@ -167,12 +167,13 @@ void JudgeGroup(const GroupView& view, Membership* membership) {
     if (node.node.spec.promoted_from == group.meta.name && !failover::Started(view.group.state)) return;
     membership->group_reason = api::reason::kInvalidCacheClusterState;
     const bool started = failover::Started(view.group.state);
-    const std::string& other = node.node.status.replication_group_id;
+    const std::string& joined = node.node.status.replication_group_id;
+    const std::string& other = joined.empty() ? node.node.spec.replication_group_id : joined;
     membership->group_message =
         "primaryClusterId names " + named +
-        (StandsAlone(node.node) && started
-             ? ", which stands alone with its own data"
-             : ", which belongs to replication group " + (!other.empty() ? other : node.node.spec.replication_group_id)) +
+        (StandsAlone(node.node) && started ? ", which stands alone with its own data"
+         : other.empty()                   ? ", which is no member of it (see condition Accepted of that object)"
+                                           : ", which belongs to replication group " + other) +
         "; it may name a member of this group" +
         (started ? "" : ", or, as the group has not been started, a CacheCluster that belongs to none");
     return;

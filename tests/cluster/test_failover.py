@@ -70,6 +70,25 @@ class Failover(Case):
         new = self.redis(self.ip("kill-r1"))
         lab.until("the copy is complete", lambda: client("DBSIZE") == new("DBSIZE") > 10, 10)
 
+    def test_without_automatic_failover_the_restarted_primary_gets_its_role_and_the_data_back(self):
+        self.make_group("manual", 2, "cba", spec=", automaticFailover: false")
+        client = self.redis(self.service("manual"))
+        data = {f"k:{i}": f"v{i}" for i in range(500)}
+        for key, value in data.items():
+            client("SET", key, value)
+        client("WAIT", 2, 2000)
+        for again in range(2):  # the second copy is made in the epoch of the first one's roles
+            epoch = self.group("manual")["status"]["epoch"]
+            os.kill(self.pids("manual-a")[0], signal.SIGKILL)
+            group = self.wait_failed_over("manual", epoch)
+            self.assertEqual(group["status"]["primary"], "manual-a")
+            self.assertEqual(group["status"]["failoverHistory"][-1]["kind"], "restore")
+            self.wait_whole("manual", 3)
+            for node in ("manual-a", "manual-r1", "manual-r2"):
+                copy = self.redis(self.ip(node))
+                self.assertEqual({key: copy("GET", key) for key in data}, data, f"{node}, round {again}")
+            self.redis(self.service("manual"))("SET", "k:0", "v0")
+
     def test_container_killed(self):
         self.begin("container")
         container = lab.pod_of(self.old, self.namespace)["status"]["containerStatuses"][0]["containerID"].split("//")[1]

@@ -54,5 +54,21 @@ TEST(NameConflict, NamesTheForeignConfigMap) {
                  "ConfigMap default/understudy-operator exists and was not made by Understudy; remove it");
 }
 
+TEST(NameConflict, OfTheNodeThatAGroupNamesIsSaidThere) {
+  World world;
+  world.Put("Service", "a", Json::object());
+  world.ApplyYaml(kCc, "a", "{}");
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Reason(kCc, "a", "Accepted"), "NameConflict");
+  for (const char* condition : {"Accepted", "Ready"}) {
+    EXPECT_THAT(world.Message(kRg, "g", condition), ::testing::Not(::testing::HasSubstr("replication group ;"))) << condition;
+  }
+  world.Erase("Service", "a");
+  world.Advance(Seconds(30));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "a");
+}
+
 }  // namespace
 }  // namespace understudy::plan
