@@ -1,4 +1,5 @@
 // Condition NameConflict names the other object: its kind, its name, and whose it is.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/unit/operator/plan/world.h"
