@@ -10,7 +10,8 @@
 namespace understudy::api {
 
 // settings: those in force (MergeSettings). kInvalid, with one sentence: a quantity that is none, a request
-// above its limit, a memory limit that no node can start with, maxmemory above the memory limit, an affinity that no Pod could have.
+// above its limit, a memory limit that no node can start with, maxmemory above the memory limit, an affinity that no
+// Pod could have.
 Status ValidateSettings(const NodeSettings& settings);
 
 // resources.limits[name] or resources.requests[name] in thousandths; 0 when absent or malformed.

@@ -73,7 +73,7 @@ std::optional<std::string> Lifeline(const Turn& turn, const NodeRef& node) {
 
 bool Speaks(const Turn& turn, const NodeRef& node) {
   const PodView* pod = turn.PodHearing(node.incarnation);
-  return pod && pod->channel.up && turn.now - pod->heard->at < kRecent;
+  return pod && turn.Hears(*pod);
 }
 
 // Believed unless the process is speaking at this moment.

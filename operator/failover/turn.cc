@@ -84,10 +84,9 @@ MonoTime Turn::HeardAt(std::string_view incarnation) const {
   return pod ? pod->heard->at : MonoTime{};
 }
 
-bool Turn::Reachable(const PodView& pod) const {
-  return pod.channel.up && pod.heard && now - pod.heard->at < kRecent &&
-         !Dead(pod.heard->state.incarnation);
-}
+bool Turn::Hears(const PodView& pod) const { return pod.channel.up && pod.heard && now - pod.heard->at < kRecent; }
+
+bool Turn::Reachable(const PodView& pod) const { return Hears(pod) && !Dead(pod.heard->state.incarnation); }
 
 bool Turn::Reachable(std::string_view incarnation) const {
   const PodView* pod = PodHearing(incarnation);

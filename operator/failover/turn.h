@@ -43,6 +43,8 @@ class Turn {
   const control::NodeState* Words(std::string_view incarnation) const;
   MonoTime HeardAt(std::string_view incarnation) const;
   // Connected and heard lately.
+  bool Hears(const PodView& pod) const;
+  // And not proven dead.
   bool Reachable(const PodView& pod) const;
   bool Reachable(std::string_view incarnation) const;
   // The process in that Pod as others are to name it. The Pod must have been heard.

@@ -287,23 +287,23 @@ void TestNode::Primary(uint64_t epoch, std::vector<TestNode*> voters, uint32_t s
 
 void TestNode::Replica(TestNode& primary, uint64_t epoch, bool drop_data) {
   role::BecomeReplica order;
-  order.group = kGroup;
   order.epoch = epoch;
-  order.primary = primary.Ref();
-  order.replication_key = "key of epoch " + std::to_string(epoch);
   order.drop_data = drop_data;
-  const Status status = Do([&](auto done) { replication->BecomeReplica(order, done); });
-  ASSERT_TRUE(status.ok()) << status.ToString();
+  Become(std::move(order), primary, epoch);
 }
 
 void TestNode::Copy(TestNode& source, uint64_t epoch, uint64_t copy_epoch) {
   role::BecomeReplica order;
-  order.group = kGroup;
   order.epoch = epoch;
-  order.primary = source.Ref();
-  order.replication_key = "key of epoch " + std::to_string(copy_epoch);
   order.copy_only = order.drop_data = true;
   order.copy_epoch = copy_epoch;
+  Become(std::move(order), source, copy_epoch);
+}
+
+void TestNode::Become(role::BecomeReplica order, TestNode& primary, uint64_t key_epoch) {
+  order.group = kGroup;
+  order.primary = primary.Ref();
+  order.replication_key = "key of epoch " + std::to_string(key_epoch);
   const Status status = Do([&](auto done) { replication->BecomeReplica(order, done); });
   ASSERT_TRUE(status.ok()) << status.ToString();
 }

@@ -99,6 +99,7 @@ class TestNode {
   std::unique_ptr<Replication> replication;
 
  private:
+  void Become(role::BecomeReplica order, TestNode& primary, uint64_t key_epoch);
   void Accept();
   void Serve(int fd);
 
