@@ -50,7 +50,7 @@ Fence JudgeFence(Turn& turn, const NodeRef& old, uint64_t epoch) {
     fence.done = fence.demoted = true;
     return fence;
   }
-  MonoTime base = turn.view.me.acquired_at;
+  MonoTime base = turn.view.me.predecessors_until;
   if (turn.on(Rule::kWaitDead)) base = std::max(base, turn.view.me.last_grant);
   bool any = false;
   for (const Configuration& c : turn.state.configurations) {

@@ -108,6 +108,7 @@ struct Spec {
 struct Self {
   bool leads = false;
   MonoTime acquired_at;  // this leadership
+  MonoTime predecessors_until;  // no earlier leader granted anything after this
   MonoTime valid_until;  // renewDeadline after the SENDING of the last successful renewal
   std::string term;      // random, drawn for this acquisition
   MonoTime last_grant;   // newest grant this process gave to any primary of this group

@@ -86,7 +86,8 @@ void LeaderLease::Publish(const LeaseOutput& output) {
     now = {.leading = true,
            .term = machine_.term(),
            .acquired_at = machine_.acquired_at(),
-           .valid_until = machine_.valid_until()};
+           .valid_until = machine_.valid_until(),
+           .predecessors_until = machine_.predecessors_until()};
   }
   {
     std::lock_guard lock(mutex_);

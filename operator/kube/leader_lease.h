@@ -33,6 +33,7 @@ struct Leadership {
   std::string term;      // random, drawn at this acquisition
   MonoTime acquired_at;  // when it was known
   MonoTime valid_until;  // renew_deadline after the last successful renewal was *sent*
+  MonoTime predecessors_until;  // no earlier leader acted as one after this
 };
 
 struct LeaseCallbacks {

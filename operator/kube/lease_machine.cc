@@ -12,6 +12,8 @@ constexpr MonoTime kNever{INT64_MAX / 4};
 constexpr double kCandidatePace = 0.3;
 constexpr double kCandidateJitter = 0.2;
 constexpr int64_t kLongestHoldSeconds = 600;
+// What another clock, 10 % slow, may make of a duration on ours, 10 % fast: 1.1 / 0.9 = 1.222.
+constexpr double kClockRates = 1.25;
 
 }  // namespace
 
@@ -118,6 +120,7 @@ void LeaseMachine::OnWritten(const LeaseWritten& written, MonoTime now,
   if (leading_) return;
   leading_ = true;
   acquired_at_ = now;
+  predecessors_until_ = holders_last_;
   term_ = fresh_term;
   out->acquired = true;
 }
@@ -162,6 +165,7 @@ void LeaseMachine::Write(Writing what, MonoTime now, WallTime wall, LeaseOutput*
     record.holder = config_.identity;
     record.acquire_time = time;
     record.transitions = record_exists_ ? record_.transitions + 1 : 0;
+    holders_last_ = HoldersLast(now);
   }
   writing_ = what;
   written_ = record;
@@ -188,6 +192,14 @@ Duration LeaseMachine::HeldFor() const {
   // Bounded: a record with nonsense in it must not lock everybody out.
   return std::max(config_.lease_duration,
                   Seconds(std::clamp<int64_t>(record_.duration_s, 0, kLongestHoldSeconds)));
+}
+
+// The holder sent its last renewal before we first saw the record that this made.
+MonoTime LeaseMachine::HoldersLast(MonoTime now) const {
+  const MonoTime by_deadline = record_seen_at_ + config_.renew_deadline * kClockRates;
+  if (!record_exists_) return by_deadline;  // deleted under a leader that does not know it yet
+  const bool let_run_out = !record_.holder.empty() && record_.holder != config_.identity;
+  return let_run_out ? std::min(now, by_deadline) : now;
 }
 
 bool LeaseMachine::Free(MonoTime now) const {

@@ -98,6 +98,9 @@ class LeaseMachine {
   // While leading.
   MonoTime valid_until() const { return valid_until_; }
   MonoTime acquired_at() const { return acquired_at_; }
+  // Until when, on this clock, earlier leaders can have taken themselves for the leader: acquired_at
+  // at the latest, unless the Lease object was missing. All processes keep to the same renew_deadline.
+  MonoTime predecessors_until() const { return predecessors_until_; }
   const std::string& term() const { return term_; }
   // Who holds it as last read; empty: nobody or unknown.
   const std::string& observed_holder() const { return record_.holder; }
@@ -117,12 +120,14 @@ class LeaseMachine {
   MonoTime RequestDeadline(MonoTime now) const;
   bool Free(MonoTime now) const;
   Duration HeldFor() const;
+  MonoTime HoldersLast(MonoTime now) const;
 
   const LeaseConfig config_;
   bool eligible_ = false;
   bool leading_ = false;
   MonoTime valid_until_;
   MonoTime acquired_at_;
+  MonoTime predecessors_until_;
   std::string term_;
 
   // The record as last read or written by us; its version is empty when it has to be read anew.
@@ -132,6 +137,7 @@ class LeaseMachine {
   std::string resource_version_;
   MonoTime record_seen_at_;  // since when it has been unchanged
   bool may_hold_ = false;    // a write of ours was, or may have been, carried out
+  MonoTime holders_last_;    // predecessors_until of the acquisition that is in flight
   MonoTime next_attempt_;
 
   Writing writing_ = Writing::kNothing;

@@ -143,6 +143,7 @@ std::optional<plan::GroupView> Observer::Group(const std::string& ns, const std:
   failover::View& seen = view.failover;
   seen.me = {.leads = leadership.leading,
              .acquired_at = leadership.acquired_at,
+             .predecessors_until = leadership.predecessors_until,
              .valid_until = leadership.valid_until,
              .term = leadership.term,
              .last_grant = nodes_.LastGrant(object.meta.uid)};

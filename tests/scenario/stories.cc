@@ -33,6 +33,12 @@ RuleSwitches RenewFromReply() {
   return r;
 }
 
+RuleSwitches ForgetPredecessors() {
+  RuleSwitches r;
+  r.wait_for_predecessors = false;
+  return r;
+}
+
 std::string Times(int n, const std::string& command) {
   std::string all;
   for (int i = 0; i < n; ++i) all += command + ";";
@@ -101,6 +107,10 @@ std::vector<ToldStory> Build() {
   slow_renewal.lease_ms[2] = 2000;
   tell("H9 leadership counts from the sending of the renewal", RenewFromReply(), "12",
        slow_renewal);
+  Story cut_together = Tell(
+      1, 0, {{3000, "sett 4000"}, {6000, "cut lead api,n1" + kFar + "; cut n0 n1,other" + kFar}}, 30000);
+  cut_together.rates = {{"n0", .91}, {"op1", 1.09}, {"op2", 1.09}};
+  tell("a new leader waits for what the one before it granted", ForgetPredecessors(), "12", cut_together);
   tell("a status that went back: an epoch above it stops all grants", Machine(Rule::kEpochAbove),
        "12",
        Tell(1, 0, {{4000, "cut n0 ops,n1,api 4700"}, {"done", "rollback; cut n0 n1" + kFar}}));

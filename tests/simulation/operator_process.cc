@@ -97,6 +97,9 @@ void OperatorProcess::OnLease(bool ok, const std::string& holder, int64_t versio
   }
   const Duration duration = Milliseconds(story ? story->lease_ms[0] : 6000);
   if (!leads_ && !put && (holder.empty() || holder == identity || now - lease_seen_ > duration)) {
+    const bool let_run_out = !holder.empty() && holder != identity;
+    // 1.25: both clocks may be 10 % off.
+    predecessors_until_ = let_run_out ? std::min(now, lease_seen_ + deadline * 1.25) : now;
     ApiServer& api = world_.api();
     world_.Send(*this, api, "leaseput",
                 [&api, this, v = lease_version_, now] { api.OnPutLease(*this, v, now); });
@@ -251,6 +254,7 @@ failover::View OperatorProcess::BuildView() const {
   const Story* story = world_.options().story;
   view.me.leads = leads_;
   view.me.acquired_at = acquired_;
+  if (world_.options().rules.wait_for_predecessors) view.me.predecessors_until = predecessors_until_;
   view.me.valid_until = renewed_ + Milliseconds(story ? story->lease_ms[1] : 4000);
   view.me.term = term_;
   view.me.last_grant = last_grant_;

@@ -65,6 +65,7 @@ class OperatorProcess : public Actor {
   std::string term_;
   MonoTime renewed_;
   MonoTime acquired_;
+  MonoTime predecessors_until_;
   MonoTime lease_next_;
   int64_t lease_version_ = -1;
   MonoTime lease_seen_;

@@ -29,6 +29,7 @@ struct RuleSwitches {
   failover::Rules machine;
   role::RuleSet node;
   bool renew_from_sending = true;  // H9: leadership counts from when the renewal was sent
+  bool wait_for_predecessors = true;  // a new leader counts what the one before it may have granted
 };
 
 // Something that happens at a time, or right after a step was persisted and before anybody acts on

@@ -126,9 +126,9 @@ TEST(Wait, IsCountedFromTheOperatorsOwnLastGrant) {
   EXPECT_EQ(w.Left(), 1500);
 }
 
-TEST(Wait, IsCountedFromTheAcquisitionOfLeadership) {
+TEST(Wait, IsCountedFromTheLastMomentOfAnEarlierLeader) {
   Wait w;
-  w.g.view.me.acquired_at = w.g.now - Milliseconds(875);
+  w.g.view.me.predecessors_until = w.g.now - Milliseconds(875);
   EXPECT_EQ(w.Left(), 1000);
 }
 

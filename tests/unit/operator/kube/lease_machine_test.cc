@@ -166,6 +166,28 @@ TEST_F(LeaseMachineTest, ACandidateWaitsTheWholeDurationAfterItSawTheLastChange)
   EXPECT_EQ(now_, seen + Seconds(6)) << "and not later";
   EXPECT_EQ(lease_.record->transitions, 1);
   EXPECT_EQ(lease_.record->holder, "b");
+  EXPECT_EQ(b.machine().predecessors_until(), seen + Seconds(5)) << "1.25 times the renew deadline";
+}
+
+TEST_F(LeaseMachineTest, AFreedLeaseSaysNothingOfHowLongAgoItsHolderStopped) {
+  Candidate a("a", lease_), b("b", lease_);
+  a.RunUntilItWaits(now_);
+  b.RunUntilItWaits(now_);
+  now_ = now_ + Seconds(1);
+  a.machine().SetEligible(false);
+  a.RunUntilItWaits(now_);
+  while (!b.machine().leading()) Next(b);
+  EXPECT_EQ(b.machine().predecessors_until(), b.machine().acquired_at());
+}
+
+TEST_F(LeaseMachineTest, ADeletedLeaseMayHaveALeaderThatDoesNotKnowItYet) {
+  Candidate a("a", lease_), b("b", lease_);
+  a.RunUntilItWaits(now_);
+  const MonoTime promised = a.machine().valid_until();
+  lease_.record.reset();
+  b.RunUntilItWaits(now_);
+  ASSERT_TRUE(b.machine().leading());
+  EXPECT_GE(b.machine().predecessors_until(), promised);
 }
 
 TEST_F(LeaseMachineTest, AStoppedLeaderHasLostBeforeAnotherLeads) {
@@ -362,6 +384,12 @@ TEST_F(LeaseMachineTest, NeverTwoLeadersAtATime) {
         leaders += r.machine.leading() && now < r.machine.valid_until() ? 1 : 0;
       }
       ASSERT_LE(leaders, 1) << "seed " << seed << " step " << i;
+      // One that was stopped still takes itself for the leader, for as long as it promised.
+      for (const Runner& r : runners) {
+        if (!out.acquired || &r == &runner || !r.machine.leading()) continue;
+        ASSERT_LE(r.machine.valid_until().ns, runner.machine.predecessors_until().ns)
+            << "seed " << seed << " step " << i;
+      }
       const Duration pause =
           random(25) == 0 ? Seconds(static_cast<int64_t>(random(9))) : Duration{};
       if (out.request == Request::kWait) {
