@@ -43,6 +43,7 @@ struct NodeInput {
   std::string group;              // "" while it stands alone
   bool pool = false;              // of the group's replica pool
   api::MultiAz multi_az = api::MultiAz::kDisabled;
+  std::vector<std::string> avoid_zones;  // where it is to be only if no other zone has room
 };
 
 // What a Pod template was made from, as texts that compare and that people can read. Kept in annotation

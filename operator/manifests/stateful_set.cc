@@ -139,6 +139,17 @@ void AddHostSpread(const std::string& group, Json* affinity) {
                     {{"topologyKey", "kubernetes.io/hostname"}, {"labelSelector", GroupSelector(group)}}}});
 }
 
+// The spread constraint counts the Pods that are there, so the first one goes anywhere: also where a member that comes
+// later has to be.
+void AddZonesToAvoid(const std::vector<std::string>& zones, Json* affinity) {
+  Json& terms = (*affinity)["nodeAffinity"][kPreferred];
+  if (!terms.is_array()) terms = Json::array();
+  terms.push_back({{"weight", 100},
+                   {"preference",
+                    {{"matchExpressions",
+                      Json::array({{{"key", kZoneKey}, {"operator", "NotIn"}, {"values", zones}}})}}}});
+}
+
 // nodeAffinityPolicy Ignore: a Pod that is pinned to one zone would otherwise see that zone alone and find
 // itself well spread.
 Json ZoneSpread(const std::string& group, api::MultiAz multi_az) {
@@ -297,8 +308,8 @@ Result<Json> BuildStatefulSet(const NodeInput& input) {
   TemplateValues values = ValuesFor(input);
   values.rest = HashOf(pod_template);
   SetValues(input, &pod_template["spec"]["containers"][0]);
-  // What depends on the group only matters to the scheduler and comes after the hash, so that joining a group
-  // makes no template outdated.
+  // What depends on the group only matters to the scheduler and comes after the hash, so that joining a group, or
+  // another pin of another member, makes no template outdated.
   const std::string hash = HashOf(pod_template);
   Json& annotations = pod_template["metadata"]["annotations"];
   annotations[api::kTemplateHashAnnotation] = hash;
@@ -321,6 +332,7 @@ Result<Json> BuildStatefulSet(const NodeInput& input) {
     AddHostSpread(input.group, &pod_template["spec"]["affinity"]);
     if (input.multi_az != api::MultiAz::kDisabled) {
       pod_template["spec"]["topologySpreadConstraints"] = ZoneSpread(input.group, input.multi_az);
+      if (!input.avoid_zones.empty()) AddZonesToAvoid(input.avoid_zones, &pod_template["spec"]["affinity"]);
     }
   }
   return WithHash(

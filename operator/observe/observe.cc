@@ -27,7 +27,8 @@ plan::NodeView Observer::NodeViewOf(const api::CacheNode& node) const {
           .service = Copy(world_.services.Get(watch::ObjectKey(ns, name))),
           .slice = Copy(world_.slices.Get(watch::ObjectKey(ns, manifests::NodeSliceName(name)))),
           .headless = Copy(world_.services.Get(watch::ObjectKey(ns, manifests::HeadlessName(name)))),
-          .pod = Copy(world_.pods.Get(watch::ObjectKey(ns, manifests::PodName(name))))};
+          .pod = Copy(world_.pods.Get(watch::ObjectKey(ns, manifests::PodName(name)))),
+          .first_pod_at = world_.ManifestWholeAt(node.meta)};
 }
 
 failover::PodView Observer::Process(const api::Pod& pod, bool exists) const {

@@ -183,6 +183,7 @@ void World::EnqueueNode(const std::string& ns, const std::string& name, watch::P
 }
 
 void World::OnGroup(const watch::Change<plan::GroupObject>& change) {
+  if (!change.before && !change.initial) NoteArrival(change.after->object.meta);
   const watch::Priority priority = PriorityOf(change.initial);
   std::set<std::string> keys;
   for (const auto& group : {change.before, change.after}) {
@@ -210,6 +211,7 @@ void World::OnGroup(const watch::Change<plan::GroupObject>& change) {
 }
 
 void World::OnNode(const watch::Change<api::CacheNode>& change) {
+  if (!change.before && !change.initial) NoteArrival(change.after->meta);
   std::set<std::string> keys;
   for (const auto& node : {change.before, change.after}) {
     if (!node) continue;
@@ -322,6 +324,22 @@ void World::NoteDeletion(const std::string& uid) {
   std::lock_guard lock(mutex_);
   std::erase_if(deletions_seen_, [&](const auto& entry) { return now - entry.second > Seconds(3600); });
   deletions_seen_[uid] = now;
+}
+
+void World::NoteArrival(const api::ObjectMeta& object) {
+  const MonoTime now = clock_.Mono();
+  std::lock_guard lock(mutex_);
+  const auto past = [now](const auto& entry) { return now - entry.second >= kManifestLimit; };
+  std::erase_if(arrivals_, past);
+  std::erase_if(last_arrival_, past);
+  arrivals_[object.uid] = last_arrival_[object.ns] = now;
+}
+
+MonoTime World::ManifestWholeAt(const api::ObjectMeta& node) const {
+  std::lock_guard lock(mutex_);
+  const auto it = arrivals_.find(node.uid);
+  if (it == arrivals_.end()) return {};
+  return std::min(last_arrival_.at(node.ns) + kManifestPause, it->second + kManifestLimit);
 }
 
 std::map<std::string, MonoTime> World::DeletionsSeen() const {

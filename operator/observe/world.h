@@ -24,6 +24,8 @@
 namespace understudy::observe {
 
 inline constexpr const char* kOrphansKey = "orphans";
+inline constexpr Duration kManifestPause = Milliseconds(300);
+inline constexpr Duration kManifestLimit = Seconds(1);
 std::string GroupKey(const std::string& ns, const std::string& name);
 std::string NodeKey(api::NodeKind kind, const std::string& ns, const std::string& name);
 
@@ -61,6 +63,11 @@ class World {
   // Ends the link to its process, too.
   void ForgetPod(const std::string& uid);
 
+  // When the manifest that a new node came with is taken to be all there; the default: it was there before this process,
+  // or has been known for long. kubectl and what works like it send the documents of a manifest one by one, 50 to 150 ms
+  // apart: it is whole when nothing has come to its namespace for kManifestPause, at the latest after kManifestLimit.
+  MonoTime ManifestWholeAt(const api::ObjectMeta& node) const;
+
   // DELETE events of our three kinds in the last hour: uid -> when.
   std::map<std::string, MonoTime> DeletionsSeen() const;
 
@@ -85,6 +92,7 @@ class World {
   void EnqueueNode(const std::string& ns, const std::string& name, watch::Priority priority) const;
   void EnqueueNamespace(const std::string& ns) const;
   void NoteDeletion(const std::string& uid);
+  void NoteArrival(const api::ObjectMeta& object);
 
   nodes::Nodes& nodes_;
   const Clock& clock_;
@@ -93,6 +101,8 @@ class World {
   mutable std::mutex mutex_;
   std::map<std::string, api::Pod> vanished_;          // mutex_; by uid
   std::map<std::string, MonoTime> deletions_seen_;    // mutex_
+  std::map<std::string, MonoTime> arrivals_;          // mutex_; uid of a group or node -> when; of the last kManifestLimit
+  std::map<std::string, MonoTime> last_arrival_;      // mutex_; namespace -> when; the same
 };
 
 }  // namespace understudy::observe

@@ -106,7 +106,7 @@ void EnsureMembers(GroupTurn* turn, Plan* plan) {
     const MemberNow& now = *turn->Find(member.name());
     const Status& made = keys.ok() ? now.unbuildable : keys;
     if (made.ok()) {
-      EnsureNode(*member.view, now.zone, now.pod_template->stateful_set, &plan->actions);
+      EnsureNode(*member.view, now.zone, now.pod_template->stateful_set, turn->now, plan);
       const bool due = turn->rollout->replace.contains(member.name()) && now.pod_template->ready;
       if (due && Announced(member.view->node.status, now.deferral)) ReplacePod(*member.view, &plan->actions);
       SendParameters(*member.view, now.process, *now.pod_template, turn->now, plan);

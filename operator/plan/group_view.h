@@ -48,6 +48,9 @@ struct NodeView {
   std::optional<api::EndpointSlice> slice;       // <node>-pod, of `service`
   std::optional<api::Service> headless;          // <node>-node
   std::optional<api::Pod> pod;                   // <node>-0, the present one, terminating or not
+  // Until then the rest of the manifest that the node came with may be on its way: the group that claims it, members
+  // that are pinned to a zone. A Pod that is placed before they are known shares their zone for as long as it lives.
+  MonoTime first_pod_at;
 };
 
 // Of a child that may be missing; then null.

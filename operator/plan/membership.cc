@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "operator/api/validate.h"
 #include "operator/manifests/manifests.h"
@@ -212,6 +213,20 @@ const Member* Membership::Find(const std::string& name) const {
 
 int Membership::Wanted() const {
   return static_cast<int>(std::count_if(members.begin(), members.end(), [](const Member& m) { return m.wanted; }));
+}
+
+std::vector<std::string> ZonesToAvoid(const Membership& membership, const Member& member) {
+  constexpr int kKeepOut = 2;
+  std::set<std::string> pinned;
+  int free_before = 0;
+  for (const Member& other : membership.members) {
+    if (!other.wanted) continue;
+    const std::string& zone = other.view->node.spec.availability_zone;
+    if (!zone.empty()) pinned.insert(zone);
+    if (zone.empty() && other.name() < member.name()) ++free_before;
+  }
+  if (!member.view->node.spec.availability_zone.empty() || free_before >= kKeepOut) return {};
+  return {pinned.begin(), pinned.end()};
 }
 
 bool StandsAlone(const api::CacheNode& node) { return node.status.epoch > 0; }

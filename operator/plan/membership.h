@@ -59,6 +59,11 @@ struct Membership {
 // line with the newcomers that were never independent.
 Membership PlanMembership(const GroupView& view, const std::vector<const NodeView*>& joiners);
 
+// Zones that the Pod of a member is to keep out of where it can, as others are pinned to them; sorted. For two of those
+// that may be anywhere, the first by name: they fill the other zones of the usual three. To a third each zone is as
+// good, and if all kept out the others would get too many.
+std::vector<std::string> ZonesToAvoid(const Membership& membership, const Member& member);
+
 // Whether the node was ordered to stand alone, and has not joined a group since.
 bool StandsAlone(const api::CacheNode& node);
 // The group that a node which no group answers for is to be looked at with: the one that it names, left, or

@@ -106,6 +106,7 @@ Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings) {
   input.group = objects.group;
   input.pool = objects.pool;
   input.multi_az = objects.multi_az;
+  input.avoid_zones = objects.avoid_zones;
   auto built = manifests::BuildStatefulSet(input);
   if (!built.ok() || objects.rejected == nullptr) return built;
   const auto refused = objects.rejected->find(input.node->meta.name);
@@ -116,17 +117,21 @@ Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings) {
   return Invalid("the API server refuses its StatefulSet: " + refused->second.message);
 }
 
-void EnsureNode(const NodeView& view, const std::string& zone, Json stateful_set, std::vector<Action>* actions) {
+void EnsureNode(const NodeView& view, const std::string& zone, Json stateful_set, MonoTime now, Plan* plan) {
   const std::string& uid = view.node.meta.uid;
   Json headless = manifests::BuildHeadlessService(view.node);
   const bool headless_drifted = Drifted(view.headless, headless);
-  Ensure(MetaOf(view.headless), headless_drifted, std::move(headless), uid, actions);
+  Ensure(MetaOf(view.headless), headless_drifted, std::move(headless), uid, &plan->actions);
   Json service = manifests::BuildNodeService(view.node);
   const bool service_drifted = Drifted(view.service, service);
-  Ensure(MetaOf(view.service), service_drifted, std::move(service), uid, actions);
-  const bool set_drifted = Drifted(view.stateful_set, stateful_set);
-  Ensure(MetaOf(view.stateful_set), set_drifted, std::move(stateful_set), uid, actions);
-  EnsureNodeSlice(view, zone, actions);
+  Ensure(MetaOf(view.service), service_drifted, std::move(service), uid, &plan->actions);
+  if (!view.stateful_set && view.node.spec.availability_zone.empty() && now < view.first_pod_at) {
+    plan->wake_at = std::min(plan->wake_at, view.first_pod_at);
+  } else {
+    const bool set_drifted = Drifted(view.stateful_set, stateful_set);
+    Ensure(MetaOf(view.stateful_set), set_drifted, std::move(stateful_set), uid, &plan->actions);
+  }
+  EnsureNodeSlice(view, zone, &plan->actions);
 }
 
 bool RemoveNode(const NodeView& view, std::vector<Action>* actions) {

@@ -37,13 +37,15 @@ struct NodeObjects {
   std::string group;  // "" while it stands alone
   bool pool = false;
   api::MultiAz multi_az = api::MultiAz::kDisabled;
+  std::vector<std::string> avoid_zones;
   const std::map<std::string, Rejection>* rejected = nullptr;  // Memory's
   MonoTime now;
 };
 // The StatefulSet as it should be.
 Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings);
-// The node's children, with that StatefulSet. zone: of the Node that its Pod is on.
-void EnsureNode(const NodeView& view, const std::string& zone, Json stateful_set, std::vector<Action>* actions);
+// The node's children, with that StatefulSet, the first of which waits for view.first_pod_at unless the node's zone is
+// given anyway. zone: of the Node that its Pod is on.
+void EnsureNode(const NodeView& view, const std::string& zone, Json stateful_set, MonoTime now, Plan* plan);
 // The EndpointSlice `live` (null: none) of a Service of ours that has no selector.
 void EnsureSlice(const api::Service& service, const api::EndpointSlice* live, const manifests::SliceTarget& target,
                  Json desired, const std::string& owner_uid, std::vector<Action>* actions);

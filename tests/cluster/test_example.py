@@ -46,6 +46,24 @@ class Example(Case):
             replica = self.get("readreplica", "exampleredis-read-1")
             self.assertEqual(replica["status"]["availabilityZone"], "ap-northeast-1a")
 
+    def test_applied_as_one_file_spreads_over_the_zones_in_every_order(self):
+        namespaces = []
+        for number, order in enumerate(itertools.permutations(DOCUMENTS)):
+            namespace = f"t-zones-{number}"
+            self.in_namespace(namespace)
+            namespaces.append(namespace)
+            self.apply("\n---\n".join(order))
+        for namespace in namespaces:
+            self.namespace = namespace
+            self.wait_whole("examplereplication", 2)
+            replica = self.get("readreplica", "exampleredis-read-1")
+            primary = self.get("cachecluster", "exampleredis")
+            self.assertEqual(replica["status"]["availabilityZone"], "ap-northeast-1a", namespace)
+            self.assertIn(primary["status"]["availabilityZone"], ["ap-northeast-1b", "ap-northeast-1c"], namespace)
+            self.assertNotEqual(self.host_of("exampleredis"), self.host_of("exampleredis-read-1"), namespace)
+            spread = lab.condition(self.group("examplereplication"), "ZoneSpreadSatisfied")
+            self.assertEqual((spread["status"], spread["reason"]), ("True", "Spread"), namespace)
+
     def test_shows_the_documented_columns(self):
         self.make("t-columns")
         lab.until("lag", lambda: self.get("rr", "exampleredis-read-1")["status"].get("lag") == "0B", 20)

@@ -109,6 +109,36 @@ TEST(Manifests, JoiningAGroupMakesNoTemplateOutdated) {
             AppliedHash(StatefulSet(node, "examplereplication", api::MultiAz::kRequired)));
 }
 
+TEST(Manifests, ZonesToAvoidAreAPreferenceBesideTheUsersAndMakeNoTemplateOutdated) {
+  const api::CacheNode node = Node(R"({"node": {"affinity": {"nodeAffinity": {
+    "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 1, "preference": {"matchExpressions": []}}]}}}})");
+  NodeInput input;
+  input.node = &node;
+  input.settings = node.spec.node;
+  input.image = input.image_alone = "understudy:1";
+  input.group = "examplereplication";
+  input.multi_az = api::MultiAz::kPreferred;
+  const auto terms = [](const Result<Json>& set) {
+    return set->at("spec").at("template").at("spec").at("affinity").at("nodeAffinity").at(
+        "preferredDuringSchedulingIgnoredDuringExecution");
+  };
+  const auto anywhere = BuildStatefulSet(input);
+  input.avoid_zones = {"z1", "z2"};
+  const auto elsewhere = BuildStatefulSet(input);
+  ASSERT_TRUE(anywhere.ok() && elsewhere.ok());
+  EXPECT_EQ(terms(anywhere).size(), 1u);
+  ASSERT_EQ(terms(elsewhere).size(), 2u);
+  EXPECT_EQ(terms(elsewhere)[0], terms(anywhere)[0]);
+  EXPECT_EQ(terms(elsewhere)[1], *ParseJson(R"({"weight": 100, "preference": {"matchExpressions": [
+    {"key": "topology.kubernetes.io/zone", "operator": "NotIn", "values": ["z1", "z2"]}]}})"));
+  EXPECT_EQ(TemplateHash(*elsewhere), TemplateHash(*anywhere));
+  EXPECT_NE(AppliedHash(*elsewhere), AppliedHash(*anywhere));
+  input.multi_az = api::MultiAz::kDisabled;
+  const auto disabled = BuildStatefulSet(input);
+  ASSERT_TRUE(disabled.ok());
+  EXPECT_EQ(terms(disabled).size(), 1u);
+}
+
 TEST(Manifests, ATemplateKnowsTheOneOfTheNodeWithoutItsGroupsSettings) {
   const api::CacheNode node = Node(R"({"node": {"parameters": {"hz": 20}}})");
   NodeInput input;

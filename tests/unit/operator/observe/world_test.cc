@@ -107,6 +107,47 @@ TEST_F(WorldTest, AGroupSeesThePodOfTwoNodesOfOneNameOnce) {
   EXPECT_EQ(observer.Group("ns", "g", {}, {}, {})->failover.pods.size(), 1u);  // its last version
 }
 
+TEST_F(WorldTest, AManifestIsWholeWhenNothingHasComeToItsNamespaceForAMoment) {
+  const auto whole_at = [&](const std::string& name) {
+    return world.ManifestWholeAt(world.FindNode("ns", name)->meta);
+  };
+  const MonoTime start = clock.Mono();
+  world.cache_clusters.cache.Upsert(Object("a", 1));
+  EXPECT_EQ(whole_at("a"), start + kManifestPause);
+  clock.Advance(Milliseconds(150));
+  world.groups.cache.Upsert(Object("g", 2));
+  EXPECT_EQ(whole_at("a"), start + Milliseconds(150) + kManifestPause);
+  // A change of what is there, or what comes elsewhere, is no part of it.
+  clock.Advance(Milliseconds(150));
+  Json changed = Object("g", 3);
+  changed["metadata"]["uid"] = "uid-g2";
+  world.groups.cache.Upsert(changed);
+  Json elsewhere = Object("x", 4);
+  elsewhere["metadata"]["namespace"] = "other";
+  world.read_replicas.cache.Upsert(elsewhere);
+  EXPECT_EQ(whole_at("a"), start + Milliseconds(150) + kManifestPause);
+  // It never takes longer than the limit, whatever else comes.
+  for (int version = 5; version < 15; ++version) {
+    clock.Advance(Milliseconds(100));
+    world.read_replicas.cache.Upsert(Object("r" + std::to_string(version), version));
+    EXPECT_LE(whole_at("a"), start + kManifestLimit);
+  }
+  EXPECT_EQ(whole_at("r14"), clock.Mono() + kManifestPause);
+  const Observer observer(world, table, {});
+  EXPECT_EQ(observer.Lone(api::NodeKind::kReadReplica, "ns", "r14", {}, {}, {})->node.first_pod_at, whole_at("r14"));
+}
+
+TEST_F(WorldTest, WhatWasThereBeforeIsWhole) {
+  World other(table, clock);
+  other.OnChanges([](const std::string&, watch::Priority) {});
+  for (auto& [spec, target] : other.Watches()) {
+    if (target == &other.cache_clusters.cache) target->Stage(Object("a", 1));
+    target->Commit("1");
+  }
+  ASSERT_TRUE(other.FindNode("ns", "a"));
+  EXPECT_EQ(other.ManifestWholeAt(other.FindNode("ns", "a")->meta), MonoTime{});
+}
+
 TEST_F(WorldTest, APodOfNobodyConcernsNobody) {
   world.pods.cache.Upsert(Object("x-0", 1, {}, {{"cache.understudy.dev/cluster", "x"}}));
   EXPECT_THAT(Taken(), IsEmpty());

@@ -154,6 +154,23 @@ void World::KillProcess(const std::string& node) {
   StartOptions(node, &process);
 }
 
+// The zone that is required; else the emptiest host, outside the zones that are to be avoided if there is one.
+std::string World::HostFor(const Json& pod_spec) const {
+  const Json& affinity = JsonAt(JsonAt(pod_spec, "affinity"), "nodeAffinity");
+  const std::string required = JsonAt(affinity, "requiredDuringSchedulingIgnoredDuringExecution").dump();
+  const std::string preferred = JsonAt(affinity, "preferredDuringSchedulingIgnoredDuringExecution").dump();
+  std::map<std::string, int> load;
+  for (const auto& [key, document] : objects_) {
+    if (key.starts_with("Pod/")) ++load[JsonString(document.at("spec"), "nodeName")];
+  }
+  for (const std::string& host : kHosts) {
+    const std::string zone = "\"" + ZoneOfHost(host) + "\"";
+    if (required.find(zone) != std::string::npos) return host;
+    if (preferred.find(zone) != std::string::npos) load[host] += 1000;
+  }
+  return *std::min_element(kHosts.begin(), kHosts.end(), [&](const auto& a, const auto& b) { return load[a] < load[b]; });
+}
+
 void World::RunKubelet() {
   std::vector<std::string> sets;
   for (const auto& [key, document] : objects_) {
@@ -177,20 +194,7 @@ void World::RunKubelet() {
       Put("Pod", name + "-0", std::move(pod));
       continue;
     }
-    // The zone that is asked for, else the emptiest host.
-    std::string host;
-    const std::string text = pod["spec"].dump();
-    for (const std::string& candidate : kHosts) {
-      if (text.find("\"" + ZoneOfHost(candidate) + "\"") != std::string::npos) host = candidate;
-    }
-    if (host.empty()) {
-      std::map<std::string, int> load;
-      for (const auto& [key, document] : objects_) {
-        if (key.starts_with("Pod/")) ++load[JsonString(document.at("spec"), "nodeName")];
-      }
-      host = *std::min_element(kHosts.begin(), kHosts.end(),
-                               [&](const auto& a, const auto& b) { return load[a] < load[b]; });
-    }
+    const std::string host = HostFor(pod["spec"]);
     pod["spec"]["nodeName"] = host;
     if (const auto it = broken_.find(name); it != broken_.end()) {
       pod["status"] = {{"phase", "Pending"},
@@ -497,7 +501,8 @@ NodeView World::NodeViewOf(const api::CacheNode& node) {
           Typed<api::Service>("Service", name, api::ParseService),
           Typed<api::EndpointSlice>("EndpointSlice", manifests::NodeSliceName(name), api::ParseEndpointSlice),
           Typed<api::Service>("Service", manifests::HeadlessName(name), api::ParseService),
-          Typed<api::Pod>("Pod", manifests::PodName(name), api::ParsePod)};
+          Typed<api::Pod>("Pod", manifests::PodName(name), api::ParsePod),
+          first_pod_at.contains(name) ? first_pod_at.at(name) : MonoTime{}};
 }
 
 failover::PodView World::PodViewFor(const api::Pod& pod, const std::string& member) {

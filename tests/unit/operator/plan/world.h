@@ -99,6 +99,8 @@ class World {
   std::string NoteOf(const std::string& reason) const;                       // of the last one
   int writes() const { return writes_; }
 
+  std::map<std::string, MonoTime> first_pod_at;  // by node name: until then its manifest may not be all there
+
   Settings settings;
   bool namespace_terminating = false;
   bool kubelet_tells_ends = true;  // false: Pods vanish without the kubelet's word that their process has ended
@@ -126,6 +128,7 @@ class World {
   void StartOptions(const std::string& node, Process_* process);
   void Take(const OutgoingParameters& out);
   void RunKubelet();
+  std::string HostFor(const Json& pod_spec) const;
   void UpdateAcks();
   std::vector<GroupObject> Groups() const;
   NodeView NodeViewOf(const api::CacheNode& node);
