@@ -1,4 +1,4 @@
-// The failovers that /metrics tells of: those whose record was written, of groups that exist.
+// The loop over keys, and the failovers that /metrics tells of: those whose record was written, of groups that exist.
 #include "operator/reconcile/failover_counts.h"
 
 #include <gmock/gmock.h>
@@ -160,6 +160,33 @@ TEST_F(ControllerTest, CountsAFailoverWhenItsRecordIsWrittenAndForgetsADeletedGr
   })) << registry_.Text();
   world_.groups.cache.Remove(server_.document);
   EXPECT_TRUE(Comes([&] { return !Shows("understudy_failovers_total"); })) << registry_.Text();
+}
+
+TEST_F(ControllerTest, AsksEverMoreRarelyWhileAWriteIsInConflictAndNothingChanges) {
+  server_.SetConflicts(true);
+  clock_.Advance(failover::kPromoteSilence + Seconds(1));
+  queue_.Add("g/ns/g");
+  // A tenth of the clock's time for the controller's thread.
+  const auto pass = [&](Duration d) {
+    for (int64_t ms = 0; ms < d.ms(); ms += 10) {
+      clock_.Advance(Milliseconds(10));
+      queue_.Add("r/ns/nobody");  // wakes who waits for the clock
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  };
+  pass(Seconds(5));
+  const int first = server_.StatusWrites();
+  EXPECT_GE(first, 5) << "the first ones come soon";
+  pass(Seconds(10));
+  EXPECT_LE(server_.StatusWrites() - first, 10) << "later ones do not";
+  // The watch shows something: that is looked at at once.
+  const int before = server_.StatusWrites();
+  Json shown = server_.document;
+  shown["metadata"]["resourceVersion"] = "6";
+  server_.SetConflicts(false);
+  world_.groups.cache.Upsert(shown);
+  for (int i = 0; i < 500 && server_.StatusWrites() == before; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_GT(server_.StatusWrites(), before);
 }
 
 }  // namespace
