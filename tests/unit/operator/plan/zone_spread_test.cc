@@ -13,16 +13,16 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-const Json& Preferred(World* world, const std::string& node) {
-  const Json& spec = JsonAt(JsonAt(JsonAt(*world->Get("StatefulSet", node), "spec"), "template"), "spec");
-  return JsonAt(JsonAt(JsonAt(spec, "affinity"), "nodeAffinity"), "preferredDuringSchedulingIgnoredDuringExecution");
-}
-
-// That the StatefulSet of a node tells the scheduler to avoid.
-std::vector<std::string> Avoided(World* world, const std::string& node) {
-  const Json& terms = Preferred(world, node);
+// What a Pod's spec tells the scheduler to avoid.
+std::vector<std::string> Avoided(const Json& pod_spec) {
+  const Json& affinity = JsonAt(JsonAt(pod_spec, "affinity"), "nodeAffinity");
+  const Json& terms = JsonAt(affinity, "preferredDuringSchedulingIgnoredDuringExecution");
   if (!terms.is_array()) return {};
   return terms.at(0).at("preference").at("matchExpressions").at(0).at("values").get<std::vector<std::string>>();
+}
+// A new Pod of the node.
+std::vector<std::string> Avoided(World* world, const std::string& node) {
+  return Avoided(JsonAt(JsonAt(JsonAt(*world->Get("StatefulSet", node), "spec"), "template"), "spec"));
 }
 
 class ZoneSpread : public testing::Test {
@@ -57,6 +57,7 @@ TEST_F(ZoneSpread, ThePrimaryOfTheDocumentedExampleIsInAnotherZoneThanItsReplica
     }
     ASSERT_TRUE(world.Settle());
     EXPECT_EQ(world.Column(kRg, "examplereplication", "membersReady"), "2/2");
+    EXPECT_THAT(Avoided((*world.Get("Pod", "exampleredis-0"))["spec"]), ElementsAre("zone-a")) << testing::PrintToString(order);
     EXPECT_EQ(world.Column(kRr, "exampleredis-read-1", "availabilityZone"), "zone-a");
     EXPECT_NE(world.Column(kCc, "exampleredis", "availabilityZone"), "zone-a") << testing::PrintToString(order);
     EXPECT_EQ(world.Truth(kRg, "examplereplication", "ZoneSpreadSatisfied"), "True") << testing::PrintToString(order);
