@@ -76,16 +76,25 @@ bool Speaks(const Turn& turn, const NodeRef& node) {
   return pod && turn.Hears(*pod);
 }
 
-// Believed unless the process is speaking at this moment.
-std::optional<std::string> AdministratorsWord(const Turn& turn, const NodeRef& node) {
-  if (Speaks(turn, node)) return std::nullopt;
-  if (Has(turn.view.confirmed_dead, node.incarnation)) {
-    return "an administrator confirmed it by annotation";
+// Believed unless the process is speaking at this moment; and by nobody who can't tell yet whether it speaks, as a new
+// leader that has not heard it. The annotation is not believed where it was there while the process spoke.
+std::optional<std::string> AdministratorsWord(Turn& turn, const NodeRef& node) {
+  std::optional<std::string> word;
+  if (Has(turn.view.confirmed_dead, node.incarnation) && !Has(turn.state.void_words, node.incarnation)) {
+    word = "an administrator confirmed it by annotation";
+  } else if (!node.node_name.empty() && Has(turn.view.nodes_out_of_service, node.node_name)) {
+    word = "its node is out of service";
   }
-  if (!node.node_name.empty() && Has(turn.view.nodes_out_of_service, node.node_name)) {
-    return "its node is out of service";
-  }
+  if (!word || !turn.view.me.leads || Speaks(turn, node)) return std::nullopt;
+  const MonoTime can_tell = turn.view.me.acquired_at + kRecent;
+  if (turn.HeardAt(node.incarnation) != MonoTime{} || turn.now >= can_tell) return word;
+  turn.WakeAt(can_tell);
   return std::nullopt;
+}
+
+// What an administrator said of it does not hold any more: it speaks, or nothing but a void word says so.
+bool Refuted(Turn& turn, const NodeRef& node) {
+  return Speaks(turn, node) || (Has(turn.state.void_words, node.incarnation) && !AdministratorsWord(turn, node));
 }
 
 void UpdateKnown(Turn& turn) {
@@ -110,7 +119,7 @@ void UpdateDeaths(Turn& turn) {
   std::vector<Death> deaths;
   for (const Memory::Known& k : turn.memory.known) {
     const Death* death = turn.DeathOf(k.node.incarnation);
-    if (death && !(death->said && Speaks(turn, k.node))) {
+    if (death && !(death->said && Refuted(turn, k.node))) {
       deaths.push_back(*death);
       continue;
     }
@@ -146,6 +155,23 @@ void RememberFacts(Turn& turn) {
   UpdateKnown(turn);
   UpdateDeaths(turn);
   UpdateLastWords(turn);
+}
+
+void NoteVoidWords(Turn& turn) {
+  std::vector<std::string> words;
+  for (const std::string& word : turn.state.void_words) {
+    if (Has(turn.view.confirmed_dead, word)) words.push_back(word);
+  }
+  for (const Memory::Known& k : turn.memory.known) {
+    const std::string& word = k.node.incarnation;
+    if (!Has(turn.view.confirmed_dead, word) || Has(words, word) || turn.Dead(word) || !Speaks(turn, k.node)) continue;
+    words.push_back(word);
+    turn.Note(true, "ConfirmDeadIgnored", "annotation cache.understudy.dev/confirm-dead names " + word + ", but " +
+                                              k.node.name + " answers: that counts for nothing, also later; remove it");
+  }
+  if (words == turn.state.void_words) return;
+  if (!turn.out.persist) turn.out.persist = turn.state;
+  turn.out.persist->void_words = std::move(words);
 }
 
 }  // namespace understudy::failover

@@ -12,4 +12,9 @@ namespace understudy::failover {
 // Drops what neither the status names nor a Pod of the view still shows.
 void RememberFacts(Turn& turn);
 
+// Notes in what is persisted which words of annotation confirm-dead came while their process answered, and forgets
+// those that it no longer names; a warning event tells of each new one. Such a word never counts: it says nothing of
+// how that process ends later. For a leader, after its decision.
+void NoteVoidWords(Turn& turn);
+
 }  // namespace understudy::failover

@@ -20,12 +20,17 @@ namespace {
 using control::NodeRef;
 using control::NodeState;
 
-void WaitForProof(Turn& turn, const std::string& why) {
+bool PodIsGone(const Turn& turn) {
+  const PodView* pod = turn.PodByUid(turn.state.primary.pod_uid);
+  return pod && !pod->exists;
+}
+
+// patience: zero where nothing is left from which a proof could come by itself, or where nothing else is waited for.
+void WaitForProof(Turn& turn, const std::string& why, Duration patience = kProofPatience) {
   const NodeRef& primary = turn.state.primary;
-  const PodView* pod = turn.PodByUid(primary.pod_uid);
-  const std::string subject = pod && !pod->exists ? "the Pod of " + primary.name + " was deleted before its process was seen to end"
-                                                  : primary.name + " does not answer";
-  AskForProof(turn, turn.memory.suspect_since, subject + ", and " + why, MustBeDead(turn, primary));
+  const std::string subject = PodIsGone(turn) ? "the Pod of " + primary.name + " was deleted before its process was seen to end"
+                                              : primary.name + " does not answer";
+  AskForProof(turn, turn.memory.suspect_since, subject + ", and " + why, MustBeDead(turn, primary), patience);
 }
 
 // maxPerHour is reached: says so, and until when.
@@ -33,7 +38,7 @@ bool FailoversSpent(Turn& turn) {
   const std::optional<WallTime> until = HourlyBound(turn);
   if (!until) return false;
   const uint32_t most = turn.spec.max_per_hour;
-  turn.out.findings.failover_ready_reason = "MaxPerHour";
+  turn.out.findings.failover_ready_reason = kMaxPerHour;
   turn.out.findings.failover_ready_message =
       std::to_string(most) + (most == 1 ? " takeover" : " takeovers") +
       " without proof of death took place in the last hour (failover.maxPerHour): until " + FormatRfc3339(*until) +
@@ -57,7 +62,8 @@ bool TakeOverSilent(Turn& turn, const Suspicion& suspicion) {
     return false;
   }
   if (turn.Newest().voters.empty()) {
-    WaitForProof(turn, "there is no replica that could tell whether it has ended");
+    WaitForProof(turn, "there is no replica that could tell whether it has ended",
+                 PodIsGone(turn) ? Duration{} : kProofPatience);
     return false;
   }
   if (!suspicion.witnessed) {
@@ -77,7 +83,7 @@ bool TakeOverSilent(Turn& turn, const Suspicion& suspicion) {
     return false;
   }
   if (FailoversSpent(turn)) {
-    WaitForProof(turn, findings.failover_ready_message);
+    WaitForProof(turn, findings.failover_ready_message, Duration{});
     return false;
   }
   StartTakeover(
@@ -255,6 +261,7 @@ Decision Decide(const GroupState& state, const View& view, MonoTime now, WallTim
   } else {
     Steady(turn);
   }
+  NoteVoidWords(turn);
   if (turn.out.persist) {
     // Persist before act.
     turn.out.orders.clear();

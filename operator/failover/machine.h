@@ -79,6 +79,7 @@ struct Event {
 };
 
 // Input of the group's conditions; the plan folder makes them.
+inline constexpr const char* kMaxPerHour = "MaxPerHour";  // failover_ready_reason: a takeover without proof has to wait
 struct Findings {
   // WaitingForProofOfDeath: the incarnation that must be proven dead (or come back) before the
   // group can go on; message says how an administrator can confirm it.

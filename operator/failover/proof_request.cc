@@ -10,8 +10,17 @@ using control::NodeRef;
 
 namespace {
 
-// What annotation confirm-dead names beside the processes that are waited for: a mistake, or a request that is over.
-std::string NamesSomethingElse(const Turn& turn, const std::vector<NodeRef>& nodes) {
+bool Has(const std::vector<control::Incarnation>& list, const control::Incarnation& value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
+
+// Why what annotation confirm-dead names does not help: it came too early, or is a mistake, or a request that is over.
+std::string WhyNotConfirmed(const Turn& turn, const std::vector<NodeRef>& nodes) {
+  for (const NodeRef& node : nodes) {
+    if (!Has(turn.state.void_words, node.incarnation)) continue;
+    return "; annotation confirm-dead has named " + node.name +
+           " since it still answered, which counts for nothing: remove the annotation before you set it again";
+  }
   constexpr size_t kLongest = 64;  // of a word that is repeated; an incarnation has 32 characters
   for (const control::Incarnation& word : turn.view.confirmed_dead) {
     const bool expected = turn.Dead(word) || std::any_of(nodes.begin(), nodes.end(), [&](const NodeRef& node) {
@@ -24,10 +33,10 @@ std::string NamesSomethingElse(const Turn& turn, const std::vector<NodeRef>& nod
 
 }  // namespace
 
-void AskForProof(Turn& turn, MonoTime since, const std::string& why, const std::vector<NodeRef>& nodes) {
+void AskForProof(Turn& turn, MonoTime since, const std::string& why, const std::vector<NodeRef>& nodes, Duration patience) {
   if (nodes.empty()) return;
-  if (turn.now - since < kProofPatience) {
-    turn.WakeAt(since + kProofPatience);
+  if (turn.now - since < patience) {
+    turn.WakeAt(since + patience);
     return;
   }
   std::string names, incarnations;
@@ -36,7 +45,7 @@ void AskForProof(Turn& turn, MonoTime since, const std::string& why, const std::
     incarnations += (incarnations.empty() ? "" : ",") + node.incarnation;
   }
   turn.out.findings.waiting_for_proof = nodes.front();
-  turn.out.findings.waiting_message = why + NamesSomethingElse(turn, nodes) + "; if " + names + " will not come back, confirm it with annotation " +
+  turn.out.findings.waiting_message = why + WhyNotConfirmed(turn, nodes) + "; if " + names + " will not come back, confirm it with annotation " +
                                       "cache.understudy.dev/confirm-dead: " + incarnations;
 }
 

@@ -9,9 +9,10 @@
 
 namespace understudy::failover {
 
-// Says in the findings that the end of `nodes` is waited for; nobody is asked before it has been waited for kProofPatience
+// Says in the findings that the end of `nodes` is waited for; nobody is asked before it has been waited for `patience`
 // since `since`, as most proofs come by themselves. why: what stands in the way, without the request. At most once a Turn.
-void AskForProof(Turn& turn, MonoTime since, const std::string& why, const std::vector<control::NodeRef>& nodes);
+void AskForProof(Turn& turn, MonoTime since, const std::string& why, const std::vector<control::NodeRef>& nodes,
+                 Duration patience = kProofPatience);
 
 // `old`, and who else would still be in the way of an election if that one were proven dead. Processes that answer are
 // nobody's to confirm.

@@ -116,6 +116,9 @@ struct GroupState {
   std::string handled_primary_cluster_id;
   std::string handled_test_failover;  // RFC 3339, as it was asked
   std::string handled_switchover_to;  // the annotation's whole value
+  // Words of annotation confirm-dead that came while the process that they name answered (death.h); kept as long as
+  // the annotation names it.
+  std::vector<control::Incarnation> void_words;
   std::string dataset;                // id of the group's data set; drawn at an empty start
   bool operator==(const GroupState&) const = default;
 };

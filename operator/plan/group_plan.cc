@@ -148,7 +148,12 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
   plan.grants = decision.grants;
   plan.wake_at = std::min(plan.wake_at, decision.wake_at);
   for (MemberNow& member : turn.members) {
-    if (member.is_primary && turn.PrimaryWords() != nullptr) member.ready = decision.findings.primary_serving;
+    if (!member.is_primary || turn.PrimaryWords() == nullptr) continue;
+    member.ready = decision.findings.primary_serving;
+    // Its channel is still open.
+    if (decision.findings.primary_lost && !member.fault) {
+      member.fault = Fault{api::reason::kUnreachable, "its process does not answer the operator"};
+    }
   }
   const failover::Findings findings = decision.findings;
   // Who has taken its wish back goes before the group starts with the others.
@@ -177,6 +182,10 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
     if (const auto status = ServiceStatus(turn, findings)) {
       AddGroupEvents(turn, *status, &plan);
       plan.statuses.push_back({turn.group.Ref(), GroupStatusJson(*status, turn.state)});
+    }
+    const MemberNow* primary = turn.Find(turn.state.primary.name);
+    if (findings.primary_lost && primary != nullptr) {
+      if (auto write = LostPrimaryWrite(turn, *primary)) plan.statuses.push_back(*std::move(write));
     }
     return plan;
   }

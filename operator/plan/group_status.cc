@@ -223,7 +223,11 @@ Verdict DegradedOf(const GroupTurn& turn, const failover::Findings& findings) {
   return {Truth::kFalse, reason::kHealthy, "every node does its work"};
 }
 
-std::string PhaseOf(const GroupTurn& turn, const failover::GroupState& state, const Verdict& ready) {
+// failover.maxPerHour is reached: a takeover without proof of death does not begin.
+bool LimitReached(const failover::Findings& findings) { return findings.failover_ready_reason == failover::kMaxPerHour; }
+
+std::string PhaseOf(const GroupTurn& turn, const failover::Findings& findings, const failover::GroupState& state,
+                    const Verdict& ready) {
   if (turn.group.meta.deleted) return "deleting";
   if (!failover::Started(state)) return turn.membership.group_reason.empty() ? "creating" : "create-failed";
   if (AllDeleted(turn, state)) return "creating";  // no role is moving: it waits for a node
@@ -231,6 +235,7 @@ std::string PhaseOf(const GroupTurn& turn, const failover::GroupState& state, co
   if (ready.status == Truth::kTrue) return "available";
   // Until it was available once it is being created; after that a primary that does not serve is a failure.
   const bool was = turn.group.status.phase != "creating" && turn.group.status.phase != "create-failed";
+  if (was && LimitReached(findings)) return "modifying";  // nothing fails over
   return was ? "failing-over" : "creating";
 }
 
@@ -249,9 +254,9 @@ api::MemberStatus Line(const MemberNow& now) {
 
 void SetService(const GroupTurn& turn, const failover::Findings& findings, const failover::GroupState& state,
                 const Verdict& ready, api::ReplicationGroupStatus* status) {
-  status->phase = PhaseOf(turn, state, ready);
+  status->phase = PhaseOf(turn, findings, state, ready);
   if (turn.group.spec.automatic_failover) {
-    status->automatic_failover = findings.failover_ready ? "enabled" : "enabling";
+    status->automatic_failover = findings.failover_ready ? "enabled" : LimitReached(findings) ? "disabled" : "enabling";
   } else {
     status->automatic_failover = state.failover ? "disabling" : "disabled";
   }
@@ -260,6 +265,27 @@ void SetService(const GroupTurn& turn, const failover::Findings& findings, const
   status->conditions.Set(api::kReady, ready.status, ready.reason, ready.message, generation, turn.wall);
   status->conditions.Set(api::kFailoverReady, failover_ready.status, failover_ready.reason, failover_ready.message,
                          generation, turn.wall);
+}
+
+void SetWaitingForProof(const GroupTurn& turn, const failover::Findings& findings, api::ReplicationGroupStatus* status) {
+  const bool waits = findings.waiting_for_proof.has_value();
+  status->conditions.Set(api::kWaitingForProofOfDeath, waits ? Truth::kTrue : Truth::kFalse,
+                         waits ? reason::kProofOfDeathMissing : reason::kNotWaiting,
+                         waits ? findings.waiting_message : "no proof of death is needed", turn.group.meta.generation,
+                         turn.wall);
+}
+
+// Column READY. primary_silent: without the primary's words nobody can say who is in sync, so what was told last stands
+// for those who are heard.
+std::string MembersReady(const GroupTurn& turn, bool primary_silent) {
+  int wanted = 0, ready = 0;
+  for (const MemberNow& member : turn.members) {
+    if (!member.member->wanted) continue;
+    ++wanted;
+    const bool told = member.words != nullptr && member.member->view->node.status.conditions.IsTrue(api::kReady);
+    if (member.ready || (primary_silent && !member.is_primary && told)) ++ready;
+  }
+  return std::to_string(ready) + "/" + std::to_string(wanted);
 }
 
 }  // namespace
@@ -281,15 +307,12 @@ api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::F
   status.observed_generation = generation;
 
   status.members.clear();
-  int wanted = 0, ready_members = 0, pool = 0;
+  int pool = 0;
   for (const MemberNow& member : turn.members) {
     status.members.push_back(Line(member));
-    if (!member.member->wanted) continue;
-    ++wanted;
-    if (member.ready) ++ready_members;
-    if (member.member->pool) ++pool;
+    if (member.member->wanted && member.member->pool) ++pool;
   }
-  status.members_ready = std::to_string(ready_members) + "/" + std::to_string(wanted);
+  status.members_ready = MembersReady(turn, false);
   status.replicas = pool;
   status.selector = std::string(api::kPoolLabel) + "=" + group.meta.name;
   status.primary_endpoint = manifests::ServiceEndpoint(group.meta.name, group.meta.ns);
@@ -310,11 +333,7 @@ api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::F
   SetService(turn, findings, state, ReadyOf(turn, findings, state), &status);
   set(api::kZoneSpreadSatisfied, ZoneSpreadOf(turn));
   set(api::kDegraded, DegradedOf(turn, findings));
-  if (findings.waiting_for_proof) {
-    set(api::kWaitingForProofOfDeath, {Truth::kTrue, reason::kProofOfDeathMissing, findings.waiting_message});
-  } else {
-    set(api::kWaitingForProofOfDeath, {Truth::kFalse, reason::kNotWaiting, "no proof of death is needed"});
-  }
+  SetWaitingForProof(turn, findings, &status);
   SetPending(turn, &status);
   return status;
 }
@@ -322,11 +341,16 @@ api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::F
 std::optional<api::ReplicationGroupStatus> ServiceStatus(const GroupTurn& turn, const failover::Findings& findings) {
   if (!failover::Started(turn.state) || turn.state.failover || turn.group.meta.deleted) return std::nullopt;
   const bool told = turn.group.status.conditions.IsTrue(api::kReady);
-  if (told ? !findings.primary_lost : !findings.primary_serving) return std::nullopt;
+  const bool waits = findings.waiting_for_proof.has_value();
   const Verdict ready = ReadyOf(turn, findings, turn.state);
-  if (told == (ready.status == Truth::kTrue)) return std::nullopt;
   api::ReplicationGroupStatus status = turn.group.status;
-  SetService(turn, findings, turn.state, ready, &status);
+  const bool flips = told != (ready.status == Truth::kTrue) && (told ? findings.primary_lost : findings.primary_serving);
+  if (flips || (!told && waits)) {  // or says why not
+    SetService(turn, findings, turn.state, ready, &status);
+    status.members_ready = MembersReady(turn, !findings.primary_serving);
+  }
+  if (waits) SetWaitingForProof(turn, findings, &status);
+  if (status == turn.group.status) return std::nullopt;
   return status;
 }
 
@@ -335,6 +359,7 @@ api::ReplicationGroupStatus PersistedStatus(const GroupTurn& turn, const failove
   if (!state.failover || turn.group.meta.deleted) return status;
   const bool planned = state.failover->kind == failover::Kind::kSwitchover;
   status.phase = planned ? "modifying" : "failing-over";
+  if (!planned) status.members_ready = MembersReady(turn, true);
   const std::string& message = state.failover->message;
   status.conditions.Set(api::kReady, Truth::kFalse, reason::kFailingOver,
                         message.empty() ? "the primary role is moving away from " + state.failover->old.name : message,

@@ -266,18 +266,21 @@ failover::View FailoverViewOf(const GroupTurn& turn) {
 }
 
 void FillEndpoints(GroupTurn* turn) {
+  // Where the name is another's, all that stands behind it is that one's.
+  const bool conflict = turn->membership.group_reason == api::reason::kNameConflict;
   for (const api::EndpointSlice& slice : turn->view.primary_slices) {
-    const bool ours = slice.managed_by == manifests::kSliceManager &&
-                      slice.meta.OwnerUid() == turn->group.meta.uid &&
-                      slice.meta.name == manifests::PrimarySliceName(turn->group.meta.name);
-    if (!ours) {
-      turn->foreign_endpoints = "EndpointSlice " + slice.meta.name + " (made by " +
-                                (slice.managed_by.empty() ? "somebody" : slice.managed_by) +
-                                ") also belongs to Service " + turn->group.meta.name +
-                                ", so clients may reach other addresses than the primary's; remove it";
-    } else if (!slice.meta.deleted && !slice.endpoints.empty()) {
-      turn->endpoint_pod_uid = slice.endpoints.front().target_uid;
+    const std::string owner = slice.meta.OwnerUid();
+    const bool made_by_us = slice.managed_by == manifests::kSliceManager;
+    if (made_by_us && owner == turn->group.meta.uid && slice.meta.name == manifests::PrimarySliceName(turn->group.meta.name)) {
+      if (!slice.meta.deleted && !slice.endpoints.empty()) turn->endpoint_pod_uid = slice.endpoints.front().target_uid;
+      continue;
     }
+    // Of a node or an earlier group of that name: it goes with that one's Service.
+    const bool anothers = made_by_us && !owner.empty() && owner != turn->group.meta.uid;
+    if (conflict || anothers) continue;
+    turn->foreign_endpoints = "EndpointSlice " + slice.meta.name + " (made by " +
+                              (slice.managed_by.empty() ? "somebody" : slice.managed_by) + ") also belongs to Service " +
+                              turn->group.meta.name + ", so clients may reach other addresses than the primary's; remove it";
   }
   const auto& service = turn->view.primary_service;
   if (service && service->meta.OwnerUid() == turn->group.meta.uid && !service->selector.empty()) {

@@ -9,6 +9,11 @@ namespace {
 using api::Truth;
 namespace reason = api::reason;
 
+// It was made, and has been of use.
+bool Worked(const api::CacheNodeStatus& status) {
+  return status.phase == "available" || status.phase == "modifying" || status.phase == "failing-over";
+}
+
 std::string NodePhase(const GroupTurn& turn, const MemberNow& now) {
   const api::CacheNodeStatus& before = now.member->view->node.status;
   if (now.member->view->node.meta.deleted) return "deleting";
@@ -22,9 +27,10 @@ std::string NodePhase(const GroupTurn& turn, const MemberNow& now) {
   }
   const bool failing = now.fault && now.fault->reason == reason::kContainerFailing;
   if (failing && (before.phase == "creating" || before.phase == "create-failed")) return "create-failed";
-  // It joins with what it served before, and copies, or is behind for a moment: a modification, not a new node.
-  const bool replica = now.words != nullptr && !now.is_primary;
-  if (replica && (before.phase == "modifying" || (before.phase == "available" && now.words->complete))) return "modifying";
+  // It joins with what it served before, and copies, or is behind or silent for a moment: a modification, not a new node.
+  const bool keeps = now.words != nullptr ? now.words->complete : now.member->view->pod && now.member->view->pod->running;
+  const bool copies = now.words != nullptr && !now.is_primary && before.phase == "modifying";
+  if (copies || (keeps && Worked(before))) return "modifying";
   // A node that was available and lost its process or its data is made again.
   return "creating";
 }
@@ -43,6 +49,29 @@ bool LifeAloneEnded(const MemberNow& now) {
   const api::CacheNodeStatus& before = now.member->view->node.status;
   return before.epoch > 0 && now.words != nullptr && now.words->incarnation != before.incarnation &&
          now.words->group.empty() && now.words->role == control::Role::kUnassigned;
+}
+
+void SetReady(const GroupTurn& turn, const MemberNow& now, api::CacheNodeStatus* status) {
+  const int64_t generation = now.member->view->node.meta.generation;
+  if (now.ready) {
+    status->conditions.Set(api::kReady, Truth::kTrue, reason::kAvailable,
+                           now.is_primary ? "accepts writes" : "follows the primary", generation, turn.wall);
+  } else if (now.serves_alone) {
+    const std::string& group = turn.group.meta.name;
+    status->conditions.Set(api::kReady, Truth::kTrue, reason::kAvailable,
+                           "stands alone and accepts writes, because replication group " + group +
+                               " has not been started (see its condition Ready)",
+                           generation, turn.wall);
+  } else if (!now.member->can_run && !now.member->view->pod) {
+    status->conditions.Set(api::kReady, Truth::kFalse, now.member->reason, now.member->message, generation, turn.wall);
+  } else if (now.fault) {
+    status->conditions.Set(api::kReady, Truth::kFalse, now.fault->reason, now.fault->message, generation, turn.wall);
+  } else if (now.is_primary && turn.PrimaryWords() != nullptr) {
+    status->conditions.Set(api::kReady, Truth::kFalse, reason::kPrimaryUnreachable,
+                           "is the primary but may not acknowledge writes now", generation, turn.wall);
+  } else {
+    status->conditions.Set(api::kReady, Truth::kFalse, now.sync_reason, now.sync_message, generation, turn.wall);
+  }
 }
 
 }  // namespace
@@ -71,30 +100,18 @@ api::CacheNodeStatus MemberStatusOf(const GroupTurn& turn, const MemberNow& now)
 
   SetAccepted(now.member->accepted, now.member->reason, now.member->message, generation, turn.wall,
               &status.conditions, now.member->waits);
-  if (now.ready) {
-    status.conditions.Set(api::kReady, Truth::kTrue, reason::kAvailable,
-                          now.is_primary ? "accepts writes" : "follows the primary", generation, turn.wall);
-  } else if (now.serves_alone) {
-    const std::string& group = turn.group.meta.name;
-    status.conditions.Set(api::kReady, Truth::kTrue, reason::kAvailable,
-                          "stands alone and accepts writes, because replication group " + group +
-                              " has not been started (see its condition Ready)",
-                          generation, turn.wall);
-  } else if (!now.member->can_run && !view.pod) {
-    status.conditions.Set(api::kReady, Truth::kFalse, now.member->reason, now.member->message, generation,
-                          turn.wall);
-  } else if (now.fault) {
-    status.conditions.Set(api::kReady, Truth::kFalse, now.fault->reason, now.fault->message, generation,
-                          turn.wall);
-  } else if (now.is_primary && turn.PrimaryWords() != nullptr) {
-    status.conditions.Set(api::kReady, Truth::kFalse, reason::kPrimaryUnreachable,
-                          "is the primary but may not acknowledge writes now", generation, turn.wall);
-  } else {
-    status.conditions.Set(api::kReady, Truth::kFalse, now.sync_reason, now.sync_message, generation, turn.wall);
-  }
+  SetReady(turn, now, &status);
   status.conditions.Set(api::kInSync, now.sync, now.sync_reason, now.sync_message, generation, turn.wall);
   SetPending(now.deferral, generation, turn.wall, &status);
   return status;
+}
+
+std::optional<StatusWrite> LostPrimaryWrite(const GroupTurn& turn, const MemberNow& primary) {
+  const api::CacheNode& node = primary.member->view->node;
+  api::CacheNodeStatus status = node.status;
+  status.phase = NodePhase(turn, primary);
+  SetReady(turn, primary, &status);
+  return WriteOf(node, status);
 }
 
 api::CacheNodeStatus RefusedStatus(const GroupTurn& turn, const Member& member) {

@@ -209,6 +209,7 @@ Json GroupStateJson(const GroupState& state) {
   Put(&json, "handledPrimaryClusterId", state.handled_primary_cluster_id);
   Put(&json, "handledTestFailover", state.handled_test_failover);
   Put(&json, "handledSwitchoverTo", state.handled_switchover_to);
+  if (!state.void_words.empty()) json["voidConfirmDead"] = state.void_words;
   Put(&json, "dataset", state.dataset);
   return json;
 }
@@ -238,6 +239,11 @@ GroupState ParseGroupState(const Json& status) {
   state.handled_primary_cluster_id = JsonString(status, "handledPrimaryClusterId");
   state.handled_test_failover = JsonString(status, "handledTestFailover");
   state.handled_switchover_to = JsonString(status, "handledSwitchoverTo");
+  if (const Json& words = JsonAt(status, "voidConfirmDead"); words.is_array()) {
+    for (const Json& word : words) {
+      if (word.is_string()) state.void_words.push_back(word.get<std::string>());
+    }
+  }
   state.dataset = JsonString(status, "dataset");
   return state;
 }

@@ -20,9 +20,11 @@ api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::F
 // write on.
 api::ReplicationGroupStatus PersistedStatus(const GroupTurn& turn, const failover::GroupState& state);
 
-// While everything else waits for a group to settle: as it was, but for whether the group serves. nullopt: that
-// stands there already, or is not certain.
+// While everything else waits for a group to settle: as it was, but for whether the group serves, why it does not and
+// whose word it waits for. nullopt: that stands there already, or is not certain.
 std::optional<api::ReplicationGroupStatus> ServiceStatus(const GroupTurn& turn, const failover::Findings& findings);
+// And of a primary of which nobody hears any more: that it does not serve. nullopt: that stands there already.
+std::optional<StatusWrite> LostPrimaryWrite(const GroupTurn& turn, const MemberNow& primary);
 
 api::CacheNodeStatus MemberStatusOf(const GroupTurn& turn, const MemberNow& now);
 api::CacheNodeStatus RefusedStatus(const GroupTurn& turn, const Member& member);

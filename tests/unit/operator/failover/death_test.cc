@@ -160,6 +160,122 @@ TEST(ProofOfDeath, OfAnAdministratorIsVoidWhenTheProcessSpeaksAgain) {
   EXPECT_FALSE(Dead(g, "a1")) << "nobody says so now";
 }
 
+// -- words of annotation confirm-dead that came too early
+
+TEST(VoidWord, IsOneThatNamesAProcessThatAnswersAndIsNotedOnce) {
+  Group g;
+  g.view.confirmed_dead = {"a1"};
+  const Decision d = g.Persist();
+  EXPECT_EQ(g.state.void_words, (std::vector<std::string>{"a1"}));
+  EXPECT_EQ(g.state.epoch, 1u) << "nothing else is decided by it";
+  EXPECT_TRUE(d.grants.allowed);
+  ASSERT_EQ(d.events.size(), 1u);
+  EXPECT_TRUE(d.events[0].warning);
+  EXPECT_EQ(d.events[0].message,
+            "annotation cache.understudy.dev/confirm-dead names a1, but a answers: that counts for nothing, also later; "
+            "remove it");
+  for (int i = 0; i < 10; ++i) {
+    g.Pass(500);
+    const Decision steady = g.Decide();
+    EXPECT_FALSE(steady.persist);
+    EXPECT_TRUE(steady.events.empty());
+  }
+}
+
+TEST(VoidWord, IsNoProofWhenItsProcessEndsLater) {
+  Group g(0);
+  g.view.confirmed_dead = {"a1"};
+  g.Persist();
+  g.Pass(150'000);
+  g.Pod("a").channel.up = false;
+  g.Pod("a").exists = false;  // deleted by force
+  g.Pass(10'000);
+  EXPECT_FALSE(Dead(g, "a1"));
+  // Another operator process, which never heard it.
+  g.view.memory = {};
+  g.view.pods[0].heard.reset();
+  g.view.me.acquired_at = g.now;
+  g.state.term = g.view.me.term = "another leader's";
+  g.Pass(10'000);
+  EXPECT_FALSE(Dead(g, "a1"));
+  const Decision d = g.Decide();
+  ASSERT_TRUE(d.findings.waiting_for_proof);
+  EXPECT_EQ(d.findings.waiting_for_proof->incarnation, "a1");
+  EXPECT_NE(d.findings.waiting_message.find("; annotation confirm-dead has named a since it still answered, which counts "
+                                            "for nothing: remove the annotation before you set it again; if a will not"),
+            std::string::npos)
+      << d.findings.waiting_message;
+}
+
+TEST(VoidWord, CountsAfterTheAnnotationWasRemovedAndSetAgain) {
+  Group g(0);
+  g.view.confirmed_dead = {"a1", "b1"};
+  g.Persist();
+  g.Pod("a").channel.up = false;
+  g.Pass(10'000);
+  g.view.confirmed_dead = {"a1"};
+  EXPECT_FALSE(Dead(g, "a1")) << "it is still the same word";
+  g.view.confirmed_dead.clear();
+  g.Persist();
+  EXPECT_TRUE(g.state.void_words.empty());
+  EXPECT_FALSE(Dead(g, "a1"));
+  g.view.confirmed_dead = {"a1"};
+  EXPECT_TRUE(Dead(g, "a1"));
+}
+
+TEST(VoidWord, TakesBackWhatAnotherOperatorProcessBelieved) {
+  Group g;
+  g.Pod("a").channel.up = false;
+  g.view.confirmed_dead = {"a1"};
+  ASSERT_TRUE(Dead(g, "a1"));
+  g.state.void_words = {"a1"};  // noted by a leader that hears it
+  EXPECT_FALSE(Dead(g, "a1"));
+}
+
+TEST(VoidWord, LeavesTheWordThatTheNodeIsOutOfServiceAlone) {
+  Group g;
+  g.state.void_words = g.view.confirmed_dead = {"b1"};
+  g.view.nodes_out_of_service = {"host-b"};
+  g.Pod("b").channel.up = false;
+  ASSERT_TRUE(Dead(g, "b1"));
+  const MonoTime first = g.view.memory.deaths[0].at;
+  g.Pass(1000);
+  ASSERT_TRUE(Dead(g, "b1"));
+  EXPECT_EQ(g.view.memory.deaths[0].at, first) << "waits that count from it go on";
+}
+
+TEST(VoidWord, IsNotedBesideWhateverElseIsPersisted) {
+  Group g;
+  g.Die("a");
+  g.view.confirmed_dead = {"b1"};
+  g.Persist();
+  EXPECT_TRUE(g.state.failover);
+  EXPECT_EQ(g.state.void_words, (std::vector<std::string>{"b1"}));
+}
+
+TEST(ProofOfDeath, ANewLeaderThatHasNotHeardAProcessYetBelievesNobodyThatItEnded) {
+  Group g(0);
+  g.view.me.acquired_at = g.now;
+  g.Pod("a").heard.reset();
+  g.Pod("a").channel = {};
+  g.view.confirmed_dead = {"a1"};
+  const Decision d = g.Decide();
+  EXPECT_TRUE(d.memory.deaths.empty());
+  EXPECT_LE(d.wake_at, g.now + kRecent);
+  g.Pass(kRecent.ms() - 1);
+  EXPECT_FALSE(Dead(g, "a1"));
+  g.Pass(1);
+  EXPECT_TRUE(Dead(g, "a1"));
+}
+
+TEST(ProofOfDeath, AStandbyBelievesNoAdministrator) {
+  Group g(0);
+  g.Pod("a").channel.up = false;
+  g.view.confirmed_dead = {"a1"};
+  g.view.me.leads = false;
+  EXPECT_TRUE(Remember(g.state, g.view, g.now, g.wall).deaths.empty());
+}
+
 TEST(ProofOfDeath, ThatWasSeenStaysWhateverIsStillHeard) {
   Group g;
   g.Die("a");

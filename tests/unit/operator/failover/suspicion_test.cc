@@ -117,6 +117,17 @@ TEST(Suspicion, WithoutVotersSilenceWaitsForProof) {
             "confirm it with annotation cache.understudy.dev/confirm-dead: a1");
 }
 
+TEST(Suspicion, NothingCanProveTheEndOfALonePrimaryWhosePodIsGoneSoPeopleAreAskedAtOnce) {
+  Group g(0);
+  g.Pod("a").channel.up = false;
+  g.Pod("a").exists = false;
+  EXPECT_FALSE(g.Decide().findings.waiting_for_proof);
+  g.Pass(1000);
+  const Decision d = g.Decide();
+  ASSERT_TRUE(d.findings.waiting_for_proof);
+  EXPECT_TRUE(d.findings.waiting_message.starts_with("the Pod of a was deleted before its process was seen to end"));
+}
+
 TEST(Suspicion, ARequestTellsOfAnAnnotationThatNamesSomethingElse) {
   Group g(0);
   g.Silence("a");
@@ -200,6 +211,9 @@ TEST(Suspicion, AboveMaxPerHourOneWithoutProofWaits) {
   Decision d = g.Decide();
   EXPECT_FALSE(d.persist);
   EXPECT_EQ(d.findings.failover_ready_reason, "MaxPerHour");
+  ASSERT_TRUE(d.findings.waiting_for_proof) << "it would have begun now";
+  EXPECT_TRUE(d.findings.waiting_message.starts_with("a does not answer, and 2 takeovers without proof of death took place"))
+      << d.findings.waiting_message;
   EXPECT_EQ(d.wake_at, g.now + Milliseconds(100)) << "when the first of them is an hour old";
   g.Pass(100, {"a"});
   EXPECT_TRUE(StartsTakeover(g.Decide()));

@@ -53,13 +53,70 @@ TEST_F(GroupOfTwo, IsNotReadyWhenNobodyHeardItsPrimaryForDetectionTimeoutAndLeas
   EXPECT_THAT(world.Message(kRg, "g", "Ready"), HasSubstr("primary a: "));
   EXPECT_EQ(world.Column(kRg, "g", "phase"), "failing-over");
   EXPECT_EQ(world.Truth(kRg, "g", "FailoverReady"), "False");
-  EXPECT_EQ(world.Truth(kCc, "a", "Ready"), "True") << "everything else waits: they may only be unheard";
-  EXPECT_EQ(world.writes(), before + 1);
-  Run(Seconds(6));
-  EXPECT_EQ(world.writes(), before + 1);
-  Run(Seconds(4));
   EXPECT_EQ(world.Truth(kCc, "a", "Ready"), "False");
+  EXPECT_EQ(world.Truth(kRr, "b", "Ready"), "True") << "everything else waits: it may only be unheard";
+  EXPECT_EQ(world.writes(), before + 2);
+  Run(Milliseconds(2400));
+  EXPECT_EQ(world.writes(), before + 2);
+  EXPECT_EQ(world.Truth(kRg, "g", "WaitingForProofOfDeath"), "False") << "most proofs come by themselves";
+  Run(Milliseconds(200));  // 5 s after the suspicion
   EXPECT_EQ(world.Truth(kRg, "g", "WaitingForProofOfDeath"), "True");
+  EXPECT_EQ(world.Message(kRg, "g", "Ready"), world.Message(kRg, "g", "WaitingForProofOfDeath"));
+  EXPECT_EQ(world.Told("ProofOfDeathMissing"), 1);
+  EXPECT_EQ(world.writes(), before + 3);
+  Run(Seconds(4));
+  EXPECT_EQ(world.writes(), before + 3);
+  Run(Seconds(1));
+  EXPECT_EQ(world.Truth(kRr, "b", "Ready"), "False");
+  EXPECT_EQ(world.Told("ProofOfDeathMissing"), 1);
+}
+
+// Its channel stays open.
+TEST_F(GroupOfTwo, AStoppedPrimaryThatIsWaitedForIsNeitherAvailableNorReady) {
+  world.SetSilent("a");
+  world.SetSilent("b");
+  Run(Milliseconds(2400));
+  EXPECT_EQ(world.Column(kCc, "a", "phase"), "available");
+  Run(Milliseconds(200));
+  EXPECT_EQ(world.Column(kCc, "a", "phase"), "modifying");
+  EXPECT_EQ(world.Truth(kCc, "a", "Ready"), "False");
+  EXPECT_EQ(world.Reason(kCc, "a", "Ready"), "Unreachable");
+  EXPECT_EQ(world.Message(kCc, "a", "Ready"), "its process does not answer the operator");
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "1/2");
+  Run(Seconds(10));
+  EXPECT_EQ(world.Column(kCc, "a", "phase"), "modifying");
+  EXPECT_EQ(world.Reason(kCc, "a", "Ready"), "Unreachable") << "the same also later";
+  for (const char* node : {"a", "b"}) world.SetHeard(node);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kCc, "a", "phase"), "available");
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "2/2");
+  EXPECT_EQ(world.Told("CacheNodeAvailable", "a"), 1) << "it is no new node";
+}
+
+TEST_F(GroupOfTwo, AFailoverDoesNotCountTheOldPrimaryAsReady) {
+  world.SetChannel("a", false);
+  for (int i = 0; i < 40 && !world.HadEvent("FailoverStarted"); ++i) {
+    world.Process("b")->link = control::LinkState::kConnecting;
+    world.OneStep();
+    world.Advance(Milliseconds(100));
+  }
+  ASSERT_EQ(world.Column(kRg, "g", "phase"), "failing-over");
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "1/2");
+}
+
+TEST_F(GroupOfTwo, AFrozenReplicaIsNotBeingCreated) {
+  world.SetInSync("b", false);  // its primary notices first
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRr, "b", "phase"), "modifying");
+  world.SetChannel("b", false);
+  Run(Seconds(12));
+  EXPECT_EQ(world.Reason(kRr, "b", "Ready"), "Unreachable");
+  EXPECT_EQ(world.Column(kRr, "b", "phase"), "modifying");
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "1/2");
+  world.SetUnschedulable("b", "0/3 nodes are available");
+  world.Erase("Pod", "b-0");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRr, "b", "phase"), "creating") << "but a new Pod's is";
 }
 
 TEST_F(GroupOfTwo, ADrainThatTheDisruptionBudgetHoldsUpIsExplained) {
@@ -184,6 +241,7 @@ TEST_F(GroupOfOne, WhosePodWasDeletedByForceSaysWhatItWaitsFor) {
   world.Erase("Pod", "a-0");
   Run(Milliseconds(2500));
   EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "False") << "not longer than detectionTimeout and leaseDuration";
+  EXPECT_THAT(world.Message(kRg, "g", "Ready"), EndsWith("confirm-dead: " + incarnation)) << "as soon as it is known";
   Run(Seconds(10));
   ASSERT_NE(world.Process("a")->incarnation, incarnation);
   EXPECT_EQ(world.Reason(kRg, "g", "Ready"), "PrimaryUnreachable");
@@ -201,6 +259,29 @@ TEST_F(GroupOfOne, WhosePodWasDeletedByForceSaysWhatItWaitsFor) {
               "its process is a new one, without the primary role (see the group's Ready)");
   }
   EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "0/1");
+}
+
+TEST_F(GroupOfOne, IsNotConfirmedDeadByAnAnnotationFromBeforeItsEnd) {
+  const std::string incarnation = world.Process("a")->incarnation;
+  world.Annotate(kRg, "g", api::kConfirmDeadAnnotation, incarnation);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+  EXPECT_EQ(world.Told("ConfirmDeadIgnored"), 1);
+  const int before = world.writes();
+  Run(Seconds(150));
+  EXPECT_EQ(world.writes(), before) << "it was noted once";
+  world.Erase("Pod", "a-0");
+  Run(Seconds(5));
+  world.RestartOperator();
+  Run(Seconds(13));
+  EXPECT_EQ(world.Truth(kRg, "g", "WaitingForProofOfDeath"), "True");
+  EXPECT_THAT(world.Message(kRg, "g", "Ready"), HasSubstr("annotation confirm-dead has named a since it still answered"));
+  world.Annotate(kRg, "g", api::kConfirmDeadAnnotation, "");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_THAT(world.Message(kRg, "g", "Ready"), ::testing::Not(HasSubstr("since it still answered")));
+  world.Annotate(kRg, "g", api::kConfirmDeadAnnotation, incarnation);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
 }
 
 TEST_F(GroupOfOne, WhoseProcessEndedTellsOfNoReplicaNode) {
@@ -255,7 +336,7 @@ TEST_F(GroupOfTwo, IsNotReadyForFailoverFromTheLastTakeoverOfTheHourUntilTheFirs
   EXPECT_EQ(world.Message(kRg, "g", "FailoverReady"),
             "2 takeovers without proof of death took place in the last hour (failover.maxPerHour): until " +
                 FormatRfc3339(until) + " a further one waits for such a proof");
-  EXPECT_EQ(world.Column(kRg, "g", "automaticFailover"), "enabling");
+  EXPECT_EQ(world.Column(kRg, "g", "automaticFailover"), "disabled");
   EXPECT_EQ(world.Column(kRg, "g", "phase"), "available");
   // Nothing is written meanwhile, and the plan asks for the moment itself.
   const int before = world.writes();
@@ -268,6 +349,39 @@ TEST_F(GroupOfTwo, IsNotReadyForFailoverFromTheLastTakeoverOfTheHourUntilTheFirs
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(world.Truth(kRg, "g", "FailoverReady"), "True");
   EXPECT_EQ(world.Column(kRg, "g", "automaticFailover"), "enabled");
+}
+
+TEST_F(GroupOfTwo, WhoseTakeoverWaitsForTheHourSaysSoAtOnce) {
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "failover": {"maxPerHour": 1}})");
+  ASSERT_TRUE(world.Settle());
+  (*world.Get(kRg, "g"))["status"]["unprovenTakeovers"] = Json::array({FormatRfc3339({world.wall().unix_ms - 1000})});
+  world.Touch(world.Get(kRg, "g"));
+  ASSERT_TRUE(world.Settle());
+  const std::string incarnation = world.Process("a")->incarnation;
+  world.SetChannel("a", false);
+  const auto run = [&](int tenths) {
+    for (int i = 0; i < tenths; ++i) {
+      world.Process("b")->link = control::LinkState::kConnecting;
+      world.Advance(Milliseconds(100));
+      world.Round();
+    }
+  };
+  run(12);
+  EXPECT_EQ(world.Truth(kRg, "g", "WaitingForProofOfDeath"), "True") << "without the limit it would have begun";
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True") << "the primary may hold its lease yet";
+  run(20);
+  EXPECT_EQ(world.Reason(kRg, "g", "Ready"), "PrimaryUnreachable");
+  EXPECT_THAT(world.Message(kRg, "g", "Ready"), HasSubstr("1 takeover without proof of death took place in the last hour"));
+  EXPECT_THAT(world.Message(kRg, "g", "Ready"), EndsWith("confirm-dead: " + incarnation));
+  EXPECT_EQ(world.Column(kRg, "g", "phase"), "modifying") << "nothing fails over";
+  EXPECT_EQ(world.Column(kRg, "g", "automaticFailover"), "disabled");
+  EXPECT_EQ(world.Reason(kRg, "g", "FailoverReady"), "MaxPerHour");
+  run(100);
+  EXPECT_EQ(world.Column(kRg, "g", "phase"), "modifying");
+  EXPECT_EQ(world.Told("ProofOfDeathMissing"), 1);
+  world.Annotate(kRg, "g", api::kConfirmDeadAnnotation, incarnation);
+  run(30);
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "b");
 }
 
 // -- column LAG

@@ -410,6 +410,7 @@ failover::GroupState FullState() {
   state.handled_primary_cluster_id = "a";
   state.handled_test_failover = "2026-01-01T00:00:00Z";
   state.handled_switchover_to = "b@x";
+  state.void_words = {"inc", "another"};
   state.dataset = "d";
   return state;
 }

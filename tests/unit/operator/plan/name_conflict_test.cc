@@ -47,6 +47,45 @@ TEST(NameConflict, NamesTheKindOfAForeignObjectAndWhoManagesIt) {
   ExpectConflict(&world, kRg, "four", "PodDisruptionBudget default/four exists and was not made by Understudy" + rest);
 }
 
+TEST(NameConflict, OfAGroupWithANodeMakesNoForeignEndpointsOfThatNodes) {
+  World world;
+  world.ApplyYaml(kCc, "a", "{}");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_TRUE(world.Exists("EndpointSlice", "a-pod"));
+  world.ApplyYaml(kRg, "a", "{}");
+  ExpectConflict(&world, kRg, "a", "Service default/a is that of the older CacheCluster a; give this object another name");
+  EXPECT_EQ(world.Reason(kRg, "a", "Degraded"), "Healthy") << world.Message(kRg, "a", "Degraded");
+  EXPECT_FALSE(world.HadEvent("ForeignEndpoints"));
+}
+
+TEST(NameConflict, OfAGroupWithAForeignServiceMakesNoForeignEndpointsOfThatServices) {
+  World world;
+  world.Put("Service", "a", Json::object());
+  world.Put("EndpointSlice", "a-x7k", {{"metadata", {{"labels", {{"kubernetes.io/service-name", "a"}}}}},
+                                       {"addressType", "IPv4"}, {"endpoints", Json::array()}});
+  world.ApplyYaml(kRg, "a", "{}");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Reason(kRg, "a", "Accepted"), "NameConflict");
+  EXPECT_EQ(world.Reason(kRg, "a", "Degraded"), "Healthy") << world.Message(kRg, "a", "Degraded");
+}
+
+// What the node of that name leaves for a moment, when it is deleted.
+TEST(NameConflict, ThatIsOverLeavesSlicesThatNobodyHasToRemove) {
+  World world;
+  world.ApplyYaml(kRg, "g", "{}");
+  ASSERT_TRUE(world.Settle());
+  Json slice = *world.Get("EndpointSlice", "g-primary");
+  slice["metadata"]["annotations"][api::kOwnerUidAnnotation] = "uid-of-a-node";
+  world.Put("EndpointSlice", "g-pod", slice);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kRg, "g", "Degraded"), "Healthy") << world.Message(kRg, "g", "Degraded");
+  // One that only claims to be the group's is foreign as ever.
+  slice["metadata"]["annotations"][api::kOwnerUidAnnotation] = JsonString((*world.Get(kRg, "g"))["metadata"], "uid");
+  world.Put("EndpointSlice", "g-copy", slice);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kRg, "g", "Degraded"), "ForeignEndpoints");
+}
+
 TEST(NameConflict, NamesTheForeignConfigMap) {
   World world;
   world.Put("ConfigMap", "understudy-operator", {{"data", {{"mine", "x"}}}});

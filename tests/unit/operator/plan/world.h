@@ -56,6 +56,7 @@ class World {
   control::NodeState* Process(const std::string& node);  // nullptr if it has none
   void SetChannel(const std::string& node, bool up);
   void SetSilent(const std::string& node) { processes_.at(node).silent_since = now_; }  // its channel stays up
+  void SetHeard(const std::string& node) { processes_.at(node).silent_since.reset(); }
   void SetInSync(const std::string& node, bool in_sync) {
     out_of_sync_[node] = !in_sync;
     UpdateAcks();
