@@ -53,7 +53,7 @@ void Set(const std::vector<Line>& lines, const std::optional<MaintenanceWindow>&
   status->pending = PendingText(status->pending_modified_values);
   const bool any = !lines.empty();
   status->conditions.Set(api::kPendingModifications, any ? api::Truth::kTrue : api::Truth::kFalse, why,
-                         any ? std::move(message) : "all modifications are in force", generation, wall);
+                         any ? std::move(message) : "no modification is pending", generation, wall);
 }
 
 Line LineOf(const Deferral::Entry& entry) {

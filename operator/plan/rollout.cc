@@ -162,9 +162,8 @@ std::string BeforeSwitchover(const GroupTurn& turn, const MemberNow& target, con
 // has a fault, and not before it is known who has to be replaced (`asked`: somebody's answer decides).
 void AskForSwitchover(const MemberNow* chosen, const std::string& why_not, bool asked, GroupTurn* turn) {
   const std::string named = EditedPrimary(*turn);
-  const std::string& handled = turn->state.handled_primary_cluster_id;
   DeferrableStep step{kPrimaryField, turn->state.primary.name, named, kSwitchoverNeeds};
-  if (named.empty()) step.from = step.to = handled;
+  if (named.empty()) step.to = step.from;  // whoever it is: a switchover that was aborted has not come into force
   const MemberNow* target = named.empty() ? nullptr : turn->Find(named);
   // Both wait for one window: what is left of this one must do for both.
   const Deferral::Entry* own = target == nullptr ? nullptr : ReplacementOf(*target);

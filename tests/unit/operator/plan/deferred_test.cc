@@ -143,6 +143,24 @@ TEST(Deferred, AnEarlierSwitchoverThatFailedIsNotHeldAgainstOneThatWaits) {
   EXPECT_EQ(world.Truth(kRg, "g", "Degraded"), "False");
 }
 
+TEST(Deferred, ASwitchoverThatIsAbortedIsNotSaidToBeApplied) {
+  Three three;
+  World& world = three.world;
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "b", "preferredMaintenanceWindow": "sat:02:00-sat:03:00"})");
+  ASSERT_THAT(three.Order(), IsEmpty());
+  world.SetDeaf(true);
+  world.AdvanceTo(kOpening);
+  world.Settle(60);
+  ASSERT_EQ(world.Told("SwitchoverAborted"), 1);
+  ASSERT_EQ(world.Column(kRg, "g", "primary"), "a");
+  EXPECT_EQ(world.Column(kRg, "g", "pending"), "");
+  EXPECT_EQ(world.Told("ModificationApplied", "g"), 0);
+  EXPECT_EQ(world.Told("ModificationCancelled", "g"), 1);
+  EXPECT_EQ(world.NoteOf("ModificationCancelled"), "No longer pending: primaryClusterId a -> b");
+  EXPECT_EQ(world.Message(kRg, "g", "PendingModifications"), "no modification is pending");
+  EXPECT_EQ(world.Reason(kRg, "g", "Degraded"), "SwitchoverBlocked");
+}
+
 TEST(Deferred, ASwitchoverThatIsTakenBackNeverHappens) {
   Three three;
   World& world = three.world;
