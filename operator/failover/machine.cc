@@ -121,8 +121,10 @@ bool InTrouble(Turn& turn) {
 
 void JudgeReadiness(Turn& turn, const NodeState& primary) {
   Findings& f = turn.out.findings;
-  f.primary_serving = !f.primary_lost && turn.Newest().voters.size() >= turn.Newest().synchronous_replicas &&
-                      (primary.lease_held || turn.Newest().voters.empty());
+  const bool in_charge = !f.primary_lost && (primary.lease_held || turn.Newest().voters.empty());
+  const bool enough = turn.Newest().voters.size() >= turn.Newest().synchronous_replicas;
+  f.primary_serving = in_charge && enough;
+  f.lacks_replicas = in_charge && !enough;
   if (!f.failover_ready_reason.empty()) return;
   if (!turn.spec.automatic_failover) {
     f.failover_ready_reason = "AutomaticFailoverDisabled";

@@ -95,6 +95,8 @@ struct Findings {
   std::string switchover_blocked;
   // The primary is known, in office and may acknowledge writes.
   bool primary_serving = false;
+  // It is all that but for the replicas: fewer are in sync than synchronousReplicas asks for.
+  bool lacks_replicas = false;
   // Nobody can say so any more: neither this process nor a voter that it hears had a word of the primary for
   // detectionTimeout and T, so that its lease has run out.
   bool primary_lost = false;

@@ -53,7 +53,8 @@ bool MayDecide(const GroupTurn& turn) {
 // serves is shown as soon as it is known (ServiceStatus).
 void JudgeSettled(const failover::Findings& findings, GroupTurn* turn, Plan* plan) {
   auto& since = plan->memory.unsettled_since;
-  bool moving = failover::Started(turn->state) && (turn->state.failover || !findings.primary_serving);
+  const bool in_charge = findings.primary_serving || findings.lacks_replicas;
+  bool moving = failover::Started(turn->state) && (turn->state.failover || !in_charge);
   for (const MemberNow& member : turn->members) {
     moving = moving || FellSilent(*member.member->view, member.process);
   }

@@ -90,10 +90,11 @@ Verdict ReadyOf(const GroupTurn& turn, const failover::Findings& findings, const
     const size_t voters = state.configurations.empty() ? 0 : state.configurations.back().voters.size();
     if (!asks.empty()) return {Truth::kFalse, reason::kPrimaryUnreachable, asks};
     const bool heard = turn.PrimaryWords() != nullptr && !findings.primary_lost;
-    if (heard && voters < static_cast<size_t>(turn.group.spec.SynchronousReplicas())) {
+    if (findings.lacks_replicas) {
+      const int needed = turn.group.spec.SynchronousReplicas();
       return {Truth::kFalse, reason::kNotEnoughReplicas,
-              "writes need " + std::to_string(turn.group.spec.SynchronousReplicas()) +
-                  " replicas in sync (synchronousReplicas); there are " + std::to_string(voters)};
+              "writes need " + std::to_string(needed) + (needed == 1 ? " replica" : " replicas") +
+                  " in sync (synchronousReplicas); there are " + std::to_string(voters)};
     }
     std::string why = primary == nullptr   ? "its object is gone"
                       : primary->fault     ? primary->fault->message
@@ -233,10 +234,12 @@ std::string PhaseOf(const GroupTurn& turn, const failover::Findings& findings, c
   if (AllDeleted(turn, state)) return "creating";  // no role is moving: it waits for a node
   if (state.failover) return state.failover->kind == failover::Kind::kSwitchover ? "modifying" : "failing-over";
   if (ready.status == Truth::kTrue) return "available";
-  // Until it was available once it is being created; after that a primary that does not serve is a failure.
+  // Until it was available once it is being created; after that a primary that does not serve is a failure, unless it
+  // waits for replicas or the takeover for a proof that maxPerHour asks for.
   const bool was = turn.group.status.phase != "creating" && turn.group.status.phase != "create-failed";
-  if (was && LimitReached(findings)) return "modifying";  // nothing fails over
-  return was ? "failing-over" : "creating";
+  if (!was) return "creating";
+  const bool fails_over = ready.reason != reason::kNotEnoughReplicas && !LimitReached(findings);
+  return fails_over ? "failing-over" : "modifying";
 }
 
 api::MemberStatus Line(const MemberNow& now) {
@@ -342,12 +345,13 @@ std::optional<api::ReplicationGroupStatus> ServiceStatus(const GroupTurn& turn, 
   if (!failover::Started(turn.state) || turn.state.failover || turn.group.meta.deleted) return std::nullopt;
   const bool told = turn.group.status.conditions.IsTrue(api::kReady);
   const bool waits = findings.waiting_for_proof.has_value();
+  const bool certain = told ? findings.primary_lost || findings.lacks_replicas : findings.primary_serving;
   const Verdict ready = ReadyOf(turn, findings, turn.state);
   api::ReplicationGroupStatus status = turn.group.status;
-  const bool flips = told != (ready.status == Truth::kTrue) && (told ? findings.primary_lost : findings.primary_serving);
+  const bool flips = certain && told != (ready.status == Truth::kTrue);
   if (flips || (!told && waits)) {  // or says why not
     SetService(turn, findings, turn.state, ready, &status);
-    status.members_ready = MembersReady(turn, !findings.primary_serving);
+    status.members_ready = MembersReady(turn, !findings.primary_serving && !findings.lacks_replicas);
   }
   if (waits) SetWaitingForProof(turn, findings, &status);
   if (status == turn.group.status) return std::nullopt;

@@ -144,8 +144,12 @@ TEST(Readiness, APrimaryWithoutItsLeaseOrItsVotersDoesNotServe) {
   Group g;
   g.Node("a").lease_held = false;
   EXPECT_FALSE(g.Decide().findings.primary_serving);
+  EXPECT_FALSE(g.Decide().findings.lacks_replicas);
   Group h(1, 2);
   EXPECT_FALSE(h.Decide().findings.primary_serving);
+  EXPECT_TRUE(h.Decide().findings.lacks_replicas);
+  h.Node("a").lease_held = false;
+  EXPECT_FALSE(h.Decide().findings.lacks_replicas) << "that is not all";
 }
 
 TEST(State, NamesOfKindsAndStepsGoBothWays) {

@@ -314,6 +314,40 @@ TEST_F(GroupOfOne, SaysThatTheAnnotationNamesSomethingElse) {
   EXPECT_TRUE(world.HadEvent("DataLost"));
 }
 
+// -- synchronousReplicas
+
+TEST_F(GroupOfOne, SaysAtOnceThatItsWritesWaitForReplicasAndThatNothingFailsOver) {
+  ASSERT_EQ(world.Column(kCc, "a", "phase"), "available");
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "synchronousReplicas": 1})");
+  Run(Milliseconds(400));
+  ASSERT_EQ(world.Process("a")->synchronous_replicas, 1u);
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "False");
+  EXPECT_EQ(world.Reason(kRg, "g", "Ready"), "NotEnoughReplicas");
+  EXPECT_EQ(world.Message(kRg, "g", "Ready"), "writes need 1 replica in sync (synchronousReplicas); there are 0");
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "0/1");
+  Run(Seconds(15));
+  EXPECT_EQ(world.Reason(kRg, "g", "Ready"), "NotEnoughReplicas");
+  EXPECT_EQ(world.Column(kRg, "g", "phase"), "modifying");
+  EXPECT_EQ(world.Column(kCc, "a", "phase"), "modifying");
+  const int before = world.writes();
+  Run(Seconds(15));
+  EXPECT_EQ(world.writes(), before);
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+  Run(Milliseconds(400));
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+  EXPECT_EQ(world.Column(kRg, "g", "phase"), "available");
+}
+
+TEST_F(GroupOfTwo, ItsReadyFollowsSynchronousReplicasAlsoWhileAMemberIsUnheard) {
+  world.ApplyYaml(kRr, "c", R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  world.SetChannel("c", false);
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "synchronousReplicas": 3})");
+  Run(Milliseconds(400));
+  EXPECT_EQ(world.Reason(kRg, "g", "Ready"), "NotEnoughReplicas");
+  EXPECT_EQ(world.Column(kRg, "g", "phase"), "modifying");
+}
+
 // -- failover.maxPerHour
 
 TEST_F(GroupOfTwo, IsNotReadyForFailoverFromTheLastTakeoverOfTheHourUntilTheFirstIsAnHourOld) {
