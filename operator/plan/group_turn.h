@@ -35,6 +35,7 @@ struct MemberNow {
   bool in_sync = false;     // replica: the primary says so
   bool reader = false;      // belongs behind the reader Service
   bool parts = false;       // its Promote or its move has begun (promote_demote.h)
+  std::string hands_over_to;  // a primary whose turn it is to leave: who has to be primary first (leaving_primary.h)
   bool kept = false;        // its object is being deleted, and the group needs it for a moment yet (last_copy.h)
   bool serves_alone = false;  // it stands alone and takes writes, as its group has not been started
   std::string link_status;

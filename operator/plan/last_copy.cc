@@ -9,7 +9,7 @@ namespace {
 MemberNow* OnlyOneThatStays(GroupTurn* turn, const MemberNow& leaver) {
   MemberNow* only = nullptr;
   for (MemberNow& now : turn->members) {
-    // A primary that asks to leave is refused while others follow it.
+    // A primary that asks to leave does not go before another one has the role.
     const bool stays = now.member->wanted && (now.is_primary || !now.member->AsksToLeave());
     if (!stays || now.name() == leaver.name()) continue;
     if (only != nullptr) return nullptr;
@@ -35,20 +35,6 @@ bool HasOrGetsTheData(const GroupTurn& turn, const MemberNow& now) {
   return now.words->group.empty() || now.words->group == turn.group.meta.uid;
 }
 
-bool IsDue(const GroupTurn& turn, MemberNow* only) {
-  if (!only->member->can_run) return false;
-  FillTemplate(turn, only);
-  if (!only->pod_template) return false;
-  const PodTemplate& pod_template = *only->pod_template;
-  if (pod_template.live.asked) return true;
-  if (!pod_template.outdated) return false;
-  if (!pod_template.live.refused.empty()) return false;  // nothing is replaced before somebody corrects it
-  Deferral asked = only->deferral;
-  DeferrableStep step;
-  step.needed = kRestartNeeds + kSwitchoverNeeds;
-  return AskForReplacement(pod_template, step, &asked);
-}
-
 // Its Pod is being made anew, or was since the leaver was told to go, and has not got the data.
 bool WasReplacedMeanwhile(const MemberNow& only, const MemberNow& leaver) {
   if (only.in_sync) return false;
@@ -59,10 +45,24 @@ bool WasReplacedMeanwhile(const MemberNow& only, const MemberNow& leaver) {
 
 }  // namespace
 
+bool IsToBeReplaced(const GroupTurn& turn, MemberNow* now) {
+  if (!now->member->can_run) return false;
+  FillTemplate(turn, now);
+  if (!now->pod_template) return false;
+  const PodTemplate& pod_template = *now->pod_template;
+  if (pod_template.live.asked) return true;
+  if (!pod_template.outdated) return false;
+  if (!pod_template.live.refused.empty()) return false;  // nothing is replaced before somebody corrects it
+  Deferral asked = now->deferral;
+  DeferrableStep step;
+  step.needed = kRestartNeeds + kSwitchoverNeeds;
+  return AskForReplacement(pod_template, step, &asked);
+}
+
 const MemberNow* WouldBeAloneWhenReplaced(GroupTurn* turn, const MemberNow& leaver) {
   MemberNow* only = OnlyOneThatStays(turn, leaver);
   const bool needed = only != nullptr && failover::Started(turn->state) && HasOrGetsTheData(*turn, leaver);
-  return needed && IsDue(*turn, only) ? only : nullptr;
+  return needed && IsToBeReplaced(*turn, only) ? only : nullptr;
 }
 
 std::string WhyKept(GroupTurn* turn, const MemberNow& leaver) {

@@ -12,6 +12,9 @@ namespace understudy::plan {
 struct GroupTurn;
 struct MemberNow;
 
+// Its Pod is due to be replaced, or may be when its process has said which parameters it takes as it runs.
+bool IsToBeReplaced(const GroupTurn& turn, MemberNow* now);
+
 // Whose Pod is due to be replaced, and would take the group's data along once `leaver` has left, which has the data
 // or is about to have it. nullptr: nobody's.
 const MemberNow* WouldBeAloneWhenReplaced(GroupTurn* turn, const MemberNow& leaver);

@@ -1,5 +1,7 @@
 #include "operator/plan/moves.h"
 
+#include "operator/plan/leaving_primary.h"
+
 namespace understudy::plan {
 namespace {
 
@@ -115,6 +117,9 @@ std::vector<MoveRequest> MovesOf(const GroupTurn& turn) {
   }
   if (turn.rollout && turn.rollout->hand_over) {
     moves.push_back({Source::kAway, "", turn.rollout->heir, HandOverReason(turn.state.primary.name)});
+  }
+  for (const MemberNow& now : turn.members) {
+    if (!now.hands_over_to.empty()) moves.push_back({Source::kAway, "", now.hands_over_to, LeavingReason(now)});
   }
   return moves;
 }

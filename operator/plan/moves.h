@@ -2,7 +2,7 @@
 //
 // An edit of spec.primaryClusterId (in the maintenance window, rollout.h) and a value of the annotation
 // switchover-to (at once) are each acted on once; what takes the primary away (eviction, the end of a deleted
-// group's own nodes, the replacement of its Pod in a rollout) is asked for as long as it is so.
+// group's own nodes, the replacement of its Pod in a rollout, its own leave: leaving_primary.h) is asked for as long as it is so.
 // What the primary itself shows (SIGTERM, deletion of its Pod or object, unfit) the failover machine sees by
 // itself. Pure. Source: API.md "ReplicationGroup.spec", "CacheCluster.spec", "Deletion".
 #pragma once
@@ -26,7 +26,7 @@ struct SwitchoverTo {
 // kInvalid: one sentence that says what is allowed.
 Result<SwitchoverTo> ParseSwitchoverTo(std::string_view text);
 
-// Those that are due, the most pressing first. Needs FillRollout for the edit and the rollout.
+// Those that are due, the most pressing first. Needs FillMembers, and FillRollout for the edit and the rollout.
 std::vector<failover::MoveRequest> MovesOf(const GroupTurn& turn);
 // The member that spec.primaryClusterId asks to switch over to; "" when it asks for nothing new, or is refused.
 std::string EditedPrimary(const GroupTurn& turn);

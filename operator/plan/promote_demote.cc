@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "operator/plan/last_copy.h"
+#include "operator/plan/leaving_primary.h"
 #include "operator/plan/objects.h"
 #include "operator/plan/observation.h"
 #include "operator/plan/pending_status.h"
@@ -29,11 +30,26 @@ Permission Held(std::string_view why, std::string message) { return {false, true
 // Not accepted, until its own object changes.
 Permission Refused(std::string_view why, std::string message) { return {false, false, true, why, std::move(message)}; }
 
+// A group that is not available will be: who asks to join it has asked once and for all.
+bool StaysPending(const Permission& permission) {
+  return !permission.refused || permission.reason == reason::kInvalidReplicationGroupState;
+}
+
+bool RoleMoves(const GroupObject& group) {
+  return failover::Started(group.state) && group.object.status.conditions.Reason(api::kReady) == reason::kFailingOver;
+}
+
+// Its primary lives and serves full copies: who joins is what it waits for.
+bool LacksReplicas(const GroupObject& group) {
+  return failover::Started(group.state) && !group.state.failover &&
+         group.object.status.conditions.Reason(api::kReady) == reason::kNotEnoughReplicas;
+}
+
 // Why a group takes nobody in now; "" = it does.
 std::string WhyUnavailable(const GroupObject& group) {
   if (!failover::Started(group.state)) return "it has no primary yet";
   if (group.state.failover) return "its primary role is moving";
-  if (group.object.status.conditions.IsTrue(api::kReady)) return "";
+  if (group.object.status.conditions.IsTrue(api::kReady) || LacksReplicas(group)) return "";
   const api::Condition* ready = group.object.status.conditions.Find(api::kReady);
   return ready == nullptr ? "it has no status yet" : ready->message;
 }
@@ -41,8 +57,7 @@ std::string WhyUnavailable(const GroupObject& group) {
 // Who waits for a place keeps it while the role moves: a member that leaves may have handed over first.
 bool TakesInSoon(const GroupObject& group) {
   return failover::Started(group.state) && !group.object.meta.deleted &&
-         (group.object.status.conditions.IsTrue(api::kReady) ||
-          group.object.status.conditions.Reason(api::kReady) == reason::kFailingOver);
+         (group.object.status.conditions.IsTrue(api::kReady) || RoleMoves(group) || LacksReplicas(group));
 }
 
 // What the process holds may go, because nothing is lost with it or because its object says so.
@@ -66,6 +81,7 @@ Permission JudgeDemote(const api::CacheNode& node, const NodeState* words, const
     return Held(reason::kReplicationGroupNotFound,
                 "replication group " + name + " is being deleted; " + node.meta.name + " goes on as it is");
   }
+  if (RoleMoves(group)) return Waits(reason::kDemoting, "waits until the primary role of " + name + " has moved");
   if (const std::string why = WhyUnavailable(group); !why.empty()) {
     return Held(reason::kInvalidReplicationGroupState, "replication group " + name + " is not available (" + why +
                                                            "); " + node.meta.name + " goes on as it is until it is");
@@ -82,12 +98,6 @@ Permission JudgeDemote(const api::CacheNode& node, const NodeState* words, const
   return Given(reason::kDemoting, "joins replication group " + name);
 }
 
-// A primary by the group's state, or one that the state has let go and that was not told yet.
-bool HoldsPrimary(const GroupTurn& turn, const MemberNow& now) {
-  return now.is_primary ||
-         (now.words != nullptr && now.words->group == turn.group.meta.uid && now.words->role == Role::kPrimary);
-}
-
 bool IsSole(const GroupTurn& turn) {
   if (turn.membership.members.size() != 1) return false;
   const auto& configurations = turn.state.configurations;
@@ -102,14 +112,19 @@ bool FollowsWell(const GroupTurn& turn, const MemberNow& now) {
          words->dataset == turn.state.dataset;
 }
 
-// Without this member there would be fewer voters than synchronousReplicas asks for.
+// With one voter less there would be fewer than synchronousReplicas asks for.
+bool HasNoVoterToSpare(const GroupTurn& turn) {
+  const control::Configuration& newest = turn.state.configurations.back();
+  const size_t needed = std::max(newest.synchronous_replicas, static_cast<uint32_t>(turn.group.spec.SynchronousReplicas()));
+  return newest.voters.size() <= needed;
+}
+
 bool NeededAsVoter(const GroupTurn& turn, const MemberNow& now) {
   if (!failover::Started(turn.state)) return false;
-  const control::Configuration& newest = turn.state.configurations.back();
-  const bool votes = std::any_of(newest.voters.begin(), newest.voters.end(),
-                                 [&](const control::NodeRef& v) { return v.name == now.name(); });
-  const size_t needed = std::max(newest.synchronous_replicas, static_cast<uint32_t>(turn.group.spec.SynchronousReplicas()));
-  return votes && newest.voters.size() <= needed;
+  const auto& voters = turn.state.configurations.back().voters;
+  const bool votes =
+      std::any_of(voters.begin(), voters.end(), [&](const control::NodeRef& v) { return v.name == now.name(); });
+  return votes && HasNoVoterToSpare(turn);
 }
 
 std::string NeededText(const GroupTurn& turn, const MemberNow& now) {
@@ -303,7 +318,8 @@ void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
   // Nothing of the group is to be disturbed: it goes when it answers.
   promote.harmless = demote.harmless = !failover::Started(turn->state) && now->words == nullptr;
   DeferrableStep& step = member->promotes ? promote : demote;
-  if (asks && !permission.refused) step.to = member->promotes ? "" : member->moves_to;
+  if (permission.hands_over) step.needed = step.needed + kSwitchoverNeeds;
+  if (asks && StaysPending(permission)) step.to = member->promotes ? "" : member->moves_to;
   step.begun = permission.given && step.from != step.to && IsAnnounced(node, step);
   const auto* joins = api::FindPending(node.status.pending_modified_values, kDemoteField);
   if (!asks && joins != nullptr && joins->to == group && StandsAlone(node)) {
@@ -326,8 +342,18 @@ void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
                              " its data once nobody else has it");
     }
   }
+  if (due && permission.hands_over && now->is_primary) {
+    std::string why = BeforeHandOver(turn, *now);
+    // It votes as soon as another one is primary.
+    if (why.empty() && HasNoVoterToSpare(*turn)) why = NeededText(*turn, *now);
+    if (why.empty()) {
+      now->hands_over_to = turn->group.spec.primary_cluster_id;
+    } else {
+      permission.message = std::move(why);
+    }
+  }
   if (due && !permission.given) now->deferral.Hold(step.field, reason::kWaitingForMembers, permission.message);
-  if (!due && permission.given) permission.message += InWindow(now->deferral, step.field);
+  if (!due && (permission.given || permission.hands_over)) permission.message += InWindow(now->deferral, step.field);
   now->parts = permission.given && step.begun;
   member->accepted = !permission.refused;
   member->waits = permission.waits;
@@ -340,7 +366,7 @@ void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
 bool AskForDemote(const api::CacheNode& node, const api::ReplicationGroup& group, const Permission& permission,
                   WallTime wall, Deferral* deferral) {
   DeferrableStep step{kDemoteField, "", "", kDemoteNeeds};
-  if (!permission.refused) {
+  if (StaysPending(permission)) {
     step.to = group.meta.name;
     step.begun = node.status.moving_to == group.meta.uid;
     const auto* said = api::FindPending(node.status.pending_modified_values, kDemoteField);
@@ -388,12 +414,7 @@ std::string DiscardableDataset(const api::CacheNode& node, const GroupObject& gr
 
 Permission BeginPromote(const GroupTurn& turn, const MemberNow& now) {
   const std::string& group = turn.group.meta.name;
-  if (HoldsPrimary(turn, now)) {
-    return Refused(reason::kInvalidCacheClusterState,
-                   now.name() + " is the primary of replication group " + group +
-                       " and can't be promoted out of it; set primaryClusterId of " + group +
-                       " to another member to switch over first, or set replicationGroupId to " + group + " again");
-  }
+  if (HoldsPrimary(turn, now)) return JudgeLeavingPrimary(turn, now);
   if (!failover::Started(turn.state)) {
     return Waits(reason::kPromoting, "leaves replication group " + group +
                                          ", which has not been started, when its process answers");
@@ -419,14 +440,12 @@ Permission BeginMove(const GroupTurn& turn, const MemberNow& now) {
     return Held(reason::kReplicationGroupNotFound, "replication group " + target + " does not exist; " + now.name() +
                                                        " stays a member of " + group + " until it does");
   }
-  if (HoldsPrimary(turn, now) && !IsSole(turn)) {
-    return Refused(reason::kInvalidCacheClusterState,
-                   now.name() + " is the primary of replication group " + group +
-                       ", which others follow, and can't join " + target + "; set primaryClusterId of " + group +
-                       " to another member to switch over first, or set replicationGroupId to " + group + " again");
-  }
+  const bool leads = HoldsPrimary(turn, now) && !IsSole(turn);
+  const Permission as_primary = leads ? JudgeLeavingPrimary(turn, now) : Permission();
+  if (as_primary.refused) return as_primary;
   Permission permission = BeginDemote(now.member->view->node, now.words, *to);
   if (!permission.given) return permission;
+  if (leads) return as_primary;
   if (turn.state.failover) return Waits(reason::kDemoting, "waits until the primary role of " + group + " has moved");
   if (now.words->group != turn.group.meta.uid) {
     return Waits(reason::kDemoting, "waits until it has left where it was before");
@@ -459,7 +478,7 @@ bool PersistMembership(const GroupTurn& turn, const failover::Findings& findings
   if (PersistDeparture(turn, plan)) return true;
   if (!failover::Started(turn.state)) return PersistReturn(turn, plan);
   if (PersistStray(turn, plan)) return true;
-  return findings.primary_serving && PersistJoiner(turn, plan);
+  return (findings.primary_serving || findings.lacks_replicas) && PersistJoiner(turn, plan);
 }
 
 }  // namespace understudy::plan

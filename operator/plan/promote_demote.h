@@ -41,6 +41,7 @@ struct Permission {
   bool refused = false;  // Accepted=False
   std::string_view reason;
   std::string message;
+  bool hands_over = false;  // waits only for its own primary role to move (leaving_primary.h)
 };
 
 // Every Promote is judged here: from `given` on the member leaves, step by step, as long as it stays given.

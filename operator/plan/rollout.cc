@@ -202,9 +202,15 @@ void HandOver(GroupTurn* turn, MemberNow* primary) {
   if (!Announced(primary->member->view->node.status, primary->deferral)) return;
   Rollout& rollout = *turn->rollout;
   rollout.hand_over = true;
+  int best = -1;
   for (const MemberNow& now : turn->members) {
     if (!now.member->wanted || now.is_primary || now.parts || !now.pod_template || now.pod_template->outdated) continue;
-    if (rollout.heir.empty() || now.name() == turn->group.spec.primary_cluster_id) rollout.heir = now.name();
+    // Who asks to leave would have to hand over once more.
+    const bool named = now.name() == turn->group.spec.primary_cluster_id;
+    const int rank = (now.member->AsksToLeave() ? 0 : 2) + (named ? 1 : 0);
+    if (rank <= best) continue;
+    best = rank;
+    rollout.heir = now.name();
   }
 }
 

@@ -264,6 +264,53 @@ TEST_F(DeferredVerbs, ADemoteWithoutAWindowOfItsOwnFollowsTheGroupThatItJoins) {
   ExpectReplica(kCc, "n");
 }
 
+TEST_F(DeferredVerbs, ADemoteThatComesDueWhileTheRoleMovesStaysPending) {
+  const std::string dataset = MakeAlone();
+  world.ApplyYaml(kCc, "n", Joins(dataset));
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Column(kCc, "n", "pending"), "Demote until Sat 02:00Z");
+  world.AdvanceTo({kOpening.unix_ms - 500});
+  world.SetDeaf(true);  // so that it takes its time
+  world.Annotate(kRg, "g", api::kSwitchoverToAnnotation, "b@" + FormatRfc3339(world.wall()));
+  const auto run = [&](int rounds) {
+    for (int i = 0; i < rounds; ++i) {
+      world.Round();
+      world.Advance(Milliseconds(100));
+    }
+  };
+  run(8);
+  ASSERT_EQ(world.Reason(kRg, "g", "Ready"), "FailingOver");
+  EXPECT_EQ(world.Column(kCc, "n", "pending"), "Demote now");
+  EXPECT_EQ(world.Truth(kCc, "n", "Accepted"), "True");
+  EXPECT_EQ(world.Message(kCc, "n", "Accepted"), "waits until the primary role of g has moved");
+  EXPECT_EQ(world.Reason(kCc, "n", "PendingModifications"), "WaitingForMembers");
+  world.SetDeaf(false);
+  ASSERT_TRUE(world.Settle());
+  ExpectReplica(kCc, "n");
+  EXPECT_EQ(world.Told("ModificationCancelled", "n"), 0);
+  EXPECT_FALSE(world.HadEvent("InvalidReplicationGroupState"));
+  EXPECT_EQ(world.Told("ModificationApplied", "n"), 1);
+}
+
+TEST_F(DeferredVerbs, APromoteOfWhoGotTheRoleMeanwhileHandsOverInItsWindow) {
+  world.Delete(kRr, "c");
+  world.ApplyYaml(kRr, "b", kPromoted);
+  ASSERT_TRUE(world.Settle());
+  world.KillProcess("a");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Column(kRg, "g", "primary"), "b");
+  EXPECT_EQ(world.Column(kRr, "b", "pending"), "Promote until Sat 02:00Z") << "nothing flips back by itself";
+  EXPECT_EQ(world.Truth(kRr, "b", "Accepted"), "True");
+  EXPECT_EQ(world.Message(kRr, "b", "Accepted"),
+            "waits until the primary role of g has moved to a (primaryClusterId) in the maintenance window, Sat 02:00Z");
+  ExpectRest();
+  world.AdvanceTo(kOpening);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "a");
+  ExpectPromoted("b");
+  EXPECT_EQ(world.Told("ModificationCancelled", "b"), 0);
+}
+
 TEST_F(DeferredVerbs, ApplyImmediatelyOfTheNodeDemotesAtOnce) {
   const std::string dataset = MakeAlone();
   world.ApplyYaml(kCc, "n", Joins(dataset, R"("applyImmediately": true)"));

@@ -204,6 +204,56 @@ TEST_F(Demote, WaitsForAGroupThatIsNotAvailable) {
   ExpectAlone(world, kCc, "n", 3);
   EXPECT_EQ(world.Reason(kCc, "n", "Accepted"), "InvalidReplicationGroupState");
   EXPECT_EQ(world.Truth(kCc, "n", "Stalled"), "False");
+  EXPECT_EQ(world.Column(kCc, "n", "pending"), "Demote now") << "nobody has to ask again";
+  EXPECT_EQ(world.Reason(kCc, "n", "PendingModifications"), "WaitingForMembers");
+}
+
+// It may be the cure.
+TEST_F(Demote, AGroupWhoseWritesWaitForReplicasTakesOneIn) {
+  for (const bool moves : {false, true}) {
+    for (const int synchronous_replicas : {1, 2}) {
+      SCOPED_TRACE(std::to_string(synchronous_replicas) + (moves ? ", a member of another group" : ", an independent node"));
+      World w;
+      Make(&w);
+      if (synchronous_replicas == 1) {
+        w.Delete(kRr, "q");
+        ASSERT_TRUE(w.Settle());
+      }
+      if (moves) {
+        w.ApplyYaml(kCc, "x", Joins("g"));
+        w.ApplyYaml(kRg, "g", R"({"primaryClusterId": "x", "applyImmediately": true})");
+        ASSERT_TRUE(w.Settle());
+        w.ApplyYaml(kCc, "n", Joins("g", w.Process("n")->dataset));
+        ASSERT_TRUE(w.Settle());
+        ASSERT_EQ(w.Column(kRg, "g", "membersReady"), "2/2");
+      }
+      w.ApplyYaml(kRg, "h", R"({"primaryClusterId": "p", "applyImmediately": true, "synchronousReplicas": )" +
+                                std::to_string(synchronous_replicas) + "}");
+      ASSERT_TRUE(w.Settle());
+      ASSERT_EQ(w.Reason(kRg, "h", "Ready"), "NotEnoughReplicas");
+      w.ApplyYaml(kCc, "n", Joins("h", w.Process("n")->dataset));
+      ASSERT_TRUE(w.Settle());
+      ExpectReplicaOf(w, "h", kCc, "n");
+      EXPECT_EQ(w.Process("n")->keys, 7u);
+      EXPECT_EQ(w.Truth(kRg, "h", "Ready"), "True");
+      EXPECT_EQ(w.Column(kRg, "h", "phase"), "available");
+    }
+  }
+}
+
+TEST_F(Demote, AGroupWhosePrimaryIsSilentTakesNobodyInThoughItLacksReplicasToo) {
+  world.Delete(kRr, "q");
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kRg, "h", R"({"primaryClusterId": "p", "applyImmediately": true, "synchronousReplicas": 1})");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Reason(kRg, "h", "Ready"), "NotEnoughReplicas");
+  world.SetChannel("p", false);
+  world.ApplyYaml(kCc, "n", Joins("h", world.Process("n")->dataset));
+  for (int i = 0; i < 200; ++i) {
+    world.Round();
+    world.Advance(Milliseconds(100));
+  }
+  ExpectAlone(world, kCc, "n", 3);
 }
 
 TEST_F(Demote, ASeventhMemberIsToldSoServesOnAndComesInWhenThereIsRoom) {
@@ -373,6 +423,21 @@ TEST_F(Move, OfAPrimaryThatOthersFollowIsRefused) {
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(world.Column(kRg, "g", "primary"), "b");
   ExpectReplicaOf(world, "h", kCc, "a");
+}
+
+// Who is to move had to take the role over while the primary's Pod was replaced.
+TEST_F(Move, OfTheLastReplicaGoesOnAfterARolloutThatGaveItTheRole) {
+  world.ApplyYaml(kRr, "b", Joins("h", world.Process("b")->dataset));
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "applyImmediately": true, "node": {"image": "understudy:2"}})");
+  ASSERT_TRUE(world.Settle(400));
+  EXPECT_EQ(world.Told("SwitchoverStarted"), 2) << "to b for the rollout, and back";
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "a");
+  EXPECT_EQ(world.Process("a")->keys, 5u);
+  EXPECT_EQ(world.Column(kCc, "a", "effectiveImage"), "understudy:2");
+  ExpectReplicaOf(world, "h", kRr, "b");
+  EXPECT_FALSE(world.HadEvent("DataLost"));
+  EXPECT_FALSE(world.HadEvent("InvalidCacheClusterState"));
+  EXPECT_EQ(world.Told("ModificationCancelled", "b"), 0);
 }
 
 TEST_F(Move, OfTheOnlyMemberEmptiesItsGroupWhichSaysSoAndStartsAnewLater) {

@@ -8,6 +8,7 @@ namespace understudy::plan {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using control::Role;
 
 constexpr const char* kMember = R"({"replicationGroupId": "g"})";
@@ -33,7 +34,7 @@ class Promote : public ::testing::Test {
     ASSERT_TRUE(world->Settle());
     world->Process("a")->keys = 5;
     ASSERT_TRUE(world->Settle());
-    ASSERT_EQ(world->Process("b")->keys, 5u);
+    if (replicas > 0) { ASSERT_EQ(world->Process("b")->keys, 5u); }
   }
   static void ExpectMember(World& w, const char* name) {
     EXPECT_EQ(w.Process(name)->group, UidOf(w, kRg, "g"));
@@ -150,17 +151,172 @@ TEST_F(Promote, OfTheLastReplicaComesAfterTheRolloutThatNeedsIt) {
     w.SetFarBehind(false);
     ASSERT_TRUE(w.Settle());
     EXPECT_FALSE(w.HadEvent("DataLost")) << settings;
-    EXPECT_EQ(w.Process("a")->keys, 5u) << settings;
-    // It had to take the role over, so that a person has to move it back first.
-    EXPECT_EQ(w.Column(kRg, "g", "primary"), "b");
-    EXPECT_EQ(w.Reason(kRr, "b", "Accepted"), "InvalidCacheClusterState");
-    w.Annotate(kRg, "g", api::kSwitchoverToAnnotation, "a@" + FormatRfc3339(w.wall()));
-    ASSERT_TRUE(w.Settle());
+    // It had to take the role over, and has handed it back.
+    EXPECT_EQ(w.Told("SwitchoverStarted"), 2) << settings;
+    EXPECT_THAT(w.NoteOf("SwitchoverStarted"), HasSubstr("from b to a: b leaves the group"));
+    EXPECT_FALSE(w.HadEvent("InvalidCacheClusterState")) << settings;
+    EXPECT_EQ(w.Told("ModificationCancelled"), 0) << settings;
     EXPECT_EQ(w.Column(kRg, "g", "primary"), "a");
     ExpectIndependent(w, "b");
-    EXPECT_EQ(w.Process("a")->keys, 5u);
-    EXPECT_EQ(w.Process("b")->keys, 5u);
+    EXPECT_EQ(w.Process("a")->keys, 5u) << settings;
+    EXPECT_EQ(w.Process("b")->keys, 5u) << settings;
   }
+}
+
+// Each step with another operator: what is remembered stands in statuses.
+TEST_F(Promote, ThatARolloutGaveTheRoleToIsFinishedByWhicheverOperator) {
+  bool crashed = true;
+  for (int steps = 0; crashed; ++steps) {
+    ASSERT_LT(steps, 300);
+    SCOPED_TRACE("crash after " + std::to_string(steps) + " steps");
+    World w = world;
+    w.ApplyYaml(kRr, "b", kPromoted);
+    w.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "applyImmediately": true, "node": {"image": "understudy:2"}})");
+    w.CrashAfter(steps);
+    for (int i = 0; i < 100 && !w.crashed(); ++i) {
+      w.Round();
+      w.Advance(Milliseconds(100));
+    }
+    crashed = w.crashed();
+    w.RestartOperator();
+    ASSERT_TRUE(w.Settle(400));
+    EXPECT_EQ(w.Column(kRg, "g", "primary"), "a");
+    ExpectIndependent(w, "b");
+    for (const char* name : {"a", "b"}) EXPECT_EQ(w.Process(name)->keys, 5u);
+  }
+}
+
+class LeavingPrimary : public Promote {
+ protected:
+  // b asked for its Promote while it was not in sync; then the primary fails.
+  void GiveTheRoleToB() {
+    world.SetInSync("b", false);
+    world.Round();
+    world.ApplyYaml(kRr, "b", kPromoted);
+    ASSERT_TRUE(world.Settle());
+    ASSERT_EQ(world.Column(kRr, "b", "pending"), "Promote now");
+    world.SetInSync("b", true);
+    world.KillProcess("a");
+    world.SetInSync("a", false);
+    ASSERT_TRUE(world.Settle());
+    ASSERT_EQ(world.Column(kRg, "g", "primary"), "b");
+  }
+};
+
+TEST_F(LeavingPrimary, WhoseWishCameFirstWaitsForTheMemberThatPrimaryClusterIdNames) {
+  GiveTheRoleToB();
+  EXPECT_EQ(world.Column(kRr, "b", "pending"), "Promote now");
+  EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "Promoting");
+  EXPECT_EQ(world.Message(kRr, "b", "Accepted"),
+            "waits until a (primaryClusterId), which gets the primary role first, is in sync");
+  EXPECT_EQ(world.Truth(kRr, "b", "Stalled"), "False");
+  EXPECT_NE(world.Reason(kRg, "g", "Degraded"), "SwitchoverBlocked");
+  world.SetInSync("a", true);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "a");
+  ExpectIndependent(world, "b");
+}
+
+TEST_F(LeavingPrimary, WhoseWishCameFirstAndIsTakenBackKeepsTheRole) {
+  GiveTheRoleToB();
+  world.ApplyYaml(kRr, "b", kMember);
+  world.SetInSync("a", true);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "b");
+  EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "Accepted");
+}
+
+TEST_F(LeavingPrimary, DoesNotHandOverForNothingWhenSynchronousReplicasNeedsItAfterwards) {
+  GiveTheRoleToB();
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "synchronousReplicas": 1, "applyImmediately": true})");
+  world.SetInSync("a", true);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "b");
+  EXPECT_THAT(world.Message(kRr, "b", "Accepted"), HasSubstr("add a replica or lower synchronousReplicas"));
+  world.ApplyYaml(kRr, "c", kMember);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "a");
+  ExpectIndependent(world, "b");
+}
+
+TEST_F(LeavingPrimary, HandsOverAfterTheNewPodOfItsSuccessorAndNotTwice) {
+  GiveTheRoleToB();
+  world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g", "node": {"image": "understudy:2"}})");
+  world.SetInSync("a", true);
+  ASSERT_TRUE(world.Settle(400));
+  EXPECT_EQ(world.Column(kCc, "a", "effectiveImage"), "understudy:2");
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "a");
+  EXPECT_EQ(world.Told("SwitchoverStarted"), 1);
+  ExpectIndependent(world, "b");
+  EXPECT_EQ(world.Process("a")->keys, 5u);
+}
+
+// The same value of primaryClusterId again would change nothing.
+TEST_F(LeavingPrimary, ThatPrimaryClusterIdDoesNotNameAnyMoreIsTold) {
+  world.Annotate(kRg, "g", api::kSwitchoverToAnnotation, "b@" + FormatRfc3339(world.wall()));
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Column(kRg, "g", "primary"), "b");
+  world.ApplyYaml(kRr, "b", kPromoted);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "b") << "it asked as a primary";
+  EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "InvalidCacheClusterState");
+  EXPECT_EQ(world.Truth(kRr, "b", "Stalled"), "True");
+  EXPECT_EQ(world.Message(kRr, "b", "Accepted"),
+            "b is the primary of replication group g and can't be promoted out of it; primaryClusterId of g names a already "
+            "and moves the role only when it is changed: set annotation cache.understudy.dev/switchover-to of g to "
+            "a@<the present time> to switch over first, or set replicationGroupId to g again");
+  world.Advance(Seconds(10));
+  world.Annotate(kRg, "g", api::kSwitchoverToAnnotation, "a@" + FormatRfc3339(world.wall()));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "a");
+  ExpectIndependent(world, "b");
+}
+
+TEST_F(LeavingPrimary, WhoseSwitchoverWaitsForItsWindowIsNotToldToAskForOne) {
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "b", "preferredMaintenanceWindow": "sat:02:00-sat:03:00"})");
+  world.ApplyYaml(kCc, "a", R"({"promotedFrom": "g", "applyImmediately": true})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "a");
+  EXPECT_EQ(world.Message(kCc, "a", "Accepted"),
+            "a is the primary of replication group g and can't be promoted out of it before the switchover to b, which "
+            "primaryClusterId asks for");
+  EXPECT_EQ(world.Truth(kCc, "a", "Accepted"), "False");
+  EXPECT_EQ(world.Truth(kCc, "a", "Stalled"), "False");
+}
+
+TEST_F(LeavingPrimary, ThatIsTheOnlyNodeIsToldWhatHelpsAndItDoes) {
+  World w;
+  Make(&w, 0);
+  w.ApplyYaml(kCc, "a", kPromoted);
+  ASSERT_TRUE(w.Settle());
+  EXPECT_EQ(w.Reason(kCc, "a", "Accepted"), "InvalidCacheClusterState");
+  EXPECT_EQ(w.Message(kCc, "a", "Accepted"),
+            "a is the primary of replication group g and can't be promoted out of it, and no other node stays in it; add a "
+            "ReadReplica and switch over to it first, or delete g, which leaves a independent with its data, or set "
+            "replicationGroupId to g again");
+  World other = w;
+  other.ApplyYaml(kRr, "b", kMember);
+  ASSERT_TRUE(other.Settle());
+  EXPECT_THAT(other.Message(kCc, "a", "Accepted"), HasSubstr("set primaryClusterId of g to another member"));
+  other.ApplyYaml(kRg, "g", R"({"primaryClusterId": "b", "applyImmediately": true})");
+  ASSERT_TRUE(other.Settle());
+  EXPECT_EQ(other.Column(kRg, "g", "primary"), "b");
+  EXPECT_EQ(other.Column(kCc, "a", "role"), "standalone");
+  w.Delete(kRg, "g");
+  ASSERT_TRUE(w.Settle());
+  EXPECT_FALSE(w.Exists(kRg, "g"));
+  EXPECT_EQ(w.Column(kCc, "a", "role"), "standalone");
+  EXPECT_EQ(w.Process("a")->keys, 5u);
+  EXPECT_EQ(w.Truth(kCc, "a", "Accepted"), "True");
+}
+
+TEST_F(LeavingPrimary, ThatWouldGoWithItsGroupIsNotToldToDeleteIt) {
+  World w;
+  Make(&w, 0, R"({"primaryClusterId": "a", "deletionPolicy": "Delete"})");
+  w.ApplyYaml(kCc, "a", kPromoted);
+  ASSERT_TRUE(w.Settle());
+  EXPECT_THAT(w.Message(kCc, "a", "Accepted"), Not(HasSubstr("delete")));
+  EXPECT_THAT(w.Message(kCc, "a", "Accepted"), HasSubstr("add a ReadReplica"));
 }
 
 TEST_F(Promote, WaitsUntilItIsInSyncAndTakingItBackMeanwhileCancelsIt) {

@@ -470,6 +470,16 @@ TEST(Rollout, AReplicaThatLeavesAndThatTheGroupCountsOnTakesTheRoleMeanwhile) {
   EXPECT_EQ(world.Column(kRg, "g", "primary"), "a");
 }
 
+TEST(Rollout, HandsOverToOneThatStaysRatherThanToOneThatAsksToLeave) {
+  Three three;
+  World& world = three.world;
+  world.ApplyYaml(kRr, "b", R"({"promotedFrom": "g"})");  // in the window
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g", "applyImmediately": true, "node": {"image": "understudy:2"}})");
+  EXPECT_EQ(three.Order(), std::vector<std::string>{"a"});
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "c");
+}
+
 TEST(Rollout, WhyThePrimaryCannotHandOverIsSaidWithoutWritingItAgain) {
   Three three;
   World& world = three.world;
