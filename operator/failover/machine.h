@@ -78,8 +78,9 @@ struct Event {
   bool operator==(const Event&) const = default;
 };
 
-// Input of the group's conditions; the plan folder makes them.
 inline constexpr const char* kMaxPerHour = "MaxPerHour";  // failover_ready_reason: a takeover without proof has to wait
+
+// Input of the group's conditions; the plan folder makes them.
 struct Findings {
   // WaitingForProofOfDeath: the incarnation that must be proven dead (or come back) before the
   // group can go on; message says how an administrator can confirm it.
