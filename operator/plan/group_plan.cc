@@ -68,19 +68,6 @@ void JudgeSettled(const failover::Findings& findings, GroupTurn* turn, Plan* pla
   if (!turn->settled) plan->wake_at = std::min(plan->wake_at, *since + kUnsettledLimit);
 }
 
-// Every word of a node is worth a plan while roles move. A group that has stood still in one step for kUnsettledLimit
-// waits for people, for days if need be, or for a long copy: what NeedsPlan knows as news is planned at once, and
-// counters are looked at every kLookAgain.
-void JudgeAttentive(const GroupTurn& turn, const failover::Decision& decision, Plan* plan) {
-  const bool acts = decision.persist || !decision.orders.empty();
-  const bool moves = turn.state.failover || !decision.memory.suspect.empty();
-  const std::optional<MonoTime>& since = turn.view.memory.unsettled_since;
-  const bool stands_still = since && turn.now - *since >= kUnsettledLimit &&
-                            turn.now - decision.memory.step_since >= kUnsettledLimit;
-  plan->attentive = acts || (moves && !stands_still);
-  if (moves && !plan->attentive) plan->wake_at = std::min(plan->wake_at, turn.now + kLookAgain);
-}
-
 void CarryDecision(const GroupTurn& turn, failover::Decision decision, Plan* plan) {
   plan->orders = std::move(decision.orders);
   plan->reconnect = std::move(decision.reconnect);
@@ -145,7 +132,8 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
   decision.memory = view.memory.failover;
   if (MayDecide(turn)) decision = failover::Decide(turn.state, FailoverViewOf(turn), now, wall);
   plan.memory.failover = decision.memory;
-  JudgeAttentive(turn, decision, &plan);
+  plan.attentive = turn.state.failover.has_value() || decision.persist.has_value() || !decision.orders.empty() ||
+                   !decision.memory.suspect.empty();
   plan.grants = decision.grants;
   plan.wake_at = std::min(plan.wake_at, decision.wake_at);
   for (MemberNow& member : turn.members) {

@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "operator/plan/observation.h"
 #include "tests/unit/operator/plan/world.h"
 
 namespace understudy::plan {
@@ -199,23 +198,6 @@ TEST_F(GroupOfTwo, OneLineConfirmsAllThatItTakesAfterAllPodsWereDeletedByForce) 
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
   EXPECT_EQ(world.Told("ProofOfDeathMissing"), 1);
-}
-
-TEST_F(GroupOfTwo, IsPlannedOnceASecondAndNotForEachWordOfANodeWhileItWaitsForPeople) {
-  world.kubelet_tells_ends = false;
-  const std::string incarnations = world.Process("a")->incarnation + "," + world.Process("b")->incarnation;
-  for (const char* pod : {"a-0", "b-0"}) world.Erase("Pod", pod);
-  Run(Seconds(5));
-  EXPECT_TRUE(world.GroupPlan("g").attentive) << "it may still be a matter of milliseconds";
-  Run(Seconds(10));
-  ASSERT_EQ(world.Truth(kRg, "g", "WaitingForProofOfDeath"), "True");
-  const Plan plan = world.GroupPlan("g");
-  EXPECT_FALSE(plan.attentive);
-  EXPECT_EQ(plan.wake_at, world.now() + kLookAgain);
-  world.Annotate(kRg, "g", api::kConfirmDeadAnnotation, incarnations);
-  EXPECT_TRUE(world.GroupPlan("g").attentive) << "it goes on";
-  ASSERT_TRUE(world.Settle());
-  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
 }
 
 class GroupOfOne : public testing::Test {
