@@ -7,15 +7,20 @@ namespace {
 
 // The only member that stays without `leaver` and those that ask to leave; nullptr: there are others, or none.
 MemberNow* OnlyOneThatStays(GroupTurn* turn, const MemberNow& leaver) {
-  MemberNow* only = nullptr;
+  MemberNow *only = nullptr, *staying = nullptr;
+  int others = 0, stay = 0;
   for (MemberNow& now : turn->members) {
-    // A primary that asks to leave does not go before another one has the role.
-    const bool stays = now.member->wanted && (now.is_primary || !now.member->AsksToLeave());
-    if (!stays || now.name() == leaver.name()) continue;
-    if (only != nullptr) return nullptr;
+    if (!now.member->wanted || now.name() == leaver.name()) continue;
+    ++others;
     only = &now;
+    // A primary that asks to leave does not go before another one has the role.
+    if (!now.is_primary && now.member->AsksToLeave()) continue;
+    ++stay;
+    staying = &now;
   }
-  return only;
+  // Nor does the one who gets the role from the leaver.
+  if (leaver.is_primary && others == 1) return only;
+  return stay == 1 ? staying : nullptr;
 }
 
 // A Pod that is new enough to be on its way to the group's data.

@@ -163,6 +163,24 @@ TEST_F(Promote, OfTheLastReplicaComesAfterTheRolloutThatNeedsIt) {
   }
 }
 
+// With synchronousReplicas 1 neither of the two may go first: the one that has its object stays, also while the other
+// has the role.
+TEST_F(Promote, OfThePrimaryHoldsUpNoRolloutThatNeedsADeletedReplica) {
+  World w;
+  Make(&w, 1, R"({"primaryClusterId": "a", "synchronousReplicas": 1, "applyImmediately": true})");
+  w.ApplyYaml(kCc, "a", kPromoted);
+  ASSERT_TRUE(w.Settle());
+  w.ApplyYaml(kRg, "g",
+              R"({"primaryClusterId": "a", "synchronousReplicas": 1, "applyImmediately": true, "node": {"image": "understudy:2"}})");
+  w.Delete(kRr, "b");
+  ASSERT_TRUE(w.Settle(400));
+  EXPECT_FALSE(w.HadEvent("DataLost"));
+  EXPECT_LE(w.Told("SwitchoverStarted"), 2);
+  EXPECT_EQ(w.Process("a")->keys, 5u);
+  EXPECT_EQ((*w.Get("Pod", "a-0"))["spec"]["containers"][0]["image"], "understudy:2");
+  EXPECT_EQ(w.Column(kRg, "g", "primary"), "a");
+}
+
 // Each step with another operator: what is remembered stands in statuses.
 TEST_F(Promote, ThatARolloutGaveTheRoleToIsFinishedByWhicheverOperator) {
   bool crashed = true;

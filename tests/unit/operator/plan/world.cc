@@ -572,7 +572,11 @@ GroupView World::GroupViewOf(const GroupObject& group) {
     if (cordoned.contains(host)) continue;
     view.zones.insert(ZoneOfHost(host));
   }
-  view.failover.me = {true, leads_since_, now_ + Seconds(4), "term-" + std::to_string(terms_), MonoTime{}};
+  view.failover.me = {.leads = true,
+                      .acquired_at = leads_since_,
+                      .predecessors_until = leads_since_,
+                      .valid_until = now_ + Seconds(4),
+                      .term = "term-" + std::to_string(terms_)};
   view.failover.fresh_nonce = static_cast<uint64_t>(++next_);
   view.failover.fresh_dataset = "dataset-" + std::to_string(next_);
   view.memory = memories_["ReplicationGroup/" + name];
