@@ -119,10 +119,25 @@ bool InTrouble(Turn& turn) {
   return suspicion.silent && TakeOverSilent(turn, suspicion);
 }
 
+// A voter that was lost stays one until another takes its place (synchronousReplicas), but writes wait for it. Idle, a
+// replica says something to its primary once a second.
+size_t VotersFollowing(const Turn& turn, const NodeState& primary) {
+  const uint64_t patience_ms = turn.spec.detection_ms + 1000;
+  return static_cast<size_t>(
+      std::count_if(turn.Newest().voters.begin(), turn.Newest().voters.end(), [&](const NodeRef& voter) {
+        if (turn.Dead(voter.incarnation)) return false;
+        const auto said = std::find_if(primary.acks.begin(), primary.acks.end(), [&](const control::ReplicaAck& ack) {
+          return ack.incarnation == voter.incarnation;
+        });
+        return (said != primary.acks.end() && said->silent_ms <= patience_ms) || turn.Reachable(voter.incarnation);
+      }));
+}
+
 void JudgeReadiness(Turn& turn, const NodeState& primary) {
   Findings& f = turn.out.findings;
   const bool in_charge = !f.primary_lost && (primary.lease_held || turn.Newest().voters.empty());
-  const bool enough = turn.Newest().voters.size() >= turn.Newest().synchronous_replicas;
+  f.voters_following = VotersFollowing(turn, primary);
+  const bool enough = f.voters_following >= turn.Newest().synchronous_replicas;
   f.primary_serving = in_charge && enough;
   f.lacks_replicas = in_charge && !enough;
   if (!f.failover_ready_reason.empty()) return;

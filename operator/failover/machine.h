@@ -98,6 +98,8 @@ struct Findings {
   bool primary_serving = false;
   // It is all that but for the replicas: fewer are in sync than synchronousReplicas asks for.
   bool lacks_replicas = false;
+  // Voters of the newest configuration that the primary hears, or this process.
+  size_t voters_following = 0;
   // Nobody can say so any more: neither this process nor a voter that it hears had a word of the primary for
   // detectionTimeout and T, so that its lease has run out.
   bool primary_lost = false;

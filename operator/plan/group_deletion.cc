@@ -68,8 +68,8 @@ std::set<std::string> Finish(const GroupTurn& turn, Plan* plan) {
       const api::ObjectRef ref = node.Ref();
       plan->actions.push_back(DeleteObject{{ref.api_version, ref.kind, ref.ns, ref.name, ref.uid, ""}});
     }
-    if (RemoveNode(*now.member->view, &plan->actions)) {
-      if (nobody_stays) EndPod(*now.member->view, &plan->actions);
+    const auto remove = nobody_stays ? RemoveNodeAndPod : RemoveNode;
+    if (remove(*now.member->view, &plan->actions)) {
       EnsureFinalizer(node.Ref(), node.meta, false, &plan->actions);
     }
   }

@@ -214,8 +214,8 @@ std::set<std::string> EnsureMembership(const GroupTurn& turn, Plan* plan) {
     const api::CacheNode& node = now.member->view->node;
     bool keep = others;
     if (!now.member->wanted) {
-      keep = !(MayGo(turn, now, plan) && RemoveNode(*now.member->view, &plan->actions));
-      if (!keep && nobody_stays) EndPod(*now.member->view, &plan->actions);
+      const auto remove = nobody_stays ? RemoveNodeAndPod : RemoveNode;
+      keep = !(MayGo(turn, now, plan) && remove(*now.member->view, &plan->actions));
       // The API server takes no new finalizer on an object that is being deleted.
       plan->wake_at = std::min(plan->wake_at, turn.now + kLookAgain);
       if (keep && !node.meta.HasFinalizer()) continue;

@@ -87,14 +87,13 @@ Verdict ReadyOf(const GroupTurn& turn, const failover::Findings& findings, const
   }
   const MemberNow* primary = turn.Find(state.primary.name);
   if (!findings.primary_serving) {
-    const size_t voters = state.configurations.empty() ? 0 : state.configurations.back().voters.size();
     if (!asks.empty()) return {Truth::kFalse, reason::kPrimaryUnreachable, asks};
     const bool heard = turn.PrimaryWords() != nullptr && !findings.primary_lost;
     if (findings.lacks_replicas) {
       const int needed = turn.group.spec.SynchronousReplicas();
       return {Truth::kFalse, reason::kNotEnoughReplicas,
               "writes need " + std::to_string(needed) + (needed == 1 ? " replica" : " replicas") +
-                  " in sync (synchronousReplicas); there are " + std::to_string(voters)};
+                  " in sync (synchronousReplicas); there are " + std::to_string(findings.voters_following)};
     }
     std::string why = primary == nullptr   ? "its object is gone"
                       : primary->fault     ? primary->fault->message

@@ -150,6 +150,13 @@ void EndPod(const NodeView& view, std::vector<Action>* actions) {
   actions->push_back(DeleteObject{{"v1", "Pod", meta.ns, meta.name, meta.uid, ""}, kEndSeconds});
 }
 
+bool RemoveNodeAndPod(const NodeView& view, std::vector<Action>* actions) {
+  const bool removed = RemoveNode(view, actions);
+  // Before the garbage collector does it with the Pod's own grace period: a shorter one that follows shortens nothing.
+  if (removed || (view.pod && !view.pod->meta.deleted)) EndPod(view, actions);
+  return removed;
+}
+
 void EnsurePodLabels(const NodeView& view, const std::map<std::string, std::optional<std::string>>& wanted,
                      std::vector<Action>* actions) {
   if (!view.pod || view.pod->meta.deleted) return;

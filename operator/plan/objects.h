@@ -59,6 +59,9 @@ bool RemoveNode(const NodeView& view, std::vector<Action>* actions);
 // would wait for a hand-over (25 s) that nobody is left to take, so it gets one second.
 void EndPod(const NodeView& view, std::vector<Action>* actions);
 
+// Both, for a node that goes with all that it has. True as RemoveNode.
+bool RemoveNodeAndPod(const NodeView& view, std::vector<Action>* actions);
+
 // The image that a new Pod gets: the spec's, else the operator's default. The one in force is the Pod's: a new
 // default is a pending modification like any other.
 std::string WantedImage(const api::NodeSettings& merged, const Settings& settings);

@@ -142,6 +142,16 @@ class GitOps(Case):
         self.wait_whole("t2", 2)
         self.assertEqual(self.primary_client("t2")("GET", "k"), "kept")
 
+    def test_t2_a_revert_undoes_with_server_side_apply(self):
+        def apply(spec):
+            lab.kubectl("apply", "--server-side", "-n", self.namespace, "-f", "-", stdin=cluster("t2-ssa", spec))
+
+        apply("{}")
+        for spec in ("{applyImmediately: true}", "{replicationGroupId: t2-none}", "{node: {podLabels: {a: b}}}"):
+            apply(spec)
+            apply("{}")
+            self.assertEqual(self.get("ccl", "t2-ssa")["spec"], {}, spec)
+
     # ---- T3 ---------------------------------------------------------------------------------------------------
     def test_t3_on_an_empty_cluster_they_give_the_same_group_and_no_history(self):
         repo = self.repository("t3", 2)
@@ -195,6 +205,21 @@ class GitOps(Case):
                     lab.kubectl("delete", kind, one, "-n", self.namespace, *FOREGROUND, check=False)
                 for kind, one in objects.items():
                     self.gone(kind, one)
+
+    def test_t4_what_is_deleted_together_is_gone_at_once_in_any_order(self):
+        documents = [cluster("t4del-a"), group("t4del", "{primaryClusterId: t4del-a}"),
+                     replica("t4del-r", "{replicationGroupId: t4del}")]
+        kinds = ["ccl/t4del-a", "rg/t4del", "rr/t4del-r"]
+        for order in itertools.permutations(kinds):
+            with self.subTest(order=order):
+                self.apply("\n---\n".join(documents))
+                self.wait_whole("t4del", 2)
+                lab.kubectl("delete", "-n", self.namespace, "--wait=false", *order)
+                # Nobody is left to take the role over, so the primary does not wait for that for its 25 s.
+                for pod in ("t4del-a-0", "t4del-r-0"):
+                    self.gone("pod", pod, 20)
+                for one in kinds:
+                    self.gone(*one.split("/"))
 
     def test_t4_everything_pruned_at_once_goes_without_help(self):
         repo = self.repository("t4all", 2)

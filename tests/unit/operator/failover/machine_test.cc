@@ -152,6 +152,28 @@ TEST(Readiness, APrimaryWithoutItsLeaseOrItsVotersDoesNotServe) {
   EXPECT_FALSE(h.Decide().findings.lacks_replicas) << "that is not all";
 }
 
+TEST(Readiness, AVoterThatWasLostIsNoneThatWritesCanWaitFor) {
+  Group g(2, 1);
+  EXPECT_TRUE(g.Decide().findings.primary_serving);
+  g.Die("b");
+  EXPECT_TRUE(g.Decide().findings.primary_serving) << "c acknowledges";
+  g.Die("c");
+  Decision d = g.Decide();
+  EXPECT_FALSE(d.findings.primary_serving);
+  EXPECT_TRUE(d.findings.lacks_replicas);
+  EXPECT_EQ(d.findings.voters_following, 0u);
+}
+
+TEST(Readiness, AVoterCountsAsLongAsThePrimaryOrTheOperatorHearsIt) {
+  Group g(1, 1);
+  g.Pass(1500, {"b"});  // which the operator does not hear
+  EXPECT_TRUE(g.Decide().findings.primary_serving) << "the primary does";
+  g.Ack("b").silent_ms = 2001;
+  EXPECT_TRUE(g.Decide().findings.lacks_replicas) << "stopped, its connection stays open";
+  g.Ack("b").silent_ms = 2000;
+  EXPECT_TRUE(g.Decide().findings.primary_serving);
+}
+
 TEST(State, NamesOfKindsAndStepsGoBothWays) {
   for (Kind k : {Kind::kTakeover, Kind::kRestore, Kind::kSwitchover})
     EXPECT_EQ(KindFromName(KindName(k)), k);

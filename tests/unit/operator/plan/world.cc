@@ -377,6 +377,7 @@ bool World::Act(const Action& action) {
             return true;
           },
           [&](const DeleteObject& del) {
+            if (del.ref.kind == "Pod" && del.grace_seconds == 1) ended_at_once.insert(del.ref.name);
             const Json* there = same(del.ref);
             if (there == nullptr) return true;
             const std::string version = JsonString(there->at("metadata"), "resourceVersion");

@@ -40,6 +40,8 @@ class World {
   // -- what nodes do
   void KillProcess(const std::string& node);       // a new, empty process in the same Pod
   void SetUnschedulable(const std::string& node, const std::string& words);
+  // Pods that the operator ended with a second's grace.
+  std::set<std::string> ended_at_once;
   // Kubernetes Nodes that take no Pods.
   std::set<std::string> cordoned;
   // New Pods of this node do not start, for what the kubelet calls `reason`; "" = they do again.
