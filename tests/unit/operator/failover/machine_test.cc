@@ -166,7 +166,7 @@ TEST(Readiness, AVoterThatWasLostIsNoneThatWritesCanWaitFor) {
 
 TEST(Readiness, AVoterCountsAsLongAsThePrimaryOrTheOperatorHearsIt) {
   Group g(1, 1);
-  g.Pass(1500, {"b"});  // which the operator does not hear
+  g.Pass(3000, {"b"});  // which the operator does not hear
   EXPECT_TRUE(g.Decide().findings.primary_serving) << "the primary does";
   g.Ack("b").silent_ms = 2001;
   EXPECT_TRUE(g.Decide().findings.lacks_replicas) << "stopped, its connection stays open";
