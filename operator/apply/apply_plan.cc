@@ -1,5 +1,6 @@
 #include "operator/apply/apply_plan.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -21,6 +22,9 @@ Status UnlessGone(Status status) {
   if (status.code() == Code::kNotFound || status.code() == Code::kConflict) return {};
   return status;
 }
+
+// The plan was made for it, and is void.
+Status IsGone(const api::ObjectRef& ref) { return Conflict(ref.kind + " " + ref.ns + "/" + ref.name + " is gone"); }
 
 }  // namespace
 
@@ -153,8 +157,19 @@ Status PlanApplier::Act(const plan::Action& action) {
             Json metadata = {{"uid", set.ref.uid}, {"finalizers", set.finalizers}};
             if (!set.ref.resource_version.empty()) metadata["resourceVersion"] = set.ref.resource_version;
             const Status status = patch_metadata(set.ref, std::move(metadata));
-            if (status.code() == Code::kNotFound) return {};
-            return status;
+            if (status.code() != Code::kNotFound) return status;
+            const bool ours = std::find(set.finalizers.begin(), set.finalizers.end(), api::kFinalizer) != set.finalizers.end();
+            return ours ? IsGone(set.ref) : Status();
+          },
+          [&](const plan::ConfirmExists& confirm) -> Status {
+            const api::ObjectRef& ref = confirm.ref;
+            const kube::Resource& resource = ResourceOf(ref.kind);
+            Result<Json> answer = client_.Get(resource, ref.ns, ref.name, Limit());
+            if (answer.status().code() == Code::kNotFound) return IsGone(ref);
+            if (!answer.ok()) return answer.status();
+            if (JsonString(JsonAt(*answer, "metadata"), "uid") != ref.uid) return IsGone(ref);
+            hooks_.written(resource, *answer);
+            return {};
           },
       },
       action);

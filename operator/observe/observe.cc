@@ -216,22 +216,18 @@ plan::OrphanView Observer::Orphans(std::map<std::string, MonoTime> announced) co
   view.deletions_seen = world_.DeletionsSeen();
   view.announced = std::move(announced);
   const auto add_child = [&](const api::ObjectMeta& meta, const char* api_version, const char* kind) {
-    const std::string owner = meta.OwnerUid();
-    if (owner.empty()) return;
-    const std::string annotation = meta.Annotation(api::kOwnerAnnotation);
-    const size_t slash = annotation.find('/');
-    api::ObjectRef owner_ref;
-    owner_ref.api_version = std::string(api::kApiVersion);
-    owner_ref.kind = annotation.substr(0, slash);
-    owner_ref.ns = meta.ns;
-    owner_ref.name = slash == std::string::npos ? "" : annotation.substr(slash + 1);
-    owner_ref.uid = owner;
-    view.children.push_back({{api_version, kind, meta.ns, meta.name, meta.uid, ""}, std::move(owner_ref)});
+    if (meta.OwnerUid().empty() || meta.deleted) return;
+    // With its version: an object that came meanwhile may have taken it over.
+    view.children.push_back({{api_version, kind, meta.ns, meta.name, meta.uid, meta.resource_version}, plan::OwnerOf(meta)});
   };
-  for (const auto& group : world_.groups.cache.All()) view.living.insert(group->object.meta.uid);
+  for (const auto& group : world_.groups.cache.All()) {
+    view.living.insert(group->object.meta.uid);
+    view.living_keys.insert(plan::OwnerKey(group->object.Ref()));
+  }
   for (const auto* store : {&world_.cache_clusters, &world_.read_replicas}) {
     for (const auto& node : store->cache.All()) {
       view.living.insert(node->meta.uid);
+      view.living_keys.insert(plan::OwnerKey(node->Ref()));
       view.inhabited.insert(node->meta.ns);
       add_child(node->meta, api::kApiVersion.data(), api::NodeKindName(node->kind).data());
     }

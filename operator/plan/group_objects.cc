@@ -22,25 +22,25 @@ int MaxUnavailable(const GroupTurn& turn) {
 }
 
 void EnsureServices(const GroupTurn& turn, Plan* plan) {
-  const std::string& uid = turn.group.meta.uid;
+  const api::ObjectRef owner = turn.group.Ref();
   Json primary = manifests::BuildPrimaryService(turn.group);
-  Ensure(MetaOf(turn.view.primary_service), false, std::move(primary), uid, &plan->actions);
+  Ensure(MetaOf(turn.view.primary_service), false, std::move(primary), owner, &plan->actions);
   Json reader = manifests::BuildReaderService(turn.group, turn.view.settings.server_minor);
   const bool reader_drifted =
       turn.view.reader_service &&
       turn.view.reader_service->selector != api::ParseStringMap(JsonAt(JsonAt(reader, "spec"), "selector"));
-  Ensure(MetaOf(turn.view.reader_service), reader_drifted, std::move(reader), uid, &plan->actions);
+  Ensure(MetaOf(turn.view.reader_service), reader_drifted, std::move(reader), owner, &plan->actions);
 
   // An emptied group leads nobody to the node that left it.
   if (!failover::Started(turn.state)) {
     for (const api::EndpointSlice& slice : turn.view.primary_slices) {
       if (slice.meta.name != manifests::PrimarySliceName(turn.group.meta.name)) continue;
-      Remove(&slice.meta, "discovery.k8s.io/v1", "EndpointSlice", uid, &plan->actions);
+      Remove(&slice.meta, "discovery.k8s.io/v1", "EndpointSlice", owner, &plan->actions);
     }
   }
 
   if (turn.membership.Wanted() < 2) {
-    Remove(MetaOf(turn.view.disruption_budget), "policy/v1", "PodDisruptionBudget", uid, &plan->actions);
+    Remove(MetaOf(turn.view.disruption_budget), "policy/v1", "PodDisruptionBudget", owner, &plan->actions);
     return;
   }
   const int max_unavailable = MaxUnavailable(turn);
@@ -49,7 +49,7 @@ void EnsureServices(const GroupTurn& turn, Plan* plan) {
       (turn.view.disruption_budget->max_unavailable != std::to_string(max_unavailable) ||
        turn.view.disruption_budget->unhealthy_policy != "AlwaysAllow");
   Ensure(MetaOf(turn.view.disruption_budget), budget_drifted,
-         manifests::BuildDisruptionBudget(turn.group, max_unavailable), uid, &plan->actions);
+         manifests::BuildDisruptionBudget(turn.group, max_unavailable), owner, &plan->actions);
 }
 
 bool NameTaken(const GroupTurn& turn, const std::string& name) {
@@ -64,14 +64,23 @@ bool NameTaken(const GroupTurn& turn, const std::string& name) {
 void EnsureFirstPrimary(const GroupTurn& turn, Plan* plan) {
   const std::string name = api::OperatorMadeName(turn.group.meta.name, 1);
   if (!turn.group.spec.primary_cluster_id.empty() || turn.state.epoch > 0 || NameTaken(turn, name)) return;
+  ConfirmOwner(turn.group.Ref(), &plan->actions);
   plan->actions.push_back(
       CreateObject{api::OperatorMadeNodeJson(api::NodeKind::kCacheCluster, turn.group, name, false)});
+}
+
+// Of an older group of this name, whose nodes are this one's.
+bool MadeByOlder(const GroupTurn& turn, const Member& member) {
+  const api::CacheNode& node = member.view->node;
+  return !member.operator_made && member.wanted && IsChildOf(node.meta, turn.group.Ref()) &&
+         node.spec.replication_group_id == turn.group.meta.name;
 }
 
 // Makes and removes replicas of the pool, one plan at a time: never the primary, the highest number first.
 void EnsurePool(const GroupTurn& turn, Plan* plan) {
   std::vector<const MemberNow*> pool;
   for (const MemberNow& member : turn.members) {
+    if (MadeByOlder(turn, *member.member)) return;  // counted once they are this one's
     if (member.member->pool && member.member->wanted) pool.push_back(&member);
   }
   int missing = turn.group.spec.replicas - static_cast<int>(pool.size());
@@ -81,6 +90,7 @@ void EnsurePool(const GroupTurn& turn, Plan* plan) {
   for (int number = 2; number <= api::kMaxPoolNumber && missing > 0 && room > 0; ++number) {
     const std::string name = api::OperatorMadeName(turn.group.meta.name, number);
     if (NameTaken(turn, name)) continue;
+    ConfirmOwner(turn.group.Ref(), &plan->actions);
     plan->actions.push_back(
         CreateObject{api::OperatorMadeNodeJson(api::NodeKind::kReadReplica, turn.group, name, true)});
     --missing;
@@ -106,7 +116,8 @@ void EnsureMembers(GroupTurn* turn, Plan* plan) {
     const MemberNow& now = *turn->Find(member.name());
     const Status& made = keys.ok() ? now.unbuildable : keys;
     if (made.ok()) {
-      EnsureNode(*member.view, now.zone, now.pod_template->stateful_set, turn->now, plan);
+      EnsureNode(*member.view, now.process, turn->group.meta.uid, now.zone, now.pod_template->stateful_set, turn->now,
+                 plan);
       const bool due = turn->rollout->replace.contains(member.name()) && now.pod_template->ready;
       if (due && Announced(member.view->node.status, now.deferral)) ReplacePod(*member.view, &plan->actions);
       SendParameters(*member.view, now.process, *now.pod_template, turn->now, plan);
@@ -190,7 +201,7 @@ void EnsurePrimarySlice(const GroupTurn& turn, const control::NodeRef& target, P
   }
   EnsureSlice(*service, live, to,
               manifests::BuildPrimarySlice(turn.group, service->meta.uid, AddressTypeOf(*service), to),
-              turn.group.meta.uid, &plan->actions);
+              turn.group.Ref(), &plan->actions);
 }
 
 void EnsureGroup(GroupTurn* turn, Plan* plan) {
@@ -221,16 +232,22 @@ std::set<std::string> EnsureMembership(const GroupTurn& turn, Plan* plan) {
       if (keep && !node.meta.HasFinalizer()) continue;
     }
     if (EnsureFinalizer(node.Ref(), node.meta, keep, &plan->actions)) moved.insert(node.meta.uid);
+    if (MadeByOlder(turn, *now.member)) {
+      const bool pool = !node.meta.Label(api::kPoolLabel).empty();
+      Ensure(&node.meta, true, api::OperatorMadeNodeJson(node.kind, turn.group, node.meta.name, pool), turn.group.Ref(),
+             &plan->actions);
+      moved.insert(node.meta.uid);
+    }
   }
   return moved;
 }
 
 bool RemoveGroupObjects(const GroupTurn& turn, Plan* plan) {
-  const std::string& uid = turn.group.meta.uid;
-  Remove(MetaOf(turn.view.disruption_budget), "policy/v1", "PodDisruptionBudget", uid, &plan->actions);
-  Remove(MetaOf(turn.view.reader_service), "v1", "Service", uid, &plan->actions);
-  Remove(MetaOf(turn.view.primary_service), "v1", "Service", uid, &plan->actions);
-  const auto left = [&uid](const auto& object) { return object && object->meta.OwnerUid() == uid; };
+  const api::ObjectRef owner = turn.group.Ref();
+  Remove(MetaOf(turn.view.disruption_budget), "policy/v1", "PodDisruptionBudget", owner, &plan->actions);
+  Remove(MetaOf(turn.view.reader_service), "v1", "Service", owner, &plan->actions);
+  Remove(MetaOf(turn.view.primary_service), "v1", "Service", owner, &plan->actions);
+  const auto left = [&owner](const auto& object) { return object && IsChildOf(object->meta, owner); };
   return !left(turn.view.disruption_budget) && !left(turn.view.reader_service) && !left(turn.view.primary_service);
 }
 

@@ -190,8 +190,8 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
       return plan;
     }
   } else {
-    if (turn.state.epoch > 0 || turn.membership.group_reason.empty()) EnsureGroup(&turn, &plan);
     moved = EnsureMembership(turn, &plan);
+    if (turn.state.epoch > 0 || turn.membership.group_reason.empty()) EnsureGroup(&turn, &plan);
   }
   const bool conflict = turn.membership.group_reason == api::reason::kNameConflict || !turn.membership.refused.empty();
   if (conflict) plan.wake_at = std::min(plan.wake_at, now + kConflictPeriod);

@@ -18,7 +18,8 @@ void EnsurePrimarySlice(const GroupTurn& turn, const control::NodeRef& target, P
 // Services, disruption budget, first primary, pool, every member's objects, Pod labels. Members whose
 // objects can't be built are changed to not accepted, with the reason.
 void EnsureGroup(GroupTurn* turn, Plan* plan);
-// Finalizers of the group and its members, and the farewell of members whose objects are being deleted.
+// Finalizers of the group and its members, and the farewell of members whose objects are being deleted. Comes before
+// EnsureGroup: an object that goes as soon as it came can't leave children behind once it has its finalizer.
 // Returns the UIDs of objects whose version moves, so that their statuses wait for the next plan.
 std::set<std::string> EnsureMembership(const GroupTurn& turn, Plan* plan);
 // Deletes the Services and the disruption budget. True: none is left.

@@ -327,8 +327,8 @@ void EnsureObjects(Lone* lone, Plan* plan) {
     if (built.ok()) {
       const auto* process = lone->view.process ? &*lone->view.process : nullptr;
       lone->pod_template = PodTemplateOf(lone->view.node, {process, &lone->view.memory, lone->now}, *std::move(built), true);
-      EnsureNode(lone->view.node, ZoneOf(lone->view.node, lone->view.hosts), lone->pod_template->stateful_set, lone->now,
-                 plan);
+      EnsureNode(lone->view.node, process, "", ZoneOf(lone->view.node, lone->view.hosts), lone->pod_template->stateful_set,
+                 lone->now, plan);
       ReplaceOutdated(lone, plan);
       SendParameters(lone->view.node, process, *lone->pod_template, lone->now, plan);
       const std::string& refused = lone->pod_template->live.refused;

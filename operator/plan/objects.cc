@@ -4,6 +4,7 @@
 
 #include "operator/manifests/manifests.h"
 #include "operator/plan/membership.h"
+#include "operator/plan/observation.h"
 
 namespace understudy::plan {
 namespace {
@@ -28,13 +29,34 @@ bool Drifted(const std::optional<api::StatefulSet>& live, const Json& desired) {
 
 }  // namespace
 
-bool Ensure(const api::ObjectMeta* live, bool drifted, Json desired, const std::string& owner_uid,
+bool IsChildOf(const api::ObjectMeta& child, const api::ObjectRef& owner) {
+  const std::string uid = child.OwnerUid();
+  if (uid == owner.uid || uid.empty() || owner.uid.empty()) return uid == owner.uid;
+  return OwnerKey(OwnerOf(child)) == OwnerKey(owner);
+}
+
+void ConfirmOwner(const api::ObjectRef& owner, std::vector<Action>* actions) {
+  if (owner.uid.empty()) return;
+  for (const Action& action : *actions) {
+    if (const auto* confirm = std::get_if<ConfirmExists>(&action); confirm && confirm->ref.uid == owner.uid) return;
+    const auto* set = std::get_if<SetFinalizers>(&action);
+    if (set != nullptr && set->ref.uid == owner.uid &&
+        std::find(set->finalizers.begin(), set->finalizers.end(), api::kFinalizer) != set->finalizers.end()) {
+      return;
+    }
+  }
+  actions->push_back(ConfirmExists{owner});
+}
+
+bool Ensure(const api::ObjectMeta* live, bool drifted, Json desired, const api::ObjectRef& owner,
             std::vector<Action>* actions) {
   if (live == nullptr) {
+    ConfirmOwner(owner, actions);
     actions->push_back(CreateObject{std::move(desired)});
     return false;
   }
-  if (live->OwnerUid() != owner_uid || live->deleted) return false;
+  if (!IsChildOf(*live, owner) || live->deleted) return false;
+  if (live->OwnerUid() != owner.uid) ConfirmOwner(owner, actions);
   if (drifted || live->Annotation(api::kHashAnnotation) != manifests::AppliedHash(desired)) {
     desired["metadata"]["uid"] = live->uid;
     actions->push_back(ApplyObject{std::move(desired)});
@@ -43,8 +65,9 @@ bool Ensure(const api::ObjectMeta* live, bool drifted, Json desired, const std::
 }
 
 void Remove(const api::ObjectMeta* live, std::string_view api_version, std::string_view kind,
-            const std::string& owner_uid, std::vector<Action>* actions) {
-  if (live == nullptr || live->OwnerUid() != owner_uid || live->deleted) return;
+            const api::ObjectRef& owner, std::vector<Action>* actions) {
+  if (live == nullptr || !IsChildOf(*live, owner) || live->deleted) return;
+  if (live->OwnerUid() != owner.uid) ConfirmOwner(owner, actions);
   actions->push_back(
       DeleteObject{{std::string(api_version), std::string(kind), live->ns, live->name, live->uid, ""}});
 }
@@ -60,7 +83,7 @@ Status EnsureKeys(const std::string& ns, const Settings& settings, const std::op
   }
   Json desired = manifests::BuildConfigMap(ns, settings.public_key);
   const bool drifted = live && live->data != api::ParseStringMap(JsonAt(desired, "data"));
-  Ensure(MetaOf(live), drifted, std::move(desired), "", actions);
+  Ensure(MetaOf(live), drifted, std::move(desired), {}, actions);
   return {};
 }
 
@@ -69,16 +92,29 @@ std::string AddressTypeOf(const api::Service& service) {
 }
 
 void EnsureSlice(const api::Service& service, const api::EndpointSlice* live, const manifests::SliceTarget& target,
-                 Json desired, const std::string& owner_uid, std::vector<Action>* actions) {
+                 Json desired, const api::ObjectRef& owner, std::vector<Action>* actions) {
   // The address type of a slice can't be changed; one of another type makes room first.
   if (live != nullptr && live->address_type != AddressTypeOf(service)) {
-    Remove(&live->meta, "discovery.k8s.io/v1", "EndpointSlice", owner_uid, actions);
+    Remove(&live->meta, "discovery.k8s.io/v1", "EndpointSlice", owner, actions);
     return;
   }
   const bool drifted =
       live != nullptr && (live->endpoints.size() != 1 || live->endpoints.front().target_uid != target.pod_uid ||
                           live->endpoints.front().addresses != std::vector{target.address});
-  Ensure(live == nullptr ? nullptr : &live->meta, drifted, std::move(desired), owner_uid, actions);
+  Ensure(live == nullptr ? nullptr : &live->meta, drifted, std::move(desired), owner, actions);
+}
+
+Leftover JudgeLeftover(const NodeView& view, const failover::PodView* process, const std::string& group_uid) {
+  const api::CacheNode& node = view.node;
+  if (!view.stateful_set || view.stateful_set->meta.OwnerUid() == node.meta.uid) return Leftover::kTake;
+  if (const control::NodeState* words = WordsOf(process)) {
+    const bool fits = words->group.empty() || words->group == node.meta.uid || words->group == group_uid ||
+                      words->group == node.status.group_uid;
+    return fits ? Leftover::kTake : Leftover::kRemove;
+  }
+  if (!view.pod || !view.pod->running) return Leftover::kTake;
+  if (!group_uid.empty()) return Leftover::kWait;
+  return StandsAlone(node) ? Leftover::kTake : Leftover::kRemove;
 }
 
 namespace {
@@ -91,8 +127,8 @@ void EnsureNodeSlice(const NodeView& view, const std::string& zone, std::vector<
   const manifests::SliceTarget target = {view.pod->ip, view.pod->node_name, zone, view.pod->meta.name,
                                          view.pod->meta.uid};
   EnsureSlice(*view.service, view.slice ? &*view.slice : nullptr, target,
-              manifests::BuildNodeSlice(view.node, view.service->meta.uid, AddressTypeOf(*view.service), target), uid,
-              actions);
+              manifests::BuildNodeSlice(view.node, view.service->meta.uid, AddressTypeOf(*view.service), target),
+              view.node.Ref(), actions);
 }
 
 }  // namespace
@@ -117,29 +153,35 @@ Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings) {
   return Invalid("the API server refuses its StatefulSet: " + refused->second.message);
 }
 
-void EnsureNode(const NodeView& view, const std::string& zone, Json stateful_set, MonoTime now, Plan* plan) {
-  const std::string& uid = view.node.meta.uid;
+void EnsureNode(const NodeView& view, const failover::PodView* process, const std::string& group_uid,
+                const std::string& zone, Json stateful_set, MonoTime now, Plan* plan) {
+  const api::ObjectRef owner = view.node.Ref();
   Json headless = manifests::BuildHeadlessService(view.node);
   const bool headless_drifted = Drifted(view.headless, headless);
-  Ensure(MetaOf(view.headless), headless_drifted, std::move(headless), uid, &plan->actions);
+  Ensure(MetaOf(view.headless), headless_drifted, std::move(headless), owner, &plan->actions);
   Json service = manifests::BuildNodeService(view.node);
   const bool service_drifted = Drifted(view.service, service);
-  Ensure(MetaOf(view.service), service_drifted, std::move(service), uid, &plan->actions);
-  if (!view.stateful_set && view.node.spec.availability_zone.empty() && now < view.first_pod_at) {
+  Ensure(MetaOf(view.service), service_drifted, std::move(service), owner, &plan->actions);
+  const Leftover leftover = JudgeLeftover(view, process, group_uid);
+  if (leftover == Leftover::kRemove) {
+    Remove(MetaOf(view.stateful_set), "apps/v1", "StatefulSet", owner, &plan->actions);
+  } else if (leftover == Leftover::kWait) {
+    plan->wake_at = std::min(plan->wake_at, now + kLookAgain);
+  } else if (!view.stateful_set && view.node.spec.availability_zone.empty() && now < view.first_pod_at) {
     plan->wake_at = std::min(plan->wake_at, view.first_pod_at);
   } else {
     const bool set_drifted = Drifted(view.stateful_set, stateful_set);
-    Ensure(MetaOf(view.stateful_set), set_drifted, std::move(stateful_set), uid, &plan->actions);
+    Ensure(MetaOf(view.stateful_set), set_drifted, std::move(stateful_set), owner, &plan->actions);
   }
   EnsureNodeSlice(view, zone, &plan->actions);
 }
 
 bool RemoveNode(const NodeView& view, std::vector<Action>* actions) {
-  const std::string& uid = view.node.meta.uid;
-  Remove(MetaOf(view.stateful_set), "apps/v1", "StatefulSet", uid, actions);
-  Remove(MetaOf(view.service), "v1", "Service", uid, actions);
-  Remove(MetaOf(view.headless), "v1", "Service", uid, actions);
-  const auto left = [&uid](const auto& object) { return object && object->meta.OwnerUid() == uid; };
+  const api::ObjectRef owner = view.node.Ref();
+  Remove(MetaOf(view.stateful_set), "apps/v1", "StatefulSet", owner, actions);
+  Remove(MetaOf(view.service), "v1", "Service", owner, actions);
+  Remove(MetaOf(view.headless), "v1", "Service", owner, actions);
+  const auto left = [&owner](const auto& object) { return object && IsChildOf(object->meta, owner); };
   return !left(view.stateful_set) && !left(view.service) && !left(view.headless);
 }
 

@@ -2,7 +2,12 @@
 //
 // A live object carries the hash of what was applied last; it is written again when the desired one has
 // another hash, or when a field that we own was changed by somebody else. An object of another owner is
-// never written: its own owner, or the clean-up of orphans, deals with it. Pure.
+// never written: its own owner, or the clean-up of orphans, deals with it.
+//
+// What an older object of the owner's name left is the owner's: no two have one name at a time. It is taken over by
+// the next apply, which writes the new owner-uid and, as that is not in the Pod template, replaces no Pod. First of
+// all it is made sure that the owner still exists (ConfirmExists): a cache that is late may show the older one of the
+// two, and it is the younger one's children that it would write. Pure.
 #pragma once
 
 #include <map>
@@ -17,13 +22,17 @@
 
 namespace understudy::plan {
 
+// Made for this owner, or for an older object of its name.
+bool IsChildOf(const api::ObjectMeta& child, const api::ObjectRef& owner);
+// Plans the proof that the owner exists, unless this plan has it already: a finalizer that is set is one.
+void ConfirmOwner(const api::ObjectRef& owner, std::vector<Action>* actions);
 // Creates, applies or leaves alone. False: nothing of ours stands under that name yet (it has to be created,
-// or another owner's object has to go first).
-bool Ensure(const api::ObjectMeta* live, bool drifted, Json desired, const std::string& owner_uid,
+// or another owner's object has to go first). owner.uid empty: of no single object.
+bool Ensure(const api::ObjectMeta* live, bool drifted, Json desired, const api::ObjectRef& owner,
             std::vector<Action>* actions);
 // Deletes the live object if it is this owner's and not being deleted already.
 void Remove(const api::ObjectMeta* live, std::string_view api_version, std::string_view kind,
-            const std::string& owner_uid, std::vector<Action>* actions);
+            const api::ObjectRef& owner, std::vector<Action>* actions);
 
 // The ConfigMap that holds the operator's key, which every node of the namespace mounts; once per plan.
 // kConflict: a foreign one has its name.
@@ -44,11 +53,21 @@ struct NodeObjects {
 // The StatefulSet as it should be.
 Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings);
 // The node's children, with that StatefulSet, the first of which waits for view.first_pod_at unless the node's zone is
-// given anyway. zone: of the Node that its Pod is on.
-void EnsureNode(const NodeView& view, const std::string& zone, Json stateful_set, MonoTime now, Plan* plan);
+// given anyway. zone: of the Node that its Pod is on. group_uid: as for JudgeLeftover.
+void EnsureNode(const NodeView& view, const failover::PodView* process, const std::string& group_uid,
+                const std::string& zone, Json stateful_set, MonoTime now, Plan* plan);
+
+// What to do with the StatefulSet that an older object of the node's name left, by what its process is.
+enum class Leftover {
+  kTake,    // the process is the node's: of its group, its own, or without a past. Also when nothing was left
+  kWait,    // it has not said what it is
+  kRemove,  // it holds what only the older object had a claim to, and would follow nobody
+};
+// group_uid: of the group that answers for the node; "" = it stands alone.
+Leftover JudgeLeftover(const NodeView& view, const failover::PodView* process, const std::string& group_uid);
 // The EndpointSlice `live` (null: none) of a Service of ours that has no selector.
 void EnsureSlice(const api::Service& service, const api::EndpointSlice* live, const manifests::SliceTarget& target,
-                 Json desired, const std::string& owner_uid, std::vector<Action>* actions);
+                 Json desired, const api::ObjectRef& owner, std::vector<Action>* actions);
 // The address type of that slice.
 std::string AddressTypeOf(const api::Service& service);
 

@@ -60,12 +60,19 @@ struct LabelPod {
   api::ObjectRef ref;
   std::map<std::string, std::optional<std::string>> labels;
 };
-// Merge patch {metadata: {uid, resourceVersion, finalizers}} with the whole new list.
+// Merge patch {metadata: {uid, resourceVersion, finalizers}} with the whole new list. 404 is fine only for a list
+// without ours: of an object that is gone nothing more is made.
 struct SetFinalizers {
   api::ObjectRef ref;
   std::vector<std::string> finalizers;
 };
-using Action = std::variant<CreateObject, ApplyObject, DeleteObject, ForceDeletePod, LabelPod, SetFinalizers>;
+// GET: the object still exists with this UID, else the plan ends here. Before something is made for it, or what an
+// older object of its name left is written: what the cache shows may be gone by now, with nobody left to clean up.
+struct ConfirmExists {
+  api::ObjectRef ref;
+};
+using Action =
+    std::variant<CreateObject, ApplyObject, DeleteObject, ForceDeletePod, LabelPod, SetFinalizers, ConfirmExists>;
 
 // For events.k8s.io/v1; action: what the operator did or tried, CamelCase ("Failover", "CreateNode").
 struct Event {
@@ -108,10 +115,18 @@ struct Plan {
 Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall);
 Plan PlanLone(const LoneView& view, MonoTime now, WallTime wall);
 
+// For whom a child was made, by its annotations: kind, namespace, name and UID; all empty on a foreign object.
+api::ObjectRef OwnerOf(const api::ObjectMeta& child);
+// Two objects of one key can't both own children: a node of either kind, or a group, of one name.
+std::string OwnerKey(const api::ObjectRef& owner);
+
 // Children of objects that are gone: whatever has our owner-uid annotation with a UID that no object has. And
 // what belongs to no single object: the ConfigMap with the operator's key in a namespace without nodes.
+// What an older object of a living one's name left is no orphan: the living one's plan takes it over or deletes it
+// (objects.h), so that no Pod of a living object is ever deleted for its age.
 struct OrphanView {
   std::set<std::string> living;         // UIDs of all CacheClusters, ReadReplicas and ReplicationGroups
+  std::set<std::string> living_keys;    // their OwnerKeys
   bool complete = false;                // all three kinds are listed and their watches are current
   std::map<std::string, MonoTime> deletions_seen;  // UIDs whose DELETE event this process received
   struct Child {
@@ -132,6 +147,6 @@ struct OrphanPlan {
   std::map<std::string, MonoTime> announced;
   MonoTime wake_at{INT64_MAX};
 };
-OrphanPlan PlanOrphans(const OrphanView& view, MonoTime now);
+OrphanPlan PlanOrphans(const OrphanView& view, MonoTime now, WallTime wall);
 
 }  // namespace understudy::plan

@@ -183,7 +183,8 @@ Controller::Result Controller::ReconcileOrphans() {
     std::lock_guard lock(mutex_);
     announced = announced_orphans_;
   }
-  const plan::OrphanPlan orphans = plan::PlanOrphans(parts_.observer.Orphans(std::move(announced)), parts_.clock.Mono());
+  const plan::OrphanPlan orphans = plan::PlanOrphans(
+      parts_.observer.Orphans(std::move(announced)), parts_.clock.Mono(), parts_.clock.Wall());
   plan::Plan plan;
   for (const plan::DeleteObject& child : orphans.deletes) plan.actions.emplace_back(child);
   plan.events = orphans.events;

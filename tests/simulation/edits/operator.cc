@@ -252,7 +252,7 @@ bool OperatorProcess::ReconcileLone(api::NodeKind kind, const std::string& name)
 
 bool OperatorProcess::ReconcileOrphans() {
   for (const std::string& uid : observer_->ForgettablePods()) world_->ForgetPod(uid);
-  const plan::OrphanPlan orphans = plan::PlanOrphans(observer_->Orphans(announced_), simulation_.clock().Mono());
+  const plan::OrphanPlan orphans = plan::PlanOrphans(observer_->Orphans(announced_), simulation_.clock().Mono(), simulation_.clock().Wall());
   plan::Plan plan;
   for (const plan::DeleteObject& child : orphans.deletes) plan.actions.emplace_back(child);
   plan.events = orphans.events;
@@ -416,6 +416,10 @@ bool OperatorProcess::Act(const plan::Action& action) {
             const Result<Json> answer = api.PatchFinalizers(set);
             return wrote(set.ref.kind, answer, "finalizers of " + set.ref.name) ||
                    answer.status().code() == Code::kNotFound;
+          },
+          [&](const plan::ConfirmExists& confirm) {
+            const Json* document = api.Get(confirm.ref.kind, confirm.ref.name);
+            return document != nullptr && JsonString(document->at("metadata"), "uid") == confirm.ref.uid;
           }},
       action);
 }

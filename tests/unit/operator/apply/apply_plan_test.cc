@@ -33,6 +33,9 @@ class ScriptedServer final : public kube::Transport {
                                          .body = Json{{"kind", "Status"}, {"message", message}}.dump(),
                                          .headers = {}});
   }
+  void AnswerObject(const std::string& part_of_path, const Json& object) {
+    answers_.emplace_back(part_of_path, kube::Response{.status = 200, .body = object.dump(), .headers = {}});
+  }
   // "PATCH pods/x" of each request so far: what is written, without group and version.
   std::vector<std::string> Seen() {
     std::lock_guard lock(mutex_);
@@ -171,6 +174,35 @@ TEST_F(PlanApplierTest, AFinalizerListThatWasChangedMeanwhileIsLookedAtAnew) {
   plan::Plan plan;
   plan.actions = {plan::SetFinalizers{Ref("ReadReplica", "r"), {}}};
   EXPECT_EQ(Apply(plan).status().code(), Code::kConflict);
+}
+
+TEST_F(PlanApplierTest, NothingIsMadeForAnObjectThatIsGoneBeforeItsFinalizerIsThere) {
+  server_.Answer("readreplicas/gone", 404, "not found");
+  plan::Plan plan;
+  plan.actions = {plan::SetFinalizers{Ref("ReadReplica", "gone"), {std::string(api::kFinalizer)}},
+                  plan::CreateObject{Object("StatefulSet", "gone")}};
+  plan.statuses = {Write("ReplicationGroup", "g")};
+  EXPECT_EQ(Apply(plan).status().code(), Code::kConflict) << "observed again";
+  EXPECT_THAT(server_.Seen(), ElementsAre("PATCH readreplicas/gone"));
+}
+
+TEST_F(PlanApplierTest, NothingIsMadeForAnObjectThatIsGoneOrAnother) {
+  server_.Answer("cacheclusters/gone", 404, "not found");
+  server_.Answer("cacheclusters/broken", 500, "no");
+  server_.AnswerObject("cacheclusters/here", Object("CacheCluster", "here"));
+  const auto made_for = [&](const std::string& name) {
+    plan::Plan plan;
+    plan.actions = {plan::ConfirmExists{Ref("CacheCluster", name)}, plan::CreateObject{Object("Service", name)}};
+    return Apply(plan).status().code();
+  };
+  EXPECT_EQ(made_for("gone"), Code::kConflict);
+  EXPECT_EQ(made_for("another"), Code::kConflict) << "it has no such UID";
+  EXPECT_EQ(made_for("broken"), Code::kUnavailable);
+  EXPECT_THAT(written_, IsEmpty());
+  EXPECT_EQ(made_for("here"), Code::kOk);
+  EXPECT_THAT(server_.Seen(), ElementsAre("GET cacheclusters/gone", "GET cacheclusters/another", "GET cacheclusters/broken",
+                                          "GET cacheclusters/here", "POST services"));
+  EXPECT_THAT(written_, ElementsAre("cacheclusters here", "services answered"));
 }
 
 TEST_F(PlanApplierTest, AStatefulSetThatTheServerRefusesIsTold) {

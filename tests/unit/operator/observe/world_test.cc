@@ -154,5 +154,29 @@ TEST_F(WorldTest, APodOfNobodyConcernsNobody) {
   EXPECT_EQ(world.KeyOfNode("ns", "x"), "");
 }
 
+TEST_F(WorldTest, OrphansAreSeenWithTheirVersionAndBesideTheNamesThatAreTaken) {
+  const auto child = [](const std::string& name, int version, const char* owner) {
+    Json object = Object(name, version);
+    object["metadata"]["annotations"] = {{api::kOwnerAnnotation, owner}, {api::kOwnerUidAnnotation, "older"}};
+    return object;
+  };
+  world.groups.cache.Upsert(Object("g", 1));
+  world.read_replicas.cache.Upsert(Object("v", 2));
+  world.stateful_sets.cache.Upsert(child("v", 3, "CacheCluster/v"));
+  world.services.cache.Upsert(Object("foreign", 4));
+  Json going = child("w", 5, "ReadReplica/w");
+  going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z";
+  world.services.cache.Upsert(going);
+  const Observer observer(world, table, {});
+  const plan::OrphanView view = observer.Orphans({});
+  EXPECT_THAT(view.living, UnorderedElementsAre("uid-g1", "uid-v2"));
+  ASSERT_EQ(view.children.size(), 1u);
+  EXPECT_EQ(view.children[0].ref, (api::ObjectRef{"apps/v1", "StatefulSet", "ns", "v", "uid-v3", "3"}));
+  EXPECT_EQ(view.children[0].owner.kind, "CacheCluster");
+  EXPECT_EQ(view.children[0].owner.uid, "older");
+  EXPECT_THAT(view.living_keys, UnorderedElementsAre(plan::OwnerKey({"", "ReplicationGroup", "ns", "g", "", ""}),
+                                                     plan::OwnerKey(view.children[0].owner)));
+}
+
 }  // namespace
 }  // namespace understudy::observe

@@ -5,6 +5,7 @@
 #include "operator/manifests/manifests.h"
 #include "operator/plan/membership.h"
 #include "operator/plan/objects.h"
+#include "operator/plan/observation.h"
 #include "operator/plan/state_codec.h"
 #include "tests/golden/golden.h"
 #include "tests/unit/operator/plan/world.h"
@@ -13,6 +14,8 @@ namespace understudy::plan {
 namespace {
 
 using ::testing::HasSubstr;
+
+constexpr WallTime kWall{1'760'000'000'000};
 
 TEST(Lone, ACacheClusterWithoutAGroupStandsAlone) {
   World world;
@@ -226,9 +229,9 @@ TEST(Orphans, TheKeyOfANamespaceWithNodesOrWithoutFullListsIsLeftAlone) {
   view.key_maps = {{"v1", "ConfigMap", "empty", "understudy-operator", "u1", ""},
                    {"v1", "ConfigMap", "used", "understudy-operator", "u2", ""}};
   view.inhabited = {"used"};
-  EXPECT_TRUE(PlanOrphans(view, MonoTime{1}).deletes.empty());
+  EXPECT_TRUE(PlanOrphans(view, MonoTime{1}, kWall).deletes.empty());
   view.complete = true;
-  const OrphanPlan plan = PlanOrphans(view, MonoTime{1});
+  const OrphanPlan plan = PlanOrphans(view, MonoTime{1}, kWall);
   ASSERT_EQ(plan.deletes.size(), 1u);
   EXPECT_EQ(plan.deletes[0].ref.ns, "empty");
   EXPECT_EQ(plan.deletes[0].ref.uid, "u1");
@@ -328,20 +331,24 @@ TEST(Orphans, GoAtOnceAfterADeletionThatWasSeenElseAfterAWarning) {
                    {{"v1", "Service", "ns", "c", "4", ""}, {"", "CacheCluster", "ns", "c", "gone", ""}}};
   const MonoTime now{1'000'000'000};
   view.deletions_seen["seen"] = now;
-  OrphanPlan plan = PlanOrphans(view, now);
+  OrphanPlan plan = PlanOrphans(view, now, kWall);
   ASSERT_EQ(plan.deletes.size(), 1u);
   EXPECT_EQ(plan.deletes[0].ref.name, "b");
   ASSERT_EQ(plan.events.size(), 1u);
-  EXPECT_EQ(plan.wake_at, now + kOrphanWait);
+  EXPECT_EQ(plan.wake_at, now + kLookAgain) << "whether what was to be deleted is gone";
+  EXPECT_EQ(plan.events[0].note,
+            "CacheCluster c, which this was made for, does not exist; it and all else that was made for it will be deleted "
+            "at 2025-10-09T09:08:20Z, in 15 minutes; an operator that takes over before then waits for as long anew");
   view.announced = plan.announced;
   view.children.erase(view.children.begin() + 1);
-  plan = PlanOrphans(view, now + Seconds(60));
+  plan = PlanOrphans(view, now + Seconds(60), kWall);
   EXPECT_TRUE(plan.events.empty()) << "announced once";
+  EXPECT_EQ(plan.wake_at, now + kOrphanWait);
   view.announced = plan.announced;
-  plan = PlanOrphans(view, now + kOrphanWait);
+  plan = PlanOrphans(view, now + kOrphanWait, kWall);
   EXPECT_EQ(plan.deletes.size(), 2u);
   view.complete = false;
-  EXPECT_TRUE(PlanOrphans(view, now + kOrphanWait).deletes.empty());
+  EXPECT_TRUE(PlanOrphans(view, now + kOrphanWait, kWall).deletes.empty());
 }
 
 TEST(Orphans, AnOwnerThatTurnsUpIsForgiven) {
@@ -349,10 +356,10 @@ TEST(Orphans, AnOwnerThatTurnsUpIsForgiven) {
   view.complete = true;
   view.children = {{{"v1", "Service", "ns", "c", "4", ""}, {"", "CacheCluster", "ns", "c", "late", ""}}};
   const MonoTime now{1'000'000'000};
-  OrphanPlan plan = PlanOrphans(view, now);
+  OrphanPlan plan = PlanOrphans(view, now, kWall);
   view.announced = plan.announced;
   view.living = {"late"};
-  plan = PlanOrphans(view, now + kOrphanWait);
+  plan = PlanOrphans(view, now + kOrphanWait, kWall);
   EXPECT_TRUE(plan.deletes.empty());
   EXPECT_TRUE(plan.announced.empty());
 }

@@ -94,7 +94,9 @@ void World::Erase(const char* kind, const std::string& name) {
       processes_.erase(it);
     }
   }
-  if (std::string_view(kind) == "Service") Erase("EndpointSlice", manifests::PrimarySliceName(name));
+  if (std::string_view(kind) != "Service") return;
+  Erase("EndpointSlice", manifests::PrimarySliceName(name));
+  Erase("EndpointSlice", manifests::NodeSliceName(name));
 }
 
 void World::Delete(const char* kind, const std::string& name) {
@@ -341,7 +343,7 @@ bool World::WriteStatus(const StatusWrite& write) {
 }
 
 bool World::Act(const Action& action) {
-  ++writes_;
+  if (!std::holds_alternative<ConfirmExists>(action)) ++writes_;
   const auto same = [&](const api::ObjectRef& ref) -> Json* {
     Json* document = Get(ref.kind.c_str(), ref.name);
     return document != nullptr && JsonString((*document)["metadata"], "uid") == ref.uid ? document : nullptr;
@@ -404,7 +406,7 @@ bool World::Act(const Action& action) {
           },
           [&](const SetFinalizers& set) {
             Json* document = same(set.ref);
-            if (document == nullptr) return true;
+            if (document == nullptr) return std::ranges::find(set.finalizers, api::kFinalizer) == set.finalizers.end();
             Json& metadata = (*document)["metadata"];
             if (JsonString(metadata, "resourceVersion") != set.ref.resource_version) return false;
             metadata["finalizers"] = set.finalizers;
@@ -413,7 +415,8 @@ bool World::Act(const Action& action) {
               Erase(set.ref.kind.c_str(), set.ref.name);
             }
             return true;
-          }},
+          },
+          [&](const ConfirmExists& confirm) { return same(confirm.ref) != nullptr; }},
       action);
 }
 
@@ -438,6 +441,8 @@ void World::RestartOperator() {
   crashed_ = false;
   steps_left_ = -1;
   memories_.clear();
+  deletions_seen_.clear();
+  announced_.clear();
   ++terms_;
   leads_since_ = now_;
 }
@@ -645,6 +650,9 @@ int World::Round() {
   for (const auto& [key, document] : objects_) {
     const api::ObjectMeta meta = api::ParseMeta(document);
     orphans.living.insert(meta.uid);
+    for (const char* kind : {kRg, kCc, kRr}) {
+      if (key.starts_with(Key(kind, ""))) orphans.living_keys.insert(OwnerKey({"", kind, meta.ns, meta.name, meta.uid, ""}));
+    }
     for (const char* kind : {"CacheCluster/", "ReadReplica/", "StatefulSet/", "Pod/"}) {
       if (key.starts_with(kind)) orphans.inhabited.insert(meta.ns);
     }
@@ -652,10 +660,11 @@ int World::Round() {
     if (key.starts_with("ConfigMap/") && ours) orphans.key_maps.push_back({"", "ConfigMap", meta.ns, meta.name, meta.uid, ""});
     if (meta.OwnerUid().empty() || key.starts_with("EndpointSlice/")) continue;
     orphans.children.push_back({{"", JsonString(document, "kind"), meta.ns, meta.name, meta.uid, ""},
-                                {"", "", meta.ns, "", meta.OwnerUid(), ""}});
+                                OwnerOf(meta)});
   }
-  const OrphanPlan plan = PlanOrphans(orphans, now_);
+  const OrphanPlan plan = PlanOrphans(orphans, now_, wall_);
   announced_ = plan.announced;
+  events_.insert(events_.end(), plan.events.begin(), plan.events.end());
   for (const DeleteObject& del : plan.deletes) {
     if (MayStep()) Act(del);
   }
