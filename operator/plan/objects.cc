@@ -186,7 +186,7 @@ bool RemoveNode(const NodeView& view, std::vector<Action>* actions) {
 }
 
 void EndPod(const NodeView& view, std::vector<Action>* actions) {
-  const bool foreign = view.stateful_set && view.stateful_set->meta.OwnerUid() != view.node.meta.uid;
+  const bool foreign = view.stateful_set && !IsChildOf(view.stateful_set->meta, view.node.Ref());
   if (!view.pod || foreign) return;
   const api::ObjectMeta& meta = view.pod->meta;
   actions->push_back(DeleteObject{{"v1", "Pod", meta.ns, meta.name, meta.uid, ""}, kEndSeconds});
