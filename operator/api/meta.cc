@@ -43,9 +43,11 @@ bool ReadDecimal(std::string_view* text, int64_t* whole, int64_t* billionths) {
 
 }  // namespace
 
-bool ObjectMeta::HasFinalizer() const {
+bool HasFinalizer(const std::vector<std::string>& finalizers) {
   return std::find(finalizers.begin(), finalizers.end(), kFinalizer) != finalizers.end();
 }
+
+bool ObjectMeta::HasFinalizer() const { return api::HasFinalizer(finalizers); }
 
 std::string ObjectMeta::Label(const char* key) const {
   const auto it = labels.find(key);
@@ -59,6 +61,15 @@ std::string ObjectMeta::Annotation(const char* key) const {
 
 bool ObjectMeta::OlderThan(const ObjectMeta& other) const {
   return std::tie(created, uid) < std::tie(other.created, other.uid);
+}
+
+std::vector<std::string> ParseStrings(const Json& array) {
+  std::vector<std::string> strings;
+  if (!array.is_array()) return strings;
+  for (const Json& one : array) {
+    if (one.is_string()) strings.push_back(one.get<std::string>());
+  }
+  return strings;
 }
 
 std::map<std::string, std::string> ParseStringMap(const Json& object) {
@@ -86,12 +97,7 @@ ObjectMeta ParseMeta(const Json& document) {
   for (auto& [key, value] : ParseStringMap(JsonAt(metadata, "annotations"))) {
     if (key.starts_with(kOwnPrefix)) meta.annotations.emplace(key, value);
   }
-  const Json& finalizers = JsonAt(metadata, "finalizers");
-  if (finalizers.is_array()) {
-    for (const Json& finalizer : finalizers) {
-      if (finalizer.is_string()) meta.finalizers.push_back(finalizer.get<std::string>());
-    }
-  }
+  meta.finalizers = ParseStrings(JsonAt(metadata, "finalizers"));
   return meta;
 }
 

@@ -76,6 +76,10 @@ struct ObjectRef {
 ObjectMeta ParseMeta(const Json& document);
 
 std::map<std::string, std::string> ParseStringMap(const Json& object);
+// The strings of a JSON array; empty for something else.
+std::vector<std::string> ParseStrings(const Json& array);
+// Ours is among them.
+bool HasFinalizer(const std::vector<std::string>& finalizers);
 
 // "1.5s", "500ms", "1m30s" as CEL and the CRDs write durations; kInvalid otherwise.
 Result<Duration> ParseDuration(std::string_view text);

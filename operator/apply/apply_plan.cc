@@ -1,6 +1,5 @@
 #include "operator/apply/apply_plan.h"
 
-#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -158,8 +157,7 @@ Status PlanApplier::Act(const plan::Action& action) {
             if (!set.ref.resource_version.empty()) metadata["resourceVersion"] = set.ref.resource_version;
             const Status status = patch_metadata(set.ref, std::move(metadata));
             if (status.code() != Code::kNotFound) return status;
-            const bool ours = std::find(set.finalizers.begin(), set.finalizers.end(), api::kFinalizer) != set.finalizers.end();
-            return ours ? IsGone(set.ref) : Status();
+            return api::HasFinalizer(set.finalizers) ? IsGone(set.ref) : Status();
           },
           [&](const plan::ConfirmExists& confirm) -> Status {
             const api::ObjectRef& ref = confirm.ref;

@@ -8,10 +8,6 @@ namespace {
 
 using control::NodeRef;
 
-bool Has(const std::vector<std::string>& list, const std::string& value) {
-  return std::find(list.begin(), list.end(), value) != list.end();
-}
-
 // Same Pod: by UID. By name it would be wrong: after a forced deletion the old process may go on.
 bool SamePod(const Turn& turn, const PodView& pod, const NodeRef& node) {
   return turn.on(Rule::kPodUid) ? pod.pod_uid == node.pod_uid : pod.member == node.name;

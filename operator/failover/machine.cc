@@ -126,10 +126,8 @@ size_t VotersFollowing(const Turn& turn, const NodeState& primary) {
   return static_cast<size_t>(
       std::count_if(turn.Newest().voters.begin(), turn.Newest().voters.end(), [&](const NodeRef& voter) {
         if (turn.Dead(voter.incarnation)) return false;
-        const auto said = std::find_if(primary.acks.begin(), primary.acks.end(), [&](const control::ReplicaAck& ack) {
-          return ack.incarnation == voter.incarnation;
-        });
-        return (said != primary.acks.end() && said->silent_ms <= patience_ms) || turn.Reachable(voter.incarnation);
+        const control::ReplicaAck* ack = AckOf(primary, voter.incarnation);
+        return (ack && ack->silent_ms <= patience_ms) || turn.Reachable(voter.incarnation);
       }));
 }
 
@@ -147,14 +145,13 @@ void JudgeReadiness(Turn& turn, const NodeState& primary) {
     return;
   }
   for (const NodeRef& v : turn.Newest().voters) {
-    for (const control::ReplicaAck& a : primary.acks) {
-      if (a.incarnation != v.incarnation || !a.in_sync || !turn.Reachable(v.incarnation)) continue;
-      if (FailoversSpent(turn)) return;
-      f.failover_ready = true;
-      f.failover_ready_reason = "InSyncReplica";
-      f.failover_ready_message = v.name + " is in sync";
-      return;
-    }
+    const control::ReplicaAck* ack = AckOf(primary, v.incarnation);
+    if (ack == nullptr || !ack->in_sync || !turn.Reachable(v.incarnation)) continue;
+    if (FailoversSpent(turn)) return;
+    f.failover_ready = true;
+    f.failover_ready_reason = "InSyncReplica";
+    f.failover_ready_message = v.name + " is in sync";
+    return;
   }
   f.failover_ready_reason = "NoInSyncReplica";
   f.failover_ready_message = "no replica is in sync";

@@ -10,10 +10,6 @@ using control::NodeRef;
 
 namespace {
 
-bool Has(const std::vector<control::Incarnation>& list, const control::Incarnation& value) {
-  return std::find(list.begin(), list.end(), value) != list.end();
-}
-
 // Why what annotation confirm-dead names does not help: it came too early, or is a mistake, or a request that is over.
 std::string WhyNotConfirmed(const Turn& turn, const std::vector<NodeRef>& nodes) {
   for (const NodeRef& node : nodes) {

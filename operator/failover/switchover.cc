@@ -106,13 +106,11 @@ std::string WhyNot(const Turn& turn, const NodeState& primary, const NodeRef& vo
   if (!turn.HoldsData(node) || node.link != control::LinkState::kUp) {
     return voter.name + " is not replicating";
   }
-  for (const ReplicaAck& a : primary.acks) {
-    if (a.incarnation != voter.incarnation) continue;
-    if (a.needs_full_copy) return voter.name + " needs a full copy";
-    if (!a.in_sync || a.offset + kSmallLag_bytes < primary.offset) return voter.name + " lags";
-    return "";
-  }
-  return voter.name + " is not replicating";
+  const ReplicaAck* ack = AckOf(primary, voter.incarnation);
+  if (ack == nullptr) return voter.name + " is not replicating";
+  if (ack->needs_full_copy) return voter.name + " needs a full copy";
+  if (!ack->in_sync || ack->offset + kSmallLag_bytes < primary.offset) return voter.name + " lags";
+  return "";
 }
 
 std::optional<NodeRef> ChooseTarget(const Turn& turn, const NodeState& primary,
@@ -127,11 +125,8 @@ std::optional<NodeRef> ChooseTarget(const Turn& turn, const NodeState& primary,
       *why = not_now;
       continue;
     }
-    uint64_t offset = 0;
-    for (const ReplicaAck& a : primary.acks) {
-      if (a.incarnation == v.incarnation) offset = a.offset;
-    }
-    const std::tuple key(turn.Stays(v.name), offset);
+    const ReplicaAck* ack = AckOf(primary, v.incarnation);
+    const std::tuple key(turn.Stays(v.name), ack ? ack->offset : 0);
     if (best == nullptr || key > best_key || (key == best_key && v.name < best->name)) {
       best = &v;
       best_key = key;

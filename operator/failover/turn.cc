@@ -181,4 +181,15 @@ std::string StepKey(const Failover& failover) {
          failover.winner.incarnation + ":" + failover.source.incarnation;
 }
 
+const control::ReplicaAck* AckOf(const control::NodeState& primary, std::string_view incarnation) {
+  for (const control::ReplicaAck& ack : primary.acks) {
+    if (ack.incarnation == incarnation) return &ack;
+  }
+  return nullptr;
+}
+
+bool Has(const std::vector<std::string>& list, const std::string& value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
+
 }  // namespace understudy::failover

@@ -85,4 +85,8 @@ std::string Span(Duration d);
 // For Turn::InStep: the same step of the same transition.
 std::string StepKey(const Failover& failover);
 
+// What the primary says of that replica; nullptr: nothing.
+const control::ReplicaAck* AckOf(const control::NodeState& primary, std::string_view incarnation);
+bool Has(const std::vector<std::string>& list, const std::string& value);
+
 }  // namespace understudy::failover

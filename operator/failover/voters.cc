@@ -16,13 +16,6 @@ using control::Role;
 // change that can be acknowledged is appended.
 constexpr size_t kManyConfigurations = 32;
 
-const ReplicaAck* AckOf(const NodeState& primary, std::string_view incarnation) {
-  for (const ReplicaAck& a : primary.acks) {
-    if (a.incarnation == incarnation) return &a;
-  }
-  return nullptr;
-}
-
 bool Holds(const std::vector<NodeRef>& list, std::string_view incarnation) {
   return std::any_of(list.begin(), list.end(),
                      [&](const NodeRef& n) { return n.incarnation == incarnation; });

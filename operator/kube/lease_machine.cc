@@ -20,7 +20,7 @@ constexpr double kClockRates = 1.25;
 Status CheckLeaseConfig(const LeaseConfig& config) {
   if (config.identity.empty()) return Invalid("the lease identity is empty; it must be unique");
   if (config.retry_period.ns <= 0) return Invalid("the retry period must be above zero");
-  if (config.lease_duration < config.renew_deadline * 1.25) {
+  if (config.lease_duration < config.renew_deadline * kClockRates) {
     return Invalid("the lease duration must be at least 1.25 times the renew deadline");
   }
   if (config.renew_deadline <= config.retry_period * 1.2) {

@@ -329,17 +329,19 @@ void World::NoteDeletion(const std::string& uid) {
 void World::NoteArrival(const api::ObjectMeta& object) {
   const MonoTime now = clock_.Mono();
   std::lock_guard lock(mutex_);
-  const auto past = [now](const auto& entry) { return now - entry.second >= kManifestLimit; };
-  std::erase_if(arrivals_, past);
-  std::erase_if(last_arrival_, past);
-  arrivals_[object.uid] = last_arrival_[object.ns] = now;
+  std::erase_if(arrivals_, [now](const auto& entry) { return now - entry.second.at >= kManifestLimit; });
+  arrivals_[object.uid] = {object.ns, now};
 }
 
 MonoTime World::ManifestWholeAt(const api::ObjectMeta& node) const {
   std::lock_guard lock(mutex_);
-  const auto it = arrivals_.find(node.uid);
-  if (it == arrivals_.end()) return {};
-  return std::min(last_arrival_.at(node.ns) + kManifestPause, it->second + kManifestLimit);
+  const auto own = arrivals_.find(node.uid);
+  if (own == arrivals_.end()) return {};
+  MonoTime last = own->second.at;
+  for (const auto& [uid, arrival] : arrivals_) {
+    if (arrival.ns == node.ns) last = std::max(last, arrival.at);
+  }
+  return std::min(last + kManifestPause, own->second.at + kManifestLimit);
 }
 
 std::map<std::string, MonoTime> World::DeletionsSeen() const {

@@ -101,8 +101,11 @@ class World {
   mutable std::mutex mutex_;
   std::map<std::string, api::Pod> vanished_;          // mutex_; by uid
   std::map<std::string, MonoTime> deletions_seen_;    // mutex_
-  std::map<std::string, MonoTime> arrivals_;          // mutex_; uid of a group or node -> when; of the last kManifestLimit
-  std::map<std::string, MonoTime> last_arrival_;      // mutex_; namespace -> when; the same
+  struct Arrival {
+    std::string ns;
+    MonoTime at;
+  };
+  std::map<std::string, Arrival> arrivals_;  // mutex_; by uid: groups and nodes that came in the last kManifestLimit
 };
 
 }  // namespace understudy::observe

@@ -173,6 +173,13 @@ void FillOne(const NodeState* primary, GroupTurn* turn, MemberNow* now, Plan* pl
 
 }  // namespace
 
+bool Votes(const GroupTurn& turn, const MemberNow& now) {
+  if (now.words == nullptr || turn.state.configurations.empty()) return false;
+  const auto& voters = turn.state.configurations.back().voters;
+  return std::any_of(voters.begin(), voters.end(),
+                     [&](const control::NodeRef& voter) { return voter.incarnation == now.words->incarnation; });
+}
+
 bool NeverInSync(const api::CacheNode& node) {
   const api::Condition* before = node.status.conditions.Find(api::kInSync);
   return before == nullptr || before->reason == api::reason::kFirstCopy ||

@@ -78,6 +78,9 @@ void FillMembers(GroupTurn* turn, Plan* plan);
 // By its status: not since it was made, or since it stood alone.
 bool NeverInSync(const api::CacheNode& node);
 
+// Its process is a voter of the newest configuration.
+bool Votes(const GroupTurn& turn, const MemberNow& now);
+
 // The machine's input: what observe filled plus spec, members, moves and the administrator's word.
 failover::View FailoverViewOf(const GroupTurn& turn);
 

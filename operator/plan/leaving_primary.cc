@@ -83,11 +83,7 @@ Permission JudgeLeavingPrimary(const GroupTurn& turn, const MemberNow& now) {
 std::string BeforeHandOver(GroupTurn* turn, const MemberNow& now) {
   const MemberNow* named = NamedOther(*turn, now);
   const auto to = std::find_if(turn->members.begin(), turn->members.end(), [&](const MemberNow& m) { return &m == named; });
-  const auto& voters = turn->state.configurations.back().voters;
-  const bool votes = to->words != nullptr && std::any_of(voters.begin(), voters.end(), [&](const control::NodeRef& voter) {
-                       return voter.incarnation == to->words->incarnation;
-                     });
-  if (!to->in_sync || !votes) {
+  if (!to->in_sync || !Votes(*turn, *to)) {
     return "waits until " + to->name() + " (primaryClusterId), which gets the primary role first, is in sync";
   }
   // The rollout that replaces it would bring the role back.

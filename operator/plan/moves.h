@@ -2,7 +2,8 @@
 //
 // An edit of spec.primaryClusterId (in the maintenance window, rollout.h) and a value of the annotation
 // switchover-to (at once) are each acted on once; what takes the primary away (eviction, the end of a deleted
-// group's own nodes, the replacement of its Pod in a rollout, its own leave: leaving_primary.h) is asked for as long as it is so.
+// group's own nodes, the replacement of its Pod in a rollout, its own leave: leaving_primary.h) is asked for as long
+// as it is so.
 // What the primary itself shows (SIGTERM, deletion of its Pod or object, unfit) the failover machine sees by
 // itself. Pure. Source: API.md "ReplicationGroup.spec", "CacheCluster.spec", "Deletion".
 #pragma once

@@ -40,10 +40,7 @@ void ConfirmOwner(const api::ObjectRef& owner, std::vector<Action>* actions) {
   for (const Action& action : *actions) {
     if (const auto* confirm = std::get_if<ConfirmExists>(&action); confirm && confirm->ref.uid == owner.uid) return;
     const auto* set = std::get_if<SetFinalizers>(&action);
-    if (set != nullptr && set->ref.uid == owner.uid &&
-        std::find(set->finalizers.begin(), set->finalizers.end(), api::kFinalizer) != set->finalizers.end()) {
-      return;
-    }
+    if (set != nullptr && set->ref.uid == owner.uid && api::HasFinalizer(set->finalizers)) return;
   }
   actions->push_back(ConfirmExists{owner});
 }

@@ -34,9 +34,7 @@ bool Works(const GroupTurn& turn, const MemberNow& now) {
     const control::NodeState* words = turn.PrimaryWords();
     return words != nullptr && words->in_office && !words->paused && (words->lease_held || voters.empty());
   }
-  return now.in_sync && std::any_of(voters.begin(), voters.end(), [&](const control::NodeRef& voter) {
-           return voter.incarnation == now.words->incarnation;
-         });
+  return now.in_sync && Votes(turn, now);
 }
 
 // Others to hand over to; also those that the group still counts on while their objects go.

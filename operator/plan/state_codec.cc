@@ -239,11 +239,7 @@ GroupState ParseGroupState(const Json& status) {
   state.handled_primary_cluster_id = JsonString(status, "handledPrimaryClusterId");
   state.handled_test_failover = JsonString(status, "handledTestFailover");
   state.handled_switchover_to = JsonString(status, "handledSwitchoverTo");
-  if (const Json& words = JsonAt(status, "voidConfirmDead"); words.is_array()) {
-    for (const Json& word : words) {
-      if (word.is_string()) state.void_words.push_back(word.get<std::string>());
-    }
-  }
+  state.void_words = api::ParseStrings(JsonAt(status, "voidConfirmDead"));
   state.dataset = JsonString(status, "dataset");
   return state;
 }

@@ -1,6 +1,5 @@
 #include "operator/reconcile/controller.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "common/log.h"
@@ -15,8 +14,7 @@ namespace {
 constexpr Duration kOrphanPeriod = Seconds(60);
 // A write was overtaken by somebody else's, or by our own that the watch has not shown. What the watch shows is planned
 // at once anyway; as long as it shows nothing, the next conflict is as certain as the last, so each takes twice as long.
-constexpr Duration kConflictDelay = Milliseconds(50);
-constexpr int kMostDoublings = 5;  // 1.6 s
+constexpr watch::WorkQueueOptions kConflictPauses = {.first_retry = Milliseconds(50), .longest_retry = Milliseconds(1600)};
 
 struct Name {
   std::string ns, name;
@@ -62,14 +60,13 @@ void Controller::RunOne(const std::string& key) {
     result = ReconcileLone(key);
   }
   const char* word = "success";
-  const int conflicts = CountConflicts(key, result);
   switch (result) {
     case Result::kDone:
       parts_.queue.Forget(key);
       break;
     case Result::kSoon:
       word = "conflict";
-      parts_.queue.AddAfter(key, kConflictDelay * (1 << std::min(conflicts - 1, kMostDoublings)), watch::Priority::kFailover);
+      parts_.queue.AddRateLimited(key, watch::Priority::kFailover, kConflictPauses);
       break;
     case Result::kFailed:
       word = "error";
@@ -84,13 +81,6 @@ void Controller::RunOne(const std::string& key) {
       .GetHistogram("controller_runtime_reconcile_time_seconds", "Time that a reconcile took",
                     {0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5}, {{"controller", controller}})
       .Observe((parts_.clock.Mono() - begun).seconds());
-}
-
-int Controller::CountConflicts(const std::string& key, Result result) {
-  std::lock_guard lock(mutex_);
-  if (result == Result::kSoon) return ++conflicts_[key];
-  conflicts_.erase(key);
-  return 0;
 }
 
 Controller::Result Controller::Finish(const std::string& key, const Status& status) {

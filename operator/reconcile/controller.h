@@ -53,8 +53,6 @@ class Controller {
   Result ReconcileGroup(const std::string& key);
   Result ReconcileLone(const std::string& key);
   Result ReconcileOrphans();
-  // In a row, with this one.
-  int CountConflicts(const std::string& key, Result result);
   Result Finish(const std::string& key, const Status& status);
   void WakeAt(const std::string& key, MonoTime at, bool urgent);
   observe::Fresh DrawFresh() const;
@@ -71,7 +69,6 @@ class Controller {
   std::mutex mutex_;
   std::map<std::string, plan::Memory> memory_;            // mutex_
   std::map<std::string, MonoTime> announced_orphans_;     // mutex_
-  std::map<std::string, int> conflicts_;                  // mutex_; keys whose last reconcile ended in one
   std::set<std::string> unread_;                          // mutex_; groups with a write of unknown outcome
 };
 

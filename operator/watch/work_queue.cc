@@ -89,14 +89,18 @@ void WorkQueue::AddAfter(const std::string& key, Duration delay, Priority priori
 }
 
 void WorkQueue::AddRateLimited(const std::string& name, Priority priority) {
+  AddRateLimited(name, priority, options_);
+}
+
+void WorkQueue::AddRateLimited(const std::string& name, Priority priority, const WorkQueueOptions& pauses) {
   std::lock_guard lock(mutex_);
   if (shut_down_) return;
   Key& key = keys_[name];
   const Duration delay =
-      options_.first_retry * static_cast<double>(uint64_t{1} << std::min(key.failures, 20));
+      pauses.first_retry * static_cast<double>(uint64_t{1} << std::min(key.failures, 20));
   ++key.failures;
   retries_.Add();
-  AddAtLocked(name, clock_.Mono() + std::min(delay, options_.longest_retry), priority);
+  AddAtLocked(name, clock_.Mono() + std::min(delay, pauses.longest_retry), priority);
 }
 
 void WorkQueue::Forget(const std::string& key) {

@@ -54,6 +54,8 @@ class WorkQueue {
   void AddAfter(const std::string& key, Duration delay, Priority priority = Priority::kNormal);
   // The work on the key failed: again after a pause that grows with each failure since Forget.
   void AddRateLimited(const std::string& key, Priority priority = Priority::kNormal);
+  // The same with other pauses than the queue's.
+  void AddRateLimited(const std::string& key, Priority priority, const WorkQueueOptions& pauses);
   void Forget(const std::string& key);
   int Failures(const std::string& key) const;
 

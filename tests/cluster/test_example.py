@@ -31,37 +31,34 @@ class Example(Case):
         self.apply(EXAMPLE)
         return self.wait_whole("examplereplication", 2)
 
-    def test_works_in_every_order_of_its_documents(self):
+    def in_every_order(self, name, apply):
+        """The example in a namespace for each order of its documents, in which `apply` brings them; each when it is whole."""
         namespaces = []
         for number, order in enumerate(itertools.permutations(DOCUMENTS)):
-            namespace = f"t-order-{number}"
-            self.in_namespace(namespace)
-            namespaces.append(namespace)
+            namespaces.append(f"{name}-{number}")
+            self.in_namespace(namespaces[-1])
+            apply(order)
+        for self.namespace in namespaces:
+            yield self.namespace, self.wait_whole("examplereplication", 2)
+
+    def test_works_in_every_order_of_its_documents(self):
+        def one_by_one(order):
             for document in order:
                 self.apply(document)
-        for namespace in namespaces:
-            self.namespace = namespace
-            group = self.wait_whole("examplereplication", 2)
+
+        for namespace, group in self.in_every_order("t-order", one_by_one):
             self.assertEqual(group["status"]["primary"], "exampleredis", namespace)
             replica = self.get("readreplica", "exampleredis-read-1")
             self.assertEqual(replica["status"]["availabilityZone"], "ap-northeast-1a")
 
     def test_applied_as_one_file_spreads_over_the_zones_in_every_order(self):
-        namespaces = []
-        for number, order in enumerate(itertools.permutations(DOCUMENTS)):
-            namespace = f"t-zones-{number}"
-            self.in_namespace(namespace)
-            namespaces.append(namespace)
-            self.apply("\n---\n".join(order))
-        for namespace in namespaces:
-            self.namespace = namespace
-            self.wait_whole("examplereplication", 2)
+        for namespace, group in self.in_every_order("t-zones", lambda order: self.apply("\n---\n".join(order))):
             replica = self.get("readreplica", "exampleredis-read-1")
             primary = self.get("cachecluster", "exampleredis")
             self.assertEqual(replica["status"]["availabilityZone"], "ap-northeast-1a", namespace)
             self.assertIn(primary["status"]["availabilityZone"], ["ap-northeast-1b", "ap-northeast-1c"], namespace)
             self.assertNotEqual(self.host_of("exampleredis"), self.host_of("exampleredis-read-1"), namespace)
-            spread = lab.condition(self.group("examplereplication"), "ZoneSpreadSatisfied")
+            spread = lab.condition(group, "ZoneSpreadSatisfied")
             self.assertEqual((spread["status"], spread["reason"]), ("True", "Spread"), namespace)
 
     def test_shows_the_documented_columns(self):
