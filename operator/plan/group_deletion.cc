@@ -55,6 +55,13 @@ std::set<std::string> Finish(const GroupTurn& turn, Plan* plan) {
   const auto stays = [&turn](const MemberNow& now) { return Stays(turn, now) || IsStillElsewhere(turn, now); };
   // Who is silent now may yet come to inherit what a primary has.
   const bool nobody_stays = std::none_of(turn.members.begin(), turn.members.end(), stays);
+  // All objects before the first Pod: once a Pod ends at once with its data, nobody is left who could have had it.
+  for (const MemberNow& now : turn.members) {
+    const api::CacheNode& node = now.member->view->node;
+    if (stays(now) || node.meta.deleted) continue;
+    const api::ObjectRef ref = node.Ref();
+    plan->actions.push_back(DeleteObject{{ref.api_version, ref.kind, ref.ns, ref.name, ref.uid, ""}});
+  }
   bool gone = true;
   for (const MemberNow& now : turn.members) {
     const api::CacheNode& node = now.member->view->node;
@@ -64,10 +71,6 @@ std::set<std::string> Finish(const GroupTurn& turn, Plan* plan) {
     }
     gone = false;
     moved.insert(node.meta.uid);
-    if (!node.meta.deleted) {
-      const api::ObjectRef ref = node.Ref();
-      plan->actions.push_back(DeleteObject{{ref.api_version, ref.kind, ref.ns, ref.name, ref.uid, ""}});
-    }
     const auto remove = nobody_stays ? RemoveNodeAndPod : RemoveNode;
     if (remove(*now.member->view, &plan->actions)) {
       EnsureFinalizer(node.Ref(), node.meta, false, &plan->actions);

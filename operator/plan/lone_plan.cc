@@ -293,6 +293,13 @@ bool GroupDecides(const Lone& lone) {
   return !HasRole(lone) && lone.words != nullptr && lone.words->incarnation != lone.node.status.incarnation;
 }
 
+// The heir of a deleted group, whose process is still the primary of that group: it would wait for a hand-over that
+// nobody is left to arrange.
+bool IsHeirInOffice(const LoneView& view) {
+  const control::NodeState* words = WordsOf(view.process ? &*view.process : nullptr);
+  return StandsAlone(view.node.node) && words != nullptr && words->role == control::Role::kPrimary;
+}
+
 // Nobody else has its data: replacing its Pod costs it, and waits until it is due.
 void ReplaceOutdated(Lone* lone, Plan* plan) {
   const auto* process = lone->view.process ? &*lone->view.process : nullptr;
@@ -437,6 +444,7 @@ Plan PlanLone(const LoneView& view, MonoTime now, WallTime wall) {
   const api::CacheNode& node = view.node.node;
   // Nobody else depends on it: what was made for it goes as an orphan once the object is gone.
   if (node.meta.deleted || view.namespace_terminating) {
+    if (IsHeirInOffice(view)) RemoveNodeAndPod(view.node, &plan.actions);
     EnsureFinalizer(node.Ref(), node.meta, false, &plan.actions);
     return plan;
   }

@@ -190,10 +190,10 @@ void EndPod(const NodeView& view, std::vector<Action>* actions) {
 }
 
 bool RemoveNodeAndPod(const NodeView& view, std::vector<Action>* actions) {
-  const bool removed = RemoveNode(view, actions);
-  // Before the garbage collector does it with the Pod's own grace period: a shorter one that follows shortens nothing.
-  if (removed || (view.pod && !view.pod->meta.deleted)) EndPod(view, actions);
-  return removed;
+  // Before its StatefulSet, for the garbage collector ends it with the Pod's own grace period, and a shorter one that
+  // follows shortens nothing.
+  EndPod(view, actions);
+  return RemoveNode(view, actions);
 }
 
 void EnsurePodLabels(const NodeView& view, const std::map<std::string, std::optional<std::string>>& wanted,

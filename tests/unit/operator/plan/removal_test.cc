@@ -96,6 +96,44 @@ TEST(Removal, OfAllNodesEndsThePrimaryBeforeTheGarbageCollectorDoesItSlowly) {
   }
 }
 
+// The group went first, and its heir is deleted before it stands alone.
+TEST(Removal, OfAnHeirThatIsStillThePrimaryLetsItNotWaitForAHandOver) {
+  World world;
+  ApplyExample(&world);
+  ASSERT_TRUE(world.Settle());
+  world.Delete(kRg, "examplereplication");
+  for (int i = 0; i < 100 && !world.Column(kCc, "exampleredis", "groupUid").empty(); ++i) world.OneStep();
+  ASSERT_EQ(world.Column(kCc, "exampleredis", "groupUid"), "");
+  ASSERT_EQ(world.Process("exampleredis")->role, control::Role::kPrimary);
+  world.Delete(kCc, "exampleredis");
+  world.Delete(kRr, "exampleredis-read-1");
+  EXPECT_THAT(EndedUntilGone(&world, kCc, "exampleredis"), ::testing::Contains("exampleredis-0"));
+}
+
+// Where in the plan that object is deleted; -1: it is not.
+int DeletedAt(const Plan& plan, const std::string& kind, const std::string& name) {
+  for (size_t i = 0; i < plan.actions.size(); ++i) {
+    const auto* del = std::get_if<DeleteObject>(&plan.actions[i]);
+    if (del != nullptr && del->ref.kind == kind && del->ref.name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+// Who sees a Pod end at once with its data sees that all others end too.
+TEST(Removal, OfAGroupThatTakesItsNodesAlongDeletesThemAllBeforeAPodEnds) {
+  World world;
+  world.ApplyYaml(kCc, "c", "{}");
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "c", "deletionPolicy": "Delete"})");
+  world.ApplyYaml(kRr, "r", R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  world.Delete(kRg, "g");
+  const Plan plan = world.GroupPlan("g");
+  const int last = std::max(DeletedAt(plan, kCc, "c"), DeletedAt(plan, kRr, "r"));
+  ASSERT_GE(std::min(DeletedAt(plan, kCc, "c"), DeletedAt(plan, kRr, "r")), 0);
+  ASSERT_EQ(EndedAtOnce(plan).size(), 2U);
+  EXPECT_LT(last, std::min(DeletedAt(plan, "Pod", "c-0"), DeletedAt(plan, "Pod", "r-0")));
+}
+
 TEST(Removal, LeavesAPrimaryItsTimeForAMemberThatStaysAndIsSilent) {
   World world;
   ApplyExample(&world);

@@ -379,9 +379,9 @@ bool World::Act(const Action& action) {
             return true;
           },
           [&](const DeleteObject& del) {
-            if (del.ref.kind == "Pod" && del.grace_seconds == 1) ended_at_once.insert(del.ref.name);
             const Json* there = same(del.ref);
             if (there == nullptr) return true;
+            if (del.ref.kind == "Pod" && del.grace_seconds == 1) ended_at_once.insert(del.ref.name);
             const std::string version = JsonString(there->at("metadata"), "resourceVersion");
             if (!del.ref.resource_version.empty() && del.ref.resource_version != version) return true;
             Delete(del.ref.kind.c_str(), del.ref.name);

@@ -40,7 +40,7 @@ class World {
   // -- what nodes do
   void KillProcess(const std::string& node);       // a new, empty process in the same Pod
   void SetUnschedulable(const std::string& node, const std::string& words);
-  // Pods that the operator ended with a second's grace.
+  // Pods that the operator ended with a second's grace before they went as the garbage of their StatefulSets.
   std::set<std::string> ended_at_once;
   // Kubernetes Nodes that take no Pods.
   std::set<std::string> cordoned;
