@@ -108,6 +108,7 @@ void FirstStart(Turn& turn) {
   turn.out.findings.failover_ready_reason = "NotStarted";
   std::vector<const PodView*> holders;
   std::set<std::string> datasets;
+  int alone = 0;
   std::string named;
   for (const PodView& pod : turn.view.pods) {
     if (!IsMember(turn, pod)) continue;
@@ -123,9 +124,11 @@ void FirstStart(Turn& turn) {
       continue;
     holders.push_back(&pod);
     datasets.insert(pod.heard->state.dataset);
+    if (pod.heard->state.role == Role::kStandalone) ++alone;
     named += (named.empty() ? "" : ", ") + pod.member + " holds " + pod.heard->state.dataset;
   }
-  if (datasets.size() > 1) {
+  // Two that stand alone have written different things, also if both have it from one group.
+  if (datasets.size() > 1 || alone > 1) {
     why = "several data sets: " + named;
     turn.out.findings.several_datasets = named;
     return;

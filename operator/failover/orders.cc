@@ -29,12 +29,14 @@ bool MayJoin(Turn& turn, const PodView& pod, Order& order) {
   return true;
 }
 
-// What a follower holds may go if it is an older state of this group, or if its object says so.
+// What a follower holds may go if it is an older state of this group, or if its object says so. Who stands alone with
+// the group's data set (the heir of an older group) has written to it since.
 bool MayDrop(Turn& turn, const PodView& pod, Order& order) {
   const NodeState& node = pod.heard->state;
   if (node.dataset.empty()) return true;
   const Member* member = turn.FindMember(pod.member);
-  const bool named = node.dataset == turn.state.dataset || turn.Ours(node) ||
+  const bool older_state = node.dataset == turn.state.dataset && node.role != Role::kStandalone;
+  const bool named = older_state || turn.Ours(node) ||
                      (member != nullptr && member->discard_dataset == node.dataset);
   if (!named && node.keys != 0) {
     turn.out.findings.not_joining.push_back(

@@ -104,8 +104,14 @@ void EnsurePool(const GroupTurn& turn, Plan* plan) {
   }
 }
 
+// A group that was never accepted makes nothing, for itself or for its nodes. A node of it that stands alone meanwhile
+// is served as before.
+bool WasAccepted(const GroupTurn& turn) { return turn.state.epoch > 0 || turn.membership.group_reason.empty(); }
+
 void EnsureMembers(GroupTurn* turn, Plan* plan) {
-  const auto runs = [](const Member& member) { return member.wanted && member.can_run; };
+  const auto runs = [accepted = WasAccepted(*turn)](const Member& member) {
+    return member.wanted && member.can_run && (accepted || StandsAlone(member.view->node));
+  };
   std::vector<Member>& members = turn->membership.members;
   Status keys;
   if (std::any_of(members.begin(), members.end(), runs)) {
@@ -205,9 +211,11 @@ void EnsurePrimarySlice(const GroupTurn& turn, const control::NodeRef& target, P
 }
 
 void EnsureGroup(GroupTurn* turn, Plan* plan) {
-  EnsureServices(*turn, plan);
-  EnsureFirstPrimary(*turn, plan);
-  EnsurePool(*turn, plan);
+  if (WasAccepted(*turn)) {
+    EnsureServices(*turn, plan);
+    EnsureFirstPrimary(*turn, plan);
+    EnsurePool(*turn, plan);
+  }
   EnsureMembers(turn, plan);
   EnsureLabels(*turn, plan);
 }

@@ -191,7 +191,7 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
     }
   } else {
     moved = EnsureMembership(turn, &plan);
-    if (turn.state.epoch > 0 || turn.membership.group_reason.empty()) EnsureGroup(&turn, &plan);
+    EnsureGroup(&turn, &plan);
   }
   const bool conflict = turn.membership.group_reason == api::reason::kNameConflict || !turn.membership.refused.empty();
   if (conflict) plan.wake_at = std::min(plan.wake_at, now + kConflictPeriod);

@@ -215,18 +215,31 @@ int Membership::Wanted() const {
   return static_cast<int>(std::count_if(members.begin(), members.end(), [](const Member& m) { return m.wanted; }));
 }
 
-std::vector<std::string> ZonesToAvoid(const Membership& membership, const Member& member) {
-  constexpr int kKeepOut = 2;
-  std::set<std::string> pinned;
-  int free_before = 0;
+std::vector<std::string> ZonesToAvoid(const Membership& membership, const Member& member,
+                                      const std::set<std::string>& zones) {
+  if (!member.view->node.spec.availability_zone.empty()) return {};
+  std::map<std::string, int> pinned;
+  for (const std::string& zone : zones) pinned[zone] = 0;
+  int free = 1;
   for (const Member& other : membership.members) {
     if (!other.wanted) continue;
     const std::string& zone = other.view->node.spec.availability_zone;
-    if (!zone.empty()) pinned.insert(zone);
-    if (zone.empty() && other.name() < member.name()) ++free_before;
+    if (!zone.empty()) ++pinned[zone];
+    if (zone.empty() && other.name() < member.name()) ++free;
   }
-  if (!member.view->node.spec.availability_zone.empty() || free_before >= kKeepOut) return {};
-  return {pinned.begin(), pinned.end()};
+  // How many each zone has once so many that may be anywhere have filled up the emptiest.
+  int level = 1;
+  const auto room = [&pinned](int up_to) {
+    int sum = 0;
+    for (const auto& [zone, count] : pinned) sum += std::max(0, up_to - count);
+    return sum;
+  };
+  while (!pinned.empty() && room(level) < free) ++level;
+  std::vector<std::string> full;
+  for (const auto& [zone, count] : pinned) {
+    if (count >= level) full.push_back(zone);
+  }
+  return full;
 }
 
 bool StandsAlone(const api::CacheNode& node) { return node.status.epoch > 0; }

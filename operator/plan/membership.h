@@ -59,10 +59,12 @@ struct Membership {
 // line with the newcomers that were never independent.
 Membership PlanMembership(const GroupView& view, const std::vector<const NodeView*>& joiners);
 
-// Zones that the Pod of a member is to keep out of where it can, as others are pinned to them; sorted. For two of those
-// that may be anywhere, the first by name: they fill the other zones of the usual three. To a third each zone is as
-// good, and if all kept out the others would get too many.
-std::vector<std::string> ZonesToAvoid(const Membership& membership, const Member& member);
+// Zones that the Pod of a member is to keep out of where it can, sorted: those that are full with members that are
+// pinned to them, once this one and those before it by name that may be anywhere have filled up the others. Members that
+// may be anywhere spread by themselves; what the scheduler can't know is who is pinned and comes later. zones: of the
+// cluster, that take Pods.
+std::vector<std::string> ZonesToAvoid(const Membership& membership, const Member& member,
+                                      const std::set<std::string>& zones);
 
 // Whether the node was ordered to stand alone, and has not joined a group since.
 bool StandsAlone(const api::CacheNode& node);

@@ -256,7 +256,7 @@ void FillTemplate(const GroupTurn& turn, MemberNow* now) {
   objects.group = turn.group.meta.name;
   objects.pool = now->member->pool;
   objects.multi_az = turn.group.spec.multi_az;
-  objects.avoid_zones = ZonesToAvoid(turn.membership, *now->member);
+  objects.avoid_zones = ZonesToAvoid(turn.membership, *now->member, turn.view.zones);
   objects.rejected = &turn.view.memory.rejected;
   objects.now = turn.now;
   auto built = BuildNode(objects, turn.view.settings);

@@ -159,6 +159,15 @@ class Demote(Joining):
         self.check_serves_alone("undecided")
         # A member may not lose the field like that, nor a node that nobody has looked at yet.
         self.assertIn("confirm it with promotedFrom: later2", self.refused(replica("later2-r1", "{}")))
+        # The group that it belongs to, not the one that it has asked for.
+        self.join("later2-r1", "nosuch", kind="rr")
+        self.wait_accepted("later2-r1", "ReplicationGroupNotFoundFault", "rr")
+        for spec in ("{}", "{promotedFrom: nosuch}"):
+            self.assertIn("confirm it with promotedFrom: later2", self.refused(replica("later2-r1", spec)))
+        self.apply(replica("later2-r1", "{promotedFrom: later2}"))
+        self.wait_accepted("later2-r1", "Promoting", "rr")
+        self.join("later2-r1", "later2", kind="rr")
+        self.wait_accepted("later2-r1", "Accepted", "rr")
 
     def test_a_restart_voids_the_permission(self):
         self.make_group("void2", 1)

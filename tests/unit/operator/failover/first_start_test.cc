@@ -149,6 +149,42 @@ TEST(Adoption, SeveralDataSetsChooseNothingAndAreNamed) {
   EXPECT_NE(d.findings.several_datasets.find("two"), std::string::npos);
 }
 
+// An older group's heir, and that of a group which the others were made into without it: both went on writing.
+TEST(Adoption, TwoThatStandAloneHoldDifferentDataUnderOneId) {
+  Fresh f;
+  f.Standalone("a", "one", 9);
+  f.Standalone("b", "one", 9);
+  const Decision d = f.g.Decide();
+  EXPECT_FALSE(d.persist);
+  EXPECT_EQ(d.findings.several_datasets, "a holds one, b holds one");
+  f.g.MemberOf("b").discard_dataset = "one";
+  (void)f.g.Persist();
+  EXPECT_EQ(f.g.state.primary.name, "a");
+}
+
+TEST(Adoption, WhoStandsAloneFollowsUnderTheSameIdOnlyWithLeave) {
+  Fresh f;
+  f.Standalone("a", "one", 9);
+  f.Standalone("b", "one", 9);
+  f.g.Node("b").role = Role::kReplica;
+  f.g.Node("b").group = f.g.MemberOf("b").may_leave_group = "a group that was made without a";
+  f.g.Node("b").last_record_epoch = 9;
+  (void)f.g.Persist();
+  ASSERT_EQ(f.g.state.primary.name, "b");
+  f.g.Settle("b", f.g.state.epoch);
+  f.g.Node("b").dataset = "one";
+  f.g.Node("b").acks.clear();
+  const Decision d = f.g.Decide();
+  EXPECT_TRUE(Group::To(d, "pod-a").empty());
+  ASSERT_EQ(d.findings.not_joining.size(), 1u);
+  EXPECT_NE(d.findings.not_joining[0].find("discardExistingData: one"), std::string::npos);
+  f.g.MemberOf("a").discard_dataset = "one";
+  const std::vector<control::Order> orders = Group::To(f.g.Decide(), "pod-a");
+  ASSERT_EQ(orders.size(), 1u);
+  EXPECT_TRUE(orders[0].drop_data);
+  EXPECT_EQ(orders[0].drop_dataset, "one");
+}
+
 TEST(Adoption, DataThatMayBeDroppedDoesNotCount) {
   Fresh f;
   f.Standalone("a", "one", 9);
@@ -161,7 +197,11 @@ TEST(Adoption, DataThatMayBeDroppedDoesNotCount) {
 
 TEST(Adoption, OfOneDataSetTheNewestIsPrimary) {
   Fresh f;
-  for (const char* n : {"a", "b", "c"}) f.Standalone(n, "one", 9);
+  for (const char* n : {"a", "b", "c"}) {
+    f.Standalone(n, "one", 9);
+    f.g.Node(n).role = Role::kReplica;
+    f.g.Node(n).group = f.g.MemberOf(n).may_leave_group = "old group";
+  }
   f.g.Node("c").offset = 99;
   f.g.Node("b").last_record_epoch = 2;
   f.g.Node("b").offset = 500;
@@ -216,7 +256,7 @@ TEST(Adoption, OfEqualsTheOneThatTakesWritesIsPrimary) {
   // Also when more was heard of another: its own word is only older.
   Fresh g;
   for (const char* n : {"a", "b", "c"}) g.Standalone(n, "one", 9);
-  g.g.Node("a").role = Role::kReplica;
+  for (const char* n : {"a", "c"}) g.g.Node(n).role = Role::kReplica;
   g.g.Node("a").offset = 80;
   g.g.Node("c").offset = 70;
   (void)g.g.Persist();

@@ -181,10 +181,12 @@ TEST(Joining, AnEmptyNodeMayJoinButKeysThatAreOnTheirWayMayNotGo) {
   EXPECT_EQ(orders[0].drop_dataset, "");
 }
 
-TEST(Joining, ANodeThatStoodAloneWithTheGroupsDataSetCopiesIt) {
+TEST(Joining, ANodeThatStoodAloneWithTheGroupsDataSetNeedsLeaveAndCopiesIt) {
   Group g(2);
   StandAlone(g);
   g.Node("c").dataset = "data";
+  EXPECT_FALSE(Group::Orders(g.Decide(), "c", OrderKind::kRole)) << "it has written to it since";
+  g.MemberOf("c").discard_dataset = "data";
   const std::vector<control::Order> orders = Group::To(g.Decide(), "pod-c");
   ASSERT_EQ(orders.size(), 1u);
   EXPECT_TRUE(orders[0].drop_data);

@@ -63,6 +63,30 @@ class Demote : public ::testing::Test {
   World world;
 };
 
+// A group that was made anew from what an older one left, without its heir: both have the data set's id, and the heir has
+// gone on writing.
+TEST_F(Demote, OfAnOlderGroupsHeirNeedsLeaveToo) {
+  world.Delete(kRg, "h");
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kCc, "p", "{}");
+  ASSERT_TRUE(world.Settle());
+  world.Process("p")->keys = 9;
+  ExpectAlone(world, kCc, "p", 9);
+  world.ApplyYaml(kRg, "h", R"({"primaryClusterId": "q", "applyImmediately": true})");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Column(kRg, "h", "primary"), "q");
+  const std::string dataset = world.Process("p")->dataset;
+  ASSERT_EQ(world.Column(kRg, "h", "dataset"), dataset);
+  world.ApplyYaml(kCc, "p", Joins("h"));
+  ASSERT_TRUE(world.Settle());
+  ExpectAlone(world, kCc, "p", 9);
+  EXPECT_EQ(world.Reason(kCc, "p", "Accepted"), "WouldDiscardData");
+  EXPECT_THAT(world.Message(kCc, "p", "Accepted"), HasSubstr("discardExistingData: " + dataset));
+  world.ApplyYaml(kCc, "p", Joins("h", dataset));
+  ASSERT_TRUE(world.Settle());
+  ExpectReplicaOf(world, "h", kCc, "p");
+}
+
 TEST_F(Demote, IsRefusedUntilTheDataIsGivenUpByItsName) {
   const std::string dataset = world.Process("n")->dataset;
   world.ApplyYaml(kCc, "n", Joins("h"));
@@ -127,14 +151,6 @@ TEST_F(Demote, WhatADeletedGroupLeftIsRefusedUntilItsDataIsGivenUp) {
 
 TEST_F(Demote, ANodeWithoutKeysNeedsNoPermission) {
   world.Process("n")->keys = 0;
-  world.ApplyYaml(kCc, "n", Joins("h"));
-  ASSERT_TRUE(world.Settle());
-  ExpectReplicaOf(world, "h", kCc, "n");
-}
-
-TEST_F(Demote, ANodeWithTheGroupsDataSetNeedsNoPermission) {
-  world.Process("n")->dataset = world.Column(kRg, "h", "dataset");
-  ASSERT_TRUE(world.Settle());
   world.ApplyYaml(kCc, "n", Joins("h"));
   ASSERT_TRUE(world.Settle());
   ExpectReplicaOf(world, "h", kCc, "n");

@@ -79,6 +79,20 @@ TEST_F(SeveralDatasets, TheGroupSaysWhoHoldsWhatAndWhatToDoAndAnEventTellsItOnce
   EXPECT_EQ(world.Told("SeveralDatasets", "g"), 1);
 }
 
+TEST_F(SeveralDatasets, AParameterReachesANodeThatServesAloneThoughTheGroupIsRefusedMeanwhile) {
+  world.ApplyYaml(kCc, "x", "{}");
+  world.ApplyYaml(kRg, "other", R"({"primaryClusterId": "x"})");
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "x"})");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Reason(kRg, "g", "Accepted"), "InvalidCacheClusterState");
+  world.ApplyYaml(kCc, "b", R"({"replicationGroupId": "g", "node": {"parameters": {"slowlog-max-len": 64}}})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Option("b", "slowlog-max-len"), "64");
+  EXPECT_EQ(world.Column(kCc, "b", "pending"), "");
+  EXPECT_EQ(world.Truth(kCc, "b", "Ready"), "True");
+}
+
 TEST_F(SeveralDatasets, TheNodesSayThatTheyServeAlone) {
   for (const char* name : {"a", "b"}) {
     EXPECT_EQ(world.Process(name)->role, Role::kStandalone);

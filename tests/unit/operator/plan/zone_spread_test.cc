@@ -103,7 +103,7 @@ TEST_F(ZoneSpread, AReplicaWithoutAZoneKeepsOutOfThatOfAPinnedPrimary) {
   EXPECT_NE(world.Column(kRr, "b", "availabilityZone"), "zone-b");
 }
 
-TEST_F(ZoneSpread, TwoKeepOutOfPinnedZonesAndFurtherOnesGoWhereThereIsRoom) {
+TEST_F(ZoneSpread, EachKeepsOutOfTheZonesThatAreFullByThen) {
   world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g"})");
   world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
   AddReplica("b");
@@ -112,9 +112,14 @@ TEST_F(ZoneSpread, TwoKeepOutOfPinnedZonesAndFurtherOnesGoWhereThereIsRoom) {
   AddReplica("e", "zone-a");
   ASSERT_TRUE(world.Settle());
   EXPECT_THAT(Avoided(&world, "a"), ElementsAre("zone-a", "zone-b"));
-  EXPECT_THAT(Avoided(&world, "b"), ElementsAre("zone-a", "zone-b"));
+  EXPECT_THAT(Avoided(&world, "b"), IsEmpty()) << "each has one by then";
   EXPECT_THAT(Avoided(&world, "c"), IsEmpty());
   EXPECT_THAT(Avoided(&world, "d"), IsEmpty());
+  AddReplica("f", "zone-a");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_THAT(Avoided(&world, "a"), ElementsAre("zone-a", "zone-b"));
+  EXPECT_THAT(Avoided(&world, "b"), ElementsAre("zone-a")) << "which has its two";
+  EXPECT_THAT(Avoided(&world, "c"), ElementsAre("zone-a"));
 }
 
 TEST_F(ZoneSpread, NobodyKeepsOutOfAZoneWhereMultiAzIsDisabled) {
