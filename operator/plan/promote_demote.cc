@@ -113,11 +113,14 @@ bool FollowsWell(const GroupTurn& turn, const MemberNow& now) {
          words->dataset == turn.state.dataset;
 }
 
+size_t VotersNeeded(const GroupTurn& turn) {
+  const control::Configuration& newest = turn.state.configurations.back();
+  return std::max(newest.synchronous_replicas, static_cast<uint32_t>(turn.group.spec.SynchronousReplicas()));
+}
+
 // With one voter less there would be fewer than synchronousReplicas asks for.
 bool HasNoVoterToSpare(const GroupTurn& turn) {
-  const control::Configuration& newest = turn.state.configurations.back();
-  const size_t needed = std::max(newest.synchronous_replicas, static_cast<uint32_t>(turn.group.spec.SynchronousReplicas()));
-  return newest.voters.size() <= needed;
+  return turn.state.configurations.back().voters.size() <= VotersNeeded(turn);
 }
 
 bool NeededAsVoter(const GroupTurn& turn, const MemberNow& now) {
@@ -138,6 +141,13 @@ std::string NeededText(const GroupTurn& turn, const MemberNow& now) {
 bool StillCountedOn(const GroupTurn& turn, const MemberNow& now) {
   if (now.words != nullptr && failover::NamesIncarnation(turn.state, now.words->incarnation)) return true;
   return now.process != nullptr && failover::NamesPod(turn.state, now.process->pod_uid);
+}
+
+// Writes wait for more voters than the newest configuration has, so nothing confirms it, and the one before it goes on
+// naming the member.
+bool IsCountedOnForLackOfVoters(const GroupTurn& turn, const MemberNow& now) {
+  if (!failover::Started(turn.state) || now.is_primary) return false;
+  return turn.state.configurations.back().voters.size() < VotersNeeded(turn) && StillCountedOn(turn, now);
 }
 
 void Persist(const api::CacheNode& node, const api::CacheNodeStatus& status, Plan* plan) {
@@ -301,7 +311,8 @@ void JudgeArrival(const GroupTurn& turn, Member* member, const MemberNow& now) {
 void JudgeDeletion(GroupTurn* turn, Member* member, MemberNow* now) {
   std::string why = WhyKept(turn, *now);
   now->kept = !why.empty();
-  if (why.empty() && NeededAsVoter(*turn, *now)) why = NeededText(*turn, *now);
+  const bool needed = NeededAsVoter(*turn, *now) || IsCountedOnForLackOfVoters(*turn, *now);
+  if (why.empty() && needed) why = NeededText(*turn, *now);
   if (why.empty()) return;
   member->reason = reason::kDeleting;
   member->message = std::move(why);

@@ -358,7 +358,8 @@ void Simulation::CheckRest() {
       const CacheProcess* process = ProcessOf(node.meta.name);
       if (process == nullptr || !process->alive) continue;
       const bool at_work = !node.status.group_uid.empty() && node.status.conditions.IsTrue(api::kReady);
-      if (at_work && node.status.pending_modified_values.empty() && !checks_->HasParameters(*process)) {
+      const bool current = node.meta.deleted || checks_->HasParameters(*process);  // nothing is applied to what goes
+      if (at_work && node.status.pending_modified_values.empty() && !current) {
         throw Violation{"L " + what + " has nothing pending, and its process has not the parameters of a new one"};
       }
       const std::string& of = process->machine().group();

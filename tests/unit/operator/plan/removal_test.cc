@@ -110,6 +110,41 @@ TEST(Removal, OfAnHeirThatIsStillThePrimaryLetsItNotWaitForAHandOver) {
   EXPECT_THAT(EndedUntilGone(&world, kCc, "exampleredis"), ::testing::Contains("exampleredis-0"));
 }
 
+// It votes in a configuration that nothing can replace as long as writes wait for more replicas than there are.
+TEST(Removal, OfAReplicaThatAnEarlierConfigurationCountsOnSaysWhatItWaitsFor) {
+  Three three;
+  World& world = three.world;
+  three.Edit(R"("synchronousReplicas": 2)");
+  world.Delete(kRr, "b");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Reason(kRr, "b", "Accepted"), "Deleting");
+  // As after a takeover, which gives who is being deleted no vote any more.
+  Json* group = world.Get(kRg, "g");
+  Json& configurations = (*group)["status"]["configurations"];
+  Json next = configurations.back();
+  next["number"] = JsonInt(next, "number") + 1;
+  std::erase_if(next["voters"].get_ref<Json::array_t&>(), [](const Json& v) { return JsonString(v, "name") == "b"; });
+  ASSERT_EQ(next["voters"].size(), 1U);
+  configurations.push_back(next);
+  world.Touch(group);
+  const uint64_t acked = world.Process("a")->configuration_acked;
+  for (int i = 0; i < 30; ++i) {
+    world.Round();
+    world.Process("a")->configuration_acked = acked;  // that takes two replicas in sync
+    world.Advance(Milliseconds(100));
+  }
+  ASSERT_TRUE(world.Exists(kRr, "b"));
+  EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "Deleting");
+  EXPECT_THAT(world.Message(kRr, "b", "Accepted"),
+              HasSubstr("because synchronousReplicas is 2 and b is needed for it; add a replica or lower"));
+  three.Edit(R"("synchronousReplicas": 1)");
+  for (int i = 0; i < 60 && world.Exists(kRr, "b"); ++i) {
+    world.Round();
+    world.Advance(Seconds(1));
+  }
+  EXPECT_FALSE(world.Exists(kRr, "b"));
+}
+
 // Where in the plan that object is deleted; -1: it is not.
 int DeletedAt(const Plan& plan, const std::string& kind, const std::string& name) {
   for (size_t i = 0; i < plan.actions.size(); ++i) {
