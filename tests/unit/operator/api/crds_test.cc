@@ -2,10 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
-#include <regex>
-#include <set>
 #include <sstream>
 
 #include "operator/api/cache_node.h"
@@ -123,31 +120,6 @@ TEST(Conditions, EveryTypeAndReasonIsExplained) {
     ++words;
   }
   EXPECT_GT(words, 40);
-}
-
-// So does that of events; the statements that make one name its reason, or a condition's.
-TEST(Events, EveryReasonIsExplained) {
-  // What happens to objects, as the API server wants it beside the reason; and what no field or annotation asks for.
-  const std::set<std::string> others = {"CreateGroup", "CreateNode", "StandAlone", "DeleteOrphans", "TestFailoverStarted"};
-  const std::regex statement(R"re((\.Note\(|events\.push_back\(|\btell\()[^;]*;)re");
-  const std::regex word(R"re("([A-Z][a-z]+(?:[A-Z][a-z]+)+)")re");
-  const std::string page = Read("docs/events.md");
-  std::set<std::string> reasons;
-  for (const char* folder : {"operator/plan", "operator/failover"}) {
-    for (const auto& file : std::filesystem::directory_iterator(folder)) {
-      if (file.path().extension() != ".cc") continue;
-      const std::string text = Read(std::string(folder) + "/" + file.path().filename().string());
-      for (std::sregex_iterator it(text.begin(), text.end(), statement), end; it != end; ++it) {
-        const std::string made = it->str();
-        for (std::sregex_iterator w(made.begin(), made.end(), word); w != end; ++w) reasons.insert((*w)[1]);
-      }
-    }
-  }
-  for (const std::string& reason : reasons) {
-    if (others.contains(reason)) continue;
-    EXPECT_THAT(page, ::testing::HasSubstr("| " + reason + " "));
-  }
-  EXPECT_GT(reasons.size(), 25u);
 }
 
 }  // namespace
