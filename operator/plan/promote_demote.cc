@@ -118,9 +118,14 @@ size_t VotersNeeded(const GroupTurn& turn) {
   return std::max(newest.synchronous_replicas, static_cast<uint32_t>(turn.group.spec.SynchronousReplicas()));
 }
 
-// With one voter less there would be fewer than synchronousReplicas asks for.
-bool HasNoVoterToSpare(const GroupTurn& turn) {
-  return turn.state.configurations.back().voters.size() <= VotersNeeded(turn);
+// Without the member there would be fewer voters than synchronousReplicas asks for. Its last process and the one before
+// may both be listed: that is one member. The primary votes once it has handed over, in the place of the one that takes
+// over.
+bool CantBeSpared(const GroupTurn& turn, const MemberNow& now) {
+  const auto& voters = turn.state.configurations.back().voters;
+  const auto others =
+      std::count_if(voters.begin(), voters.end(), [&](const control::NodeRef& v) { return v.name != now.name(); });
+  return static_cast<size_t>(others) < VotersNeeded(turn) + (now.is_primary ? 1 : 0);
 }
 
 bool NeededAsVoter(const GroupTurn& turn, const MemberNow& now) {
@@ -128,7 +133,7 @@ bool NeededAsVoter(const GroupTurn& turn, const MemberNow& now) {
   const auto& voters = turn.state.configurations.back().voters;
   const bool votes =
       std::any_of(voters.begin(), voters.end(), [&](const control::NodeRef& v) { return v.name == now.name(); });
-  return votes && HasNoVoterToSpare(turn);
+  return votes && CantBeSpared(turn, now);
 }
 
 std::string NeededText(const GroupTurn& turn, const MemberNow& now) {
@@ -357,7 +362,7 @@ void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
   if (due && permission.hands_over && now->is_primary) {
     std::string why = BeforeHandOver(turn, *now);
     // It votes as soon as another one is primary.
-    if (why.empty() && HasNoVoterToSpare(*turn)) why = NeededText(*turn, *now);
+    if (why.empty() && CantBeSpared(*turn, *now)) why = NeededText(*turn, *now);
     if (why.empty()) {
       now->hands_over_to = turn->group.spec.primary_cluster_id;
     } else {
