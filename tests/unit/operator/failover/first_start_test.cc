@@ -32,6 +32,13 @@ struct Fresh {
     s.last_record_epoch = 3;
     g.MemberOf(name).may_leave_group = "own-" + name;
   }
+  // A replica of a group that is gone, with its data.
+  void LeftBehind(const std::string& name, const std::string& dataset, uint64_t keys,
+                  const std::string& group = "old group") {
+    Standalone(name, dataset, keys);
+    g.Node(name).role = Role::kReplica;
+    g.Node(name).group = g.MemberOf(name).may_leave_group = group;
+  }
   // Was a member of this group before its status was lost.
   void Ours(const std::string& name, Role role, uint64_t epoch, uint64_t offset) {
     control::NodeState& s = g.Node(name);
@@ -165,9 +172,7 @@ TEST(Adoption, TwoThatStandAloneHoldDifferentDataUnderOneId) {
 TEST(Adoption, WhoStandsAloneFollowsUnderTheSameIdOnlyWithLeave) {
   Fresh f;
   f.Standalone("a", "one", 9);
-  f.Standalone("b", "one", 9);
-  f.g.Node("b").role = Role::kReplica;
-  f.g.Node("b").group = f.g.MemberOf("b").may_leave_group = "a group that was made without a";
+  f.LeftBehind("b", "one", 9, "a group that was made without a");
   f.g.Node("b").last_record_epoch = 9;
   (void)f.g.Persist();
   ASSERT_EQ(f.g.state.primary.name, "b");
@@ -197,11 +202,7 @@ TEST(Adoption, DataThatMayBeDroppedDoesNotCount) {
 
 TEST(Adoption, OfOneDataSetTheNewestIsPrimary) {
   Fresh f;
-  for (const char* n : {"a", "b", "c"}) {
-    f.Standalone(n, "one", 9);
-    f.g.Node(n).role = Role::kReplica;
-    f.g.Node(n).group = f.g.MemberOf(n).may_leave_group = "old group";
-  }
+  for (const char* n : {"a", "b", "c"}) f.LeftBehind(n, "one", 9);
   f.g.Node("c").offset = 99;
   f.g.Node("b").last_record_epoch = 2;
   f.g.Node("b").offset = 500;
@@ -244,11 +245,10 @@ TEST(Adoption, DoesNotWaitForTheDead) {
 
 TEST(Adoption, OfEqualsTheOneThatTakesWritesIsPrimary) {
   Fresh f;
-  for (const char* n : {"a", "b", "c"}) f.Standalone(n, "one", 9);
+  f.Standalone("b", "one", 9);
   for (const char* n : {"a", "c"}) {
     // What the deleted group left beside its heir.
-    f.g.Node(n).role = Role::kReplica;
-    f.g.Node(n).group = f.g.MemberOf(n).may_leave_group = "old group";
+    f.LeftBehind(n, "one", 9);
     f.g.Node(n).in_office = false;
   }
   (void)f.g.Persist();
@@ -288,9 +288,7 @@ TEST(Adoption, TheFirstEpochIsAboveThoseOfEmptyHistoriesToo) {
 TEST(Adoption, WhatADeletedGroupLeftFollowsWithItsData) {
   Fresh f;
   f.Standalone("b", "one", 9);
-  f.Standalone("c", "one", 9);
-  f.g.Node("c").role = Role::kReplica;
-  f.g.Node("c").group = f.g.MemberOf("c").may_leave_group = "old group";
+  f.LeftBehind("c", "one", 9);
   (void)f.g.Persist();
   f.g.Settle("b", f.g.state.epoch);
   f.g.Node("b").dataset = "one";
