@@ -29,13 +29,12 @@ bool MayJoin(Turn& turn, const PodView& pod, Order& order) {
   return true;
 }
 
-// What a follower holds may go if it is an older state of this group, or if its object says so. Who stands alone with
-// the group's data set (the heir of an older group) has written to it since.
+// What a follower holds may go if it is an older state of this group, or if its object says so.
 bool MayDrop(Turn& turn, const PodView& pod, Order& order) {
   const NodeState& node = pod.heard->state;
   if (node.dataset.empty()) return true;
   const Member* member = turn.FindMember(pod.member);
-  const bool older_state = node.dataset == turn.state.dataset && node.role != Role::kStandalone;
+  const bool older_state = HoldsOlderState(turn.state, node);
   const bool named = older_state || turn.Ours(node) ||
                      (member != nullptr && member->discard_dataset == node.dataset);
   if (!named && node.keys != 0) {
@@ -45,7 +44,7 @@ bool MayDrop(Turn& turn, const PodView& pod, Order& order) {
     return false;
   }
   // The same data set needs no copy if it went no other way; a node that stood alone has.
-  order.drop_data = node.dataset != turn.state.dataset || node.role == Role::kStandalone;
+  order.drop_data = !older_state;
   // An empty node gets no permission for keys that are on their way.
   if (order.drop_data && named) order.drop_dataset = node.dataset;
   return true;

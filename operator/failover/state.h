@@ -128,6 +128,12 @@ struct GroupState {
 // takes whoever is there.
 inline bool Started(const GroupState& state) { return !state.configurations.empty(); }
 
+// What the node holds is an older state of this group: nothing is lost when it takes the group's data. Who stands alone
+// with the group's data set (the heir of an older group) has written to it since.
+inline bool HoldsOlderState(const GroupState& state, const control::NodeState& node) {
+  return node.dataset == state.dataset && node.role != control::Role::kStandalone;
+}
+
 // The takeovers without proof of death that a history and a running failover tell of.
 std::vector<WallTime> UnprovenOf(const std::vector<HistoryEntry>& history, const std::optional<Failover>& running);
 

@@ -23,13 +23,19 @@ bool Stays(const GroupTurn& turn, const MemberNow& now) {
          !now.member->operator_made;
 }
 
+// A process of this group runs there, or one without data that the group may start again with. A primary that is silent
+// is waited for; an object made anew under its name, for which nothing runs and nothing will, is not.
+bool MayInherit(const GroupTurn& turn, const MemberNow& now) {
+  if (!Stays(turn, now)) return false;
+  if (now.words != nullptr) return now.words->group.empty() || now.words->group == turn.group.meta.uid;
+  const NodeView& view = *now.member->view;
+  return now.is_primary && (view.pod || view.stateful_set);
+}
+
 // Whether there is data to hand on and somebody to have it.
 bool HasHeirs(const GroupTurn& turn) {
-  if (!failover::Started(turn.state)) return false;
-  for (const MemberNow& now : turn.members) {
-    if (Stays(turn, now) && (now.is_primary || now.words != nullptr)) return true;
-  }
-  return false;
+  return failover::Started(turn.state) &&
+         std::any_of(turn.members.begin(), turn.members.end(), [&](const MemberNow& now) { return MayInherit(turn, now); });
 }
 
 // Of two kinds of one name the older: the process is its own.

@@ -60,11 +60,10 @@ bool TakesInSoon(const GroupObject& group) {
          (group.object.status.conditions.IsTrue(api::kReady) || RoleMoves(group) || LacksReplicas(group));
 }
 
-// What the process holds may go, because nothing is lost with it or because its object says so. The group's own data set
-// does not count if the node stands alone with it: the heir of an older group has gone on writing to it.
+// What the process holds may go, because nothing is lost with it or because its object says so.
 bool MayDrop(const api::CacheNode& node, const NodeState& words, const GroupObject& group) {
-  const bool older_state = words.dataset == group.state.dataset && words.role != Role::kStandalone;
-  return words.keys == 0 || words.dataset.empty() || older_state || words.dataset == DiscardableDataset(node, group);
+  return words.keys == 0 || words.dataset.empty() || failover::HoldsOlderState(group.state, words) ||
+         words.dataset == DiscardableDataset(node, group);
 }
 
 Permission WouldDiscard(const api::CacheNode& node, const NodeState& words, const std::string& group) {

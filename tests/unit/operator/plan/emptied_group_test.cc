@@ -103,5 +103,32 @@ TEST_F(AllDeleted, AProcessThatIsNotProvenToHaveEndedIsWaitedForAndToldWithoutNa
   EXPECT_TRUE(world.HadEvent("DataLost"));
 }
 
+// Nothing runs for the new object, and nothing will in a group that goes: it has no data to inherit.
+TEST_F(AllDeleted, AndDeletedItselfItWaitsForNoPrimaryThatWasMadeAnew) {
+  world.Delete(kCc, "a");
+  world.Delete(kRr, "b");
+  for (int i = 0; i < 60 && (world.Exists(kCc, "a") || world.Exists(kRr, "b")); ++i) {
+    world.Round();
+    world.Advance(Seconds(1));
+  }
+  ASSERT_FALSE(world.Exists(kCc, "a"));
+  ASSERT_FALSE(world.Exists(kRr, "b"));
+  ASSERT_FALSE((*world.Get(kRg, "g"))["status"]["configurations"].empty()) << "the group does not know it yet";
+  world.ApplyYaml(kCc, "a", kMember);
+  world.Delete(kRg, "g");
+  for (int i = 0; i < 60 && world.Exists(kRg, "g"); ++i) {
+    world.Round();
+    world.Advance(Seconds(1));
+  }
+  EXPECT_FALSE(world.Exists(kRg, "g"));
+  EXPECT_TRUE(world.Exists(kCc, "a"));
+  EXPECT_EQ(world.Process("a"), nullptr);
+  // It is as new when its group is back.
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "a");
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+}
+
 }  // namespace
 }  // namespace understudy::plan

@@ -397,6 +397,29 @@ TEST_F(Promote, AVoterThatSynchronousReplicasNeedsWaitsForAnother) {
   EXPECT_EQ(w.Truth(kRg, "g", "Ready"), "True");
 }
 
+// The process before its last one is listed beside it while nothing proves that it has ended: that is one member, which
+// is not let go and called back in turns.
+TEST_F(Promote, AVoterThatSynchronousReplicasNeedsIsOneAlsoWithTwoProcesses) {
+  World w;
+  Make(&w, 2, R"({"primaryClusterId": "a", "synchronousReplicas": 2, "applyImmediately": true})");
+  w.ApplyYaml(kRr, "b", kPromoted);
+  ASSERT_TRUE(w.Settle());
+  ASSERT_THAT(w.Message(kRr, "b", "Accepted"), HasSubstr("lower synchronousReplicas"));
+  w.kubelet_tells_ends = false;
+  w.Delete("Pod", "b-0");
+  size_t most = 0;
+  w.CrashAfter(200);  // an operator that writes without end
+  for (int i = 0; i < 100; ++i) {
+    w.Round();
+    most = std::max(most, Voters(w));
+    w.Advance(Milliseconds(100));
+  }
+  ASSERT_FALSE(w.crashed());
+  EXPECT_EQ(most, 3U);
+  ExpectMember(w, "b");
+  EXPECT_THAT(w.Message(kRr, "b", "Accepted"), HasSubstr("lower synchronousReplicas"));
+}
+
 TEST_F(Promote, TwoAtOnceGetDataSetIdsOfTheirOwn) {
   World w;
   Make(&w, 2);
