@@ -104,14 +104,8 @@ void EnsurePool(const GroupTurn& turn, Plan* plan) {
   }
 }
 
-// A group that was never accepted makes nothing, for itself or for its nodes. A node of it that stands alone meanwhile
-// is served as before.
-bool WasAccepted(const GroupTurn& turn) { return turn.state.epoch > 0 || turn.membership.group_reason.empty(); }
-
 void EnsureMembers(GroupTurn* turn, Plan* plan) {
-  const auto runs = [accepted = WasAccepted(*turn)](const Member& member) {
-    return member.wanted && member.can_run && (accepted || StandsAlone(member.view->node));
-  };
+  const auto runs = [turn](const Member& member) { return IsServed(*turn, member); };
   std::vector<Member>& members = turn->membership.members;
   Status keys;
   if (std::any_of(members.begin(), members.end(), runs)) {
@@ -178,14 +172,11 @@ bool OthersAlive(const GroupTurn& turn, const MemberNow& leaving, Plan* plan) {
 }
 
 // A member whose object is being deleted goes when the group no longer counts on it: it is not primary and
-// no configuration names its process. The last one with data asks for nothing.
+// no configuration names its process, or that is gone anyway. The last one with data asks for nothing.
 bool MayGo(const GroupTurn& turn, const MemberNow& leaving, Plan* plan) {
   if (!failover::Started(turn.state)) return true;
   if (leaving.kept) return false;
-  bool counted_on = leaving.is_primary;
-  for (const failover::PodView& pod : turn.view.failover.pods) {
-    if (pod.member == leaving.name() && failover::NamesPod(turn.state, pod.pod_uid)) counted_on = true;
-  }
+  const bool counted_on = leaving.is_primary || IsCountedOn(turn, leaving);
   return !counted_on || !OthersAlive(turn, leaving, plan);
 }
 

@@ -180,6 +180,19 @@ bool Votes(const GroupTurn& turn, const MemberNow& now) {
                      [&](const control::NodeRef& voter) { return voter.incarnation == now.words->incarnation; });
 }
 
+bool IsCountedOn(const GroupTurn& turn, const MemberNow& now) {
+  const auto& pods = turn.view.failover.pods;
+  return std::any_of(pods.begin(), pods.end(), [&](const failover::PodView& pod) {
+    return pod.exists && pod.member == now.name() && failover::NamesPod(turn.state, pod.pod_uid);
+  });
+}
+
+bool WasAccepted(const GroupTurn& turn) { return turn.state.epoch > 0 || turn.membership.group_reason.empty(); }
+
+bool IsServed(const GroupTurn& turn, const Member& member) {
+  return member.wanted && member.can_run && (WasAccepted(turn) || StandsAlone(member.view->node));
+}
+
 bool NeverInSync(const api::CacheNode& node) {
   const api::Condition* before = node.status.conditions.Find(api::kInSync);
   return before == nullptr || before->reason == api::reason::kFirstCopy ||

@@ -23,6 +23,9 @@ inline constexpr Duration kLagPeriod = Seconds(10);  // at most one change of th
 // Of a leader: after that a running process that stays silent does not count.
 inline constexpr Duration kHearingTime = Seconds(30);
 
+// Of a step that the first start goes before, and of what was announced too: it may wait for the user.
+inline constexpr const char* kUntilStartedWords = "waits until the group has started";
+
 struct MemberNow {
   const Member* member = nullptr;
   const failover::PodView* process = nullptr;
@@ -80,6 +83,15 @@ bool NeverInSync(const api::CacheNode& node);
 
 // Its process is a voter of the newest configuration.
 bool Votes(const GroupTurn& turn, const MemberNow& now);
+
+// A Pod of it that is there is named by the group's state: as the primary, a voter, or by a running transition.
+bool IsCountedOn(const GroupTurn& turn, const MemberNow& now);
+
+// A group that was never accepted makes nothing, for itself or for its nodes.
+bool WasAccepted(const GroupTurn& turn);
+// Objects are made and kept for the member, and its process is asked for what it is to have. A node that stands alone in
+// a group that was never accepted is served as before.
+bool IsServed(const GroupTurn& turn, const Member& member);
 
 // The machine's input: what observe filled plus spec, members, moves and the administrator's word.
 failover::View FailoverViewOf(const GroupTurn& turn);

@@ -141,17 +141,11 @@ std::string NeededText(const GroupTurn& turn, const MemberNow& now) {
          " is needed for it; add a replica or lower synchronousReplicas";
 }
 
-// Some listed configuration, or the primary's place, names the member's process.
-bool StillCountedOn(const GroupTurn& turn, const MemberNow& now) {
-  if (now.words != nullptr && failover::NamesIncarnation(turn.state, now.words->incarnation)) return true;
-  return now.process != nullptr && failover::NamesPod(turn.state, now.process->pod_uid);
-}
-
 // Writes wait for more voters than the newest configuration has, so nothing confirms it, and the one before it goes on
 // naming the member.
 bool IsCountedOnForLackOfVoters(const GroupTurn& turn, const MemberNow& now) {
   if (!failover::Started(turn.state) || now.is_primary) return false;
-  return turn.state.configurations.back().voters.size() < VotersNeeded(turn) && StillCountedOn(turn, now);
+  return turn.state.configurations.back().voters.size() < VotersNeeded(turn) && IsCountedOn(turn, now);
 }
 
 void Persist(const api::CacheNode& node, const api::CacheNodeStatus& status, Plan* plan) {
@@ -205,7 +199,7 @@ bool PersistDeparture(const GroupTurn& turn, Plan* plan) {
     }
     // Its Service must not lead clients of the group to a node that leaves with the role.
     if (HoldsPrimary(turn, now) && !turn.endpoint_pod_uid.empty()) continue;
-    if (StillCountedOn(turn, now)) continue;
+    if (IsCountedOn(turn, now)) continue;
     PersistAlone(turn, now, plan);
     return true;
   }
@@ -343,6 +337,9 @@ void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
     demote.begun = true;
   }
   const bool promote_due = now->deferral.Due(promote), demote_due = now->deferral.Due(demote);
+  if (!asks && demote_due && !failover::Started(turn->state)) {
+    now->deferral.Hold(kDemoteField, reason::kWaitingForMembers, kUntilStartedWords);
+  }
   if (!member->wanted) JudgeDeletion(turn, member, now);
   if (!asks) return JudgeArrival(*turn, member, *now);
 

@@ -48,12 +48,12 @@ bool HasOthers(const GroupTurn& turn, const MemberNow& now) {
 }
 
 // What was announced stays so while the role moves or voters settle: it is told once.
-void Hold(MemberNow* now, const std::string& why) {
+void Hold(const GroupTurn& turn, MemberNow* now, const std::string& why) {
   const api::PendingModifications& said = now->member->view->node.status.pending_modified_values;
   for (const Deferral::Entry& entry : std::vector(now->deferral.entries())) {
     const std::string& field = entry.value.field;
     if (std::find(std::begin(kTemplateFields), std::end(kTemplateFields), field) == std::end(kTemplateFields)) continue;
-    const bool announced = std::find(said.begin(), said.end(), entry.value) != said.end();
+    const bool announced = failover::Started(turn.state) && std::find(said.begin(), said.end(), entry.value) != said.end();
     if (announced && entry.value.reason == api::reason::kApplyingModifications) {
       now->deferral.Hold(field, api::reason::kApplyingModifications, "is to be applied, but " + why);
     } else {
@@ -67,7 +67,7 @@ void Hold(MemberNow* now, const std::string& why) {
 bool FillTemplates(GroupTurn* turn) {
   bool asked = false;
   for (MemberNow& now : turn->members) {
-    if (!now.member->wanted || !now.member->can_run) continue;
+    if (!IsServed(*turn, *now.member)) continue;
     FillTemplate(*turn, &now);
     asked = asked || (now.pod_template && now.pod_template->live.asked);
   }
@@ -97,11 +97,11 @@ std::vector<MemberNow*> AskMembers(GroupTurn* turn) {
     if (step.harmless) {
       turn->rollout->replace.insert(now.name());
     } else if (!now.pod_template->live.refused.empty()) {
-      Hold(&now, kRefusedWords);
+      Hold(*turn, &now, kRefusedWords);
     } else if (!step.cost.empty() && NobodyAsked(*now.pod_template, now.member->settings)) {
-      Hold(&now, kNobodyAskedWords);
+      Hold(*turn, &now, kNobodyAskedWords);
     } else if (now.parts) {
-      Hold(&now, "waits until it has left replication group " + turn->group.meta.name);
+      Hold(*turn, &now, "waits until it has left replication group " + turn->group.meta.name);
     } else {
       due.push_back(&now);
     }
@@ -111,7 +111,7 @@ std::vector<MemberNow*> AskMembers(GroupTurn* turn) {
 
 // Why nobody may be replaced now; "" when nothing speaks against `chosen`, who may be down itself.
 std::string WhyNot(const GroupTurn& turn, const MemberNow* chosen) {
-  if (!failover::Started(turn.state)) return "waits until the group has started";
+  if (!failover::Started(turn.state)) return kUntilStartedWords;
   if (turn.state.failover) return "waits until the primary role has moved";
   std::string down;
   for (const MemberNow& now : turn.members) {
@@ -194,7 +194,7 @@ MemberNow* Choose(const GroupTurn& turn, const std::vector<MemberNow*>& due) {
 // The primary is replaced next, when another member has its role: the one that primaryClusterId names, if it can be.
 void HandOver(GroupTurn* turn, MemberNow* primary) {
   if (const std::string named = EditedPrimary(*turn); turn->edit_due && !named.empty()) {
-    Hold(primary, "waits until the primary role has moved to " + named);
+    Hold(*turn, primary, "waits until the primary role has moved to " + named);
     return;
   }
   if (!Announced(primary->member->view->node.status, primary->deferral)) return;
@@ -277,9 +277,9 @@ void FillRollout(GroupTurn* turn) {
   if (chosen == nullptr) return;
   for (MemberNow* now : due) {
     if (!why_not.empty()) {
-      Hold(now, why_not);
+      Hold(*turn, now, why_not);
     } else if (now != chosen) {
-      Hold(now, "waits until " + chosen->name() + " has been replaced");
+      Hold(*turn, now, "waits until " + chosen->name() + " has been replaced");
     }
   }
   if (!why_not.empty() || asked) return;

@@ -110,11 +110,11 @@ TEST(Removal, OfAnHeirThatIsStillThePrimaryLetsItNotWaitForAHandOver) {
   EXPECT_THAT(EndedUntilGone(&world, kCc, "exampleredis"), ::testing::Contains("exampleredis-0"));
 }
 
-// It votes in a configuration that nothing can replace as long as writes wait for more replicas than there are.
-TEST(Removal, OfAReplicaThatAnEarlierConfigurationCountsOnSaysWhatItWaitsFor) {
-  Three three;
-  World& world = three.world;
-  three.Edit(R"("synchronousReplicas": 2)");
+// b, which is being deleted, votes in a configuration that nothing can replace as long as writes wait for more replicas
+// than there are.
+void DeleteBThatOnlyAnEarlierConfigurationCountsOn(Three* three) {
+  World& world = three->world;
+  three->Edit(R"("synchronousReplicas": 2)");
   world.Delete(kRr, "b");
   ASSERT_TRUE(world.Settle());
   ASSERT_EQ(world.Reason(kRr, "b", "Accepted"), "Deleting");
@@ -127,12 +127,22 @@ TEST(Removal, OfAReplicaThatAnEarlierConfigurationCountsOnSaysWhatItWaitsFor) {
   ASSERT_EQ(next["voters"].size(), 1U);
   configurations.push_back(next);
   world.Touch(group);
-  const uint64_t acked = world.Process("a")->configuration_acked;
+}
+
+void RoundsWithoutConfirmation(World* world) {
+  const uint64_t acked = world->Process("a")->configuration_acked;
   for (int i = 0; i < 30; ++i) {
-    world.Round();
-    world.Process("a")->configuration_acked = acked;  // that takes two replicas in sync
-    world.Advance(Milliseconds(100));
+    world->Round();
+    world->Process("a")->configuration_acked = acked;  // that takes two replicas in sync
+    world->Advance(Milliseconds(100));
   }
+}
+
+TEST(Removal, OfAReplicaThatAnEarlierConfigurationCountsOnSaysWhatItWaitsFor) {
+  Three three;
+  World& world = three.world;
+  DeleteBThatOnlyAnEarlierConfigurationCountsOn(&three);
+  RoundsWithoutConfirmation(&world);
   ASSERT_TRUE(world.Exists(kRr, "b"));
   EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "Deleting");
   EXPECT_THAT(world.Message(kRr, "b", "Accepted"),
@@ -143,6 +153,17 @@ TEST(Removal, OfAReplicaThatAnEarlierConfigurationCountsOnSaysWhatItWaitsFor) {
     world.Advance(Seconds(1));
   }
   EXPECT_FALSE(world.Exists(kRr, "b"));
+}
+
+TEST(Removal, OfAReplicaWhosePodIsGoneWaitsForNoConfiguration) {
+  Three three;
+  World& world = three.world;
+  DeleteBThatOnlyAnEarlierConfigurationCountsOn(&three);
+  LeaveOnlyThePod(&world, "b");
+  world.Erase("Pod", "b-0");
+  RoundsWithoutConfirmation(&world);
+  EXPECT_FALSE(world.Exists(kRr, "b"));
+  EXPECT_EQ((*world.Get(kRg, "g"))["status"]["configurations"].size(), 2U);
 }
 
 // Where in the plan that object is deleted; -1: it is not.

@@ -93,6 +93,38 @@ TEST_F(SeveralDatasets, AParameterReachesANodeThatServesAloneThoughTheGroupIsRef
   EXPECT_EQ(world.Truth(kCc, "b", "Ready"), "True");
 }
 
+TEST_F(SeveralDatasets, WhatNeedsANewPodWaitsForTheStartThoughTheGroupIsRefusedMeanwhile) {
+  world.ApplyYaml(kRr, "r", kMember);  // which has nothing to serve, and is asked nothing as long as the group is refused
+  world.ApplyYaml(kCc, "x", "{}");
+  world.ApplyYaml(kRg, "other", R"({"primaryClusterId": "x"})");
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "x", "applyImmediately": true, "node": {"parameters": {"tcp-backlog": 103}}})");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Reason(kRg, "g", "Accepted"), "InvalidCacheClusterState");
+  for (const char* node : {"a", "b"}) {
+    EXPECT_EQ(world.Column(kCc, node, "pending"), "parameters now");
+    EXPECT_THAT(world.Message(kCc, node, "PendingModifications"), HasSubstr("waits until the group has started"));
+  }
+}
+
+// As after a group that had started is gone, or has lost all that it had.
+TEST_F(SeveralDatasets, WhatWasBeingAppliedWaitsForTheStartAsWell) {
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "applyImmediately": true, "node": {"image": "understudy:2"}})");
+  ASSERT_TRUE(world.Settle());
+  Json* node = world.Get(kCc, "b");
+  Json& pending = (*node)["status"]["pendingModifiedValues"];
+  ASSERT_EQ(pending.size(), 1U);
+  pending[0]["reason"] = "ApplyingModifications";
+  Json demote = {{"field", "Demote"}, {"to", "g"}, {"reason", "ApplyingModifications"}};
+  pending.insert(pending.begin(), demote);
+  world.Touch(node);
+  ASSERT_TRUE(world.Settle());
+  node = world.Get(kCc, "b");
+  ASSERT_EQ((*node)["status"]["pendingModifiedValues"].size(), 2U);
+  for (const Json& one : (*node)["status"]["pendingModifiedValues"]) EXPECT_EQ(one["reason"], "WaitingForMembers") << one;
+  EXPECT_THAT(world.Message(kCc, "b", "PendingModifications"), HasSubstr("Demote (unset -> g) waits until the group has started"));
+}
+
 TEST_F(SeveralDatasets, TheNodesSayThatTheyServeAlone) {
   for (const char* name : {"a", "b"}) {
     EXPECT_EQ(world.Process(name)->role, Role::kStandalone);
