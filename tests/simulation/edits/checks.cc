@@ -136,6 +136,8 @@ void Checks::CheckLoss(const CacheProcess& process, const std::string& group, ui
 std::string Checks::WhyKept(const CacheProcess& process, const std::string& group_uid) const {
   const Json* node = NodeObject(simulation_.api(), process.name);
   if (node == nullptr || node->at("metadata").contains("deletionTimestamp") || !process.HasData()) return "";
+  // Its Pod ends with all that it has; the object may be another one's by then.
+  if (simulation_.kubelet().Terminates(process.pod_uid)) return "";
   const auto declared = discardable_.find(UidOf(*node));
   for (std::string dataset = process.dataset(); !dataset.empty();) {
     if (declared != discardable_.end()) {

@@ -31,6 +31,7 @@ class Kubelet {
   void ReturnHost(const std::string& host);
   bool HostLost(const std::string& host) const { return lost_.contains(host); }
   void ReturnAllHosts();
+  bool Terminates(const std::string& pod_uid) const { return terminating_.contains(pod_uid); }
   bool Calm() const { return lost_.empty() && ends_.empty() && terminating_.empty(); }
 
  private:

@@ -141,7 +141,9 @@ void OperatorProcess::Deliver() {
   }
   for (const Late<plan::StatusWrite>& late : TakeDue(&late_writes_, now)) {
     simulation_.Trace("a status of an ended operator arrives");
+    delivers_late_ = true;
     WriteStatus(late.what);
+    delivers_late_ = false;
   }
 }
 

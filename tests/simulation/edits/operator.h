@@ -96,6 +96,8 @@ class OperatorProcess {
   const observe::World& world() const { return *world_; }
   // Writes and orders so far: a world at rest adds none.
   int64_t requests() const { return requests_; }
+  // What is being written was decided by an operator that has ended since.
+  bool delivers_late() const { return delivers_late_; }
   const std::string& last_request() const { return last_request_; }
   // When it wants to look next without a change, beyond the minute in which something always looks again.
   std::optional<MonoTime> NextWake() const;
@@ -149,6 +151,7 @@ class OperatorProcess {
   };
   std::vector<Late<plan::Action>> late_actions_;
   std::vector<Late<plan::StatusWrite>> late_writes_;
+  bool delivers_late_ = false;
   MonoTime orders_lost_until_;
   bool up_ = true;
   bool warm_ = false;

@@ -130,7 +130,8 @@ void Checks::CheckNode(const api::CacheNode& before, const api::CacheNode& after
   for (const api::PendingModification& one : after.status.pending_modified_values) {
     if (one.reason != api::reason::kApplyingModifications || Applying(before.status.pending_modified_values, one)) continue;
     const bool of_template = IsTemplateField(one.field);
-    if (of_template && !runs) continue;
+    // Of an ended operator: it may have been decided when no process ran.
+    if (of_template && (!runs || simulation_.oper().delivers_late())) continue;
     if (one.field == plan::kDemoteField && (!after.status.moving_to.empty() || !after.status.group_uid.empty()) &&
         plan::kDemoteField == one.field && before.status.group_uid != after.status.group_uid) {
       continue;  // judged below
