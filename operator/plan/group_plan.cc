@@ -45,7 +45,7 @@ std::vector<failover::Kind> Recorded(const failover::GroupState& before, const f
 // A group that was never accepted is not started.
 bool MayDecide(const GroupTurn& turn) {
   if (!turn.membership.group_reason.empty() && !failover::Started(turn.state)) return false;
-  return MachineDecides(turn) && !LeavesEmptied(turn);
+  return MachineDecides(turn);
 }
 
 // Statuses, labels and objects wait while roles move, so that they cost no time, and while a member may only
@@ -130,7 +130,11 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
 
   failover::Decision decision;
   decision.memory = view.memory.failover;
-  if (MayDecide(turn)) decision = failover::Decide(turn.state, FailoverViewOf(turn), now, wall);
+  if (LeavesEmptied(turn)) {
+    plan.wake_at = std::min(plan.wake_at, now + kLookAgain);
+  } else if (MayDecide(turn)) {
+    decision = failover::Decide(turn.state, FailoverViewOf(turn), now, wall);
+  }
   plan.memory.failover = decision.memory;
   plan.attentive = turn.state.failover.has_value() || decision.persist.has_value() || !decision.orders.empty() ||
                    !decision.memory.suspect.empty();

@@ -98,10 +98,21 @@ Permission JudgeDemote(const api::CacheNode& node, const NodeState* words, const
   return Given(reason::kDemoting, "joins replication group " + name);
 }
 
-bool IsSole(const GroupTurn& turn) {
-  if (turn.membership.members.size() != 1) return false;
+// A node of the group, not one that waits for its first start.
+bool IsOfGroup(const GroupTurn& turn, const MemberNow& now) {
+  if (now.words != nullptr) return now.words->group == turn.group.meta.uid;
+  return now.member->view->node.status.group_uid == turn.group.meta.uid && !StandsAlone(now.member->view->node);
+}
+
+// The only node of its group; in one that it has emptied others may wait to start it anew.
+bool IsSole(const GroupTurn& turn, const MemberNow& now) {
   const auto& configurations = turn.state.configurations;
-  return configurations.empty() || (configurations.size() == 1 && configurations.front().voters.empty());
+  if (!configurations.empty()) {
+    return turn.members.size() == 1 && configurations.size() == 1 && configurations.front().voters.empty();
+  }
+  return std::none_of(turn.members.begin(), turn.members.end(), [&](const MemberNow& other) {
+    return other.name() != now.name() && IsOfGroup(turn, other);
+  });
 }
 
 // Whole and level with the primary, in the role of this group.
@@ -453,7 +464,7 @@ Permission BeginMove(const GroupTurn& turn, const MemberNow& now) {
     return Held(reason::kReplicationGroupNotFound, "replication group " + target + " does not exist; " + now.name() +
                                                        " stays a member of " + group + " until it does");
   }
-  const bool leads = HoldsPrimary(turn, now) && !IsSole(turn);
+  const bool leads = HoldsPrimary(turn, now) && !IsSole(turn, now);
   const Permission as_primary = leads ? JudgeLeavingPrimary(turn, now) : Permission();
   if (as_primary.refused) return as_primary;
   Permission permission = BeginDemote(now.member->view->node, now.words, *to);
@@ -483,7 +494,13 @@ bool LeavesVoters(const MemberNow& now) {
 
 bool LeavesEmptied(const GroupTurn& turn) {
   if (failover::Started(turn.state) || turn.state.epoch == 0) return false;
-  return std::any_of(turn.members.begin(), turn.members.end(), [](const MemberNow& now) { return now.parts; });
+  if (std::any_of(turn.members.begin(), turn.members.end(), [](const MemberNow& now) { return now.parts; })) return true;
+  // By its status it has left, and its process was not told yet.
+  return std::any_of(turn.view.nodes.begin(), turn.view.nodes.end(), [&](const NodeView& node) {
+    const NodeState* words = WordsOf(ProcessOf(turn.view, node));
+    return StandsAlone(node.node) && turn.Find(node.node.meta.name) == nullptr && words != nullptr &&
+           words->group == turn.group.meta.uid;
+  });
 }
 
 bool PersistMembership(const GroupTurn& turn, const failover::Findings& findings, Plan* plan) {

@@ -366,7 +366,10 @@ void Simulation::CheckRest() {
       const auto shares = api_->Get(std::string(kind) == "CacheCluster" ? "ReadReplica" : "CacheCluster", node.meta.name);
       if (shares != nullptr) continue;  // whose process it is, is another question
       const bool alone = plan::StandsAlone(node);
-      const bool member = groups.contains(node.status.group_uid);
+      // One that was never accepted replaces nothing yet, also not what an older object of the name left.
+      const auto group = groups.find(node.status.group_uid);
+      const bool member = group != groups.end() && (group->second.state.epoch > 0 ||
+                                                    group->second.object.status.conditions.IsTrue(api::kAccepted));
       if (alone && of != node.meta.uid) throw Violation{"E " + what + " stands alone by its status, and its process is of " + of};
       if (!alone && member && of != node.status.group_uid && !of.empty()) {
         throw Violation{"E " + what + " is a member by its status, and its process is of " + of};

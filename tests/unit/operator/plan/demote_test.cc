@@ -486,6 +486,27 @@ TEST_F(Move, OfTheOnlyMemberEmptiesItsGroupWhichSaysSoAndStartsAnewLater) {
   ExpectReplicaOf(w, "h", kCc, "a");
 }
 
+TEST_F(Move, OfTheOnlyMemberIsNotHeldUpByANodeThatWaitsToJoinItsGroup) {
+  World w;
+  Make(&w, 0);
+  w.ApplyYaml(kCc, "x", R"({"applyImmediately": false, "preferredMaintenanceWindow": "sat:02:00-sat:03:00"})");
+  ASSERT_TRUE(w.Settle());
+  w.Process("x")->keys = 3;
+  ASSERT_TRUE(w.Settle());
+  w.ApplyYaml(kCc, "x", R"({"applyImmediately": false, "preferredMaintenanceWindow": "sat:02:00-sat:03:00",
+                           "replicationGroupId": "g", "discardExistingData": ")" + w.Process("x")->dataset + "\"}");
+  ASSERT_TRUE(w.Settle());
+  ASSERT_EQ(w.Column(kCc, "x", "pending"), "Demote until Sat 02:00Z");
+  w.ApplyYaml(kCc, "a", Joins("h", w.Process("a")->dataset));
+  ASSERT_TRUE(w.Settle());
+  ExpectReplicaOf(w, "h", kCc, "a");
+  EXPECT_EQ(w.Told("Emptied", "g"), 1);
+  EXPECT_FALSE(w.HadEvent("FailoverStarted"));
+  // The group goes on with who waited for it.
+  EXPECT_EQ(w.Column(kRg, "g", "primary"), "x");
+  EXPECT_EQ(w.Process("x")->keys, 3u);
+}
+
 TEST_F(Move, TheServiceOfTheEmptiedGroupIsPointedAwayBeforeItsNodeLeaves) {
   World w;
   Make(&w, 0);
