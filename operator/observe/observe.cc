@@ -94,7 +94,8 @@ std::optional<plan::GroupView> Observer::Group(const std::string& ns, const std:
   std::set<std::string> group_uids;
   for (const auto& node : world_.NodesOf(ns)) {
     const bool ours = node->spec.replication_group_id == name || node->status.group_uid == object.meta.uid ||
-                      named.count(node->meta.name) != 0;
+                      named.count(node->meta.name) != 0 ||
+                      (plan::IsLeaving(*node) && node->status.replication_group_id == name && !failover::Started(group->state));
     if (!ours) continue;
     view.nodes.push_back(NodeViewOf(*node));
     group_uids.insert(node->status.group_uid);

@@ -271,6 +271,15 @@ failover::View FailoverViewOf(const GroupTurn& turn) {
     view.members.push_back(std::move(out));
   }
 
+  // Who has left a group that has not been started (again) has no say in it.
+  if (!failover::Started(turn.state)) {
+    std::erase_if(view.pods, [&](const failover::PodView& pod) {
+      const auto node = std::find_if(turn.view.nodes.begin(), turn.view.nodes.end(),
+                                     [&](const NodeView& n) { return n.node.meta.name == pod.member; });
+      return node != turn.view.nodes.end() && IsLeaving(node->node) && turn.Find(pod.member) == nullptr;
+    });
+  }
+
   view.confirmed_dead.clear();
   std::istringstream words(turn.group.meta.Annotation(api::kConfirmDeadAnnotation));
   for (std::string word; std::getline(words, word, ',');) {

@@ -60,7 +60,7 @@ bool HasRole(const Lone& lone) {
 }
 
 // It was a member, its status says that it stands alone, and it has not said so itself yet.
-bool IsLeaving(const Lone& lone) {
+bool LeavesAsReplica(const Lone& lone) {
   return StandsAlone(lone.node) && lone.node.status.role == "replica" && !HasRole(lone);
 }
 
@@ -103,7 +103,7 @@ void Classify(Lone* lone) {
     lone->situation = Situation::kStandsAlone;
     if (!named.empty()) {
       JudgeDemote(lone);
-    } else if (IsLeaving(*lone) && !promoted.empty()) {
+    } else if (LeavesAsReplica(*lone) && !promoted.empty()) {
       lone->accepted_reason = reason::kPromoting;
       lone->accepted_message = "leaves replication group " + promoted + " with its data";
     }
@@ -132,7 +132,7 @@ void Classify(Lone* lone) {
 void AskForVerbs(Lone* lone) {
   DeferrableStep promote{kPromoteField, "", "", {}};
   const auto* said = api::FindPending(lone->node.status.pending_modified_values, kPromoteField);
-  if (IsLeaving(*lone) && said != nullptr) {
+  if (LeavesAsReplica(*lone) && said != nullptr) {
     promote.from = said->from;
     promote.begun = true;
   }
@@ -160,11 +160,11 @@ std::optional<StatusWrite> ReturnToGroup(const Lone& lone, Plan* plan) {
   bool returns = false;
   if (!StandsAlone(node)) {
     returns = words.group == uid;  // its status never said so
-  } else if (IsLeaving(lone) && words.incarnation == node.status.incarnation) {
+  } else if (LeavesAsReplica(lone) && words.incarnation == node.status.incarnation) {
     // The wish was taken back in time, or there is nothing whole to leave with.
     returns = words.group == uid && (node.spec.replication_group_id == name ||
                                      (node.spec.promoted_from == name && !words.complete));
-  } else if (IsLeaving(lone)) {
+  } else if (LeavesAsReplica(lone)) {
     // Its process ended before it stood alone. What it was to leave with is still in the group.
     returns = node.spec.promoted_from == name && words.group.empty() && words.role == control::Role::kUnassigned;
   }
@@ -275,7 +275,7 @@ void SendOrder(const Lone& lone, Plan* plan) {
   out.order.configuration.number = out.order.epoch;
   out.order.fresh_dataset = lone.node.status.dataset;
   // Promoted with its data or not at all: then it goes back.
-  out.order.promotion = IsLeaving(lone) && !lone.node.spec.promoted_from.empty() && !words.group.empty();
+  out.order.promotion = LeavesAsReplica(lone) && !lone.node.spec.promoted_from.empty() && !words.group.empty();
   if (!words.group.empty() && words.group != lone.node.meta.uid) {
     out.order.leaves_group = words.group;
     out.order.leaves_epoch = words.epoch;
@@ -387,7 +387,9 @@ api::CacheNodeStatus StatusOf(const Lone& lone) {
   const bool has_role = HasRole(lone);
   if (has_role) status.role = "standalone";
   if (lone.situation == Situation::kLeft && status.role == "primary") status.role = "replica";
-  if (lone.situation == Situation::kStandsAlone) status.replication_group_id.clear();
+  // Where its process is, until that has its order.
+  const bool leaving = status.role == "replica" || status.role == "primary";
+  if (lone.situation == Situation::kStandsAlone && !leaving) status.replication_group_id.clear();
   if (has_role && lone.words->dataset != "") status.dataset = lone.words->dataset;
   // The permission of a move is for the group that it was given for.
   const auto& group = lone.view.named_group;
@@ -408,7 +410,7 @@ api::CacheNodeStatus StatusOf(const Lone& lone) {
   } else if (lone.situation == Situation::kLeft) {
     status.phase = PhaseOfLeft(lone);
   } else {
-    status.phase = IsLeaving(lone) ? "modifying" : "creating";
+    status.phase = LeavesAsReplica(lone) ? "modifying" : "creating";
   }
   SetConditions(lone, fault, &status);
   SetPending(lone.deferral, lone.node.meta.generation, lone.wall, &status);

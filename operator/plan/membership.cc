@@ -57,9 +57,8 @@ bool MayTake(const GroupObject& group, const api::CacheNode& node) {
   // primary may still be on the way.
   if (StandsAlone(node) ? group.state.primary.name == node.meta.name : Has(group, node.meta.name)) return true;
   if (group.object.meta.deleted) return false;
-  // Its status lets it go, and its process may still be where it was: it is taken once it says that it stands alone.
-  const bool leaving = StandsAlone(node) && (node.status.role == "replica" || node.status.role == "primary");
-  return !leaving && (!failover::Started(group.state) || !StandsAlone(node));
+  // It is taken once it says that it stands alone.
+  return !IsLeaving(node) && (!failover::Started(group.state) || !StandsAlone(node));
 }
 
 // Whether the group's state counts on the process that the node's status knows: then it is the group's, whatever
@@ -243,6 +242,10 @@ std::vector<std::string> ZonesToAvoid(const Membership& membership, const Member
 }
 
 bool StandsAlone(const api::CacheNode& node) { return node.status.epoch > 0; }
+
+bool IsLeaving(const api::CacheNode& node) {
+  return StandsAlone(node) && (node.status.role == "replica" || node.status.role == "primary");
+}
 
 const std::string& NamedGroup(const api::CacheNode& node) {
   if (!node.spec.replication_group_id.empty()) return node.spec.replication_group_id;

@@ -495,11 +495,11 @@ bool LeavesVoters(const MemberNow& now) {
 bool LeavesEmptied(const GroupTurn& turn) {
   if (failover::Started(turn.state) || turn.state.epoch == 0) return false;
   if (std::any_of(turn.members.begin(), turn.members.end(), [](const MemberNow& now) { return now.parts; })) return true;
-  // By its status it has left, and its process was not told yet.
+  // Its process was not told yet, or may not know.
   return std::any_of(turn.view.nodes.begin(), turn.view.nodes.end(), [&](const NodeView& node) {
+    if (!IsLeaving(node.node) || turn.Find(node.node.meta.name) != nullptr) return false;
     const NodeState* words = WordsOf(ProcessOf(turn.view, node));
-    return StandsAlone(node.node) && turn.Find(node.node.meta.name) == nullptr && words != nullptr &&
-           words->group == turn.group.meta.uid;
+    return words == nullptr ? node.pod && node.pod->running : words->group == turn.group.meta.uid;
   });
 }
 

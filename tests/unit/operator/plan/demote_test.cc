@@ -404,6 +404,17 @@ class Move : public Demote {
     world->Process("a")->keys = 5;
     ASSERT_TRUE(world->Settle());
   }
+  // An independent node with data, which is to join g on Saturday.
+  static void LetXWaitToJoin(World* world) {
+    world->ApplyYaml(kCc, "x", R"({"applyImmediately": false, "preferredMaintenanceWindow": "sat:02:00-sat:03:00"})");
+    ASSERT_TRUE(world->Settle());
+    world->Process("x")->keys = 3;
+    ASSERT_TRUE(world->Settle());
+    world->ApplyYaml(kCc, "x", R"({"applyImmediately": false, "preferredMaintenanceWindow": "sat:02:00-sat:03:00",
+                                 "replicationGroupId": "g", "discardExistingData": ")" + world->Process("x")->dataset + "\"}");
+    ASSERT_TRUE(world->Settle());
+    ASSERT_EQ(world->Column(kCc, "x", "pending"), "Demote until Sat 02:00Z");
+  }
 };
 
 TEST_F(Move, OfAReplicaNeedsTheOtherGroupItsConsentAndNothingOfItsOwnGroup) {
@@ -489,14 +500,7 @@ TEST_F(Move, OfTheOnlyMemberEmptiesItsGroupWhichSaysSoAndStartsAnewLater) {
 TEST_F(Move, OfTheOnlyMemberIsNotHeldUpByANodeThatWaitsToJoinItsGroup) {
   World w;
   Make(&w, 0);
-  w.ApplyYaml(kCc, "x", R"({"applyImmediately": false, "preferredMaintenanceWindow": "sat:02:00-sat:03:00"})");
-  ASSERT_TRUE(w.Settle());
-  w.Process("x")->keys = 3;
-  ASSERT_TRUE(w.Settle());
-  w.ApplyYaml(kCc, "x", R"({"applyImmediately": false, "preferredMaintenanceWindow": "sat:02:00-sat:03:00",
-                           "replicationGroupId": "g", "discardExistingData": ")" + w.Process("x")->dataset + "\"}");
-  ASSERT_TRUE(w.Settle());
-  ASSERT_EQ(w.Column(kCc, "x", "pending"), "Demote until Sat 02:00Z");
+  LetXWaitToJoin(&w);
   w.ApplyYaml(kCc, "a", Joins("h", w.Process("a")->dataset));
   ASSERT_TRUE(w.Settle());
   ExpectReplicaOf(w, "h", kCc, "a");
@@ -505,6 +509,36 @@ TEST_F(Move, OfTheOnlyMemberIsNotHeldUpByANodeThatWaitsToJoinItsGroup) {
   // The group goes on with who waited for it.
   EXPECT_EQ(w.Column(kRg, "g", "primary"), "x");
   EXPECT_EQ(w.Process("x")->keys, 3u);
+}
+
+// Until its process knows that it has left, it may take writes as the group's primary.
+TEST_F(Move, OfTheOnlyMemberIsOverBeforeItsGroupStartsAnew) {
+  bool seen = false;
+  for (int steps = 1; steps < 40 && !seen; ++steps) {
+    World w;
+    Make(&w, 0);
+    w.ApplyYaml(kRg, "g", R"({"applyImmediately": true})");  // that names it no more
+    LetXWaitToJoin(&w);
+    w.ApplyYaml(kCc, "a", Joins("h", w.Process("a")->dataset));
+    w.CrashAfter(steps);
+    for (int i = 0; i < 10 && !w.crashed(); ++i) w.Round();
+    w.RestartOperator();
+    seen = w.Column(kCc, "a", "groupUid").empty() && w.Process("a")->role == Role::kPrimary;
+    if (!seen) continue;
+    w.SetChannel("a", false);
+    for (int i = 0; i < 30; ++i) {
+      w.Round();
+      w.Advance(Seconds(1));
+    }
+    ASSERT_EQ(w.Process("a")->role, Role::kPrimary);
+    EXPECT_EQ(w.Column(kRg, "g", "primary"), "");
+    w.SetChannel("a", true);
+    ASSERT_TRUE(w.Settle());
+    ExpectReplicaOf(w, "h", kCc, "a");
+    EXPECT_EQ(w.Column(kRg, "g", "primary"), "x");
+    EXPECT_FALSE(w.HadEvent("FailoverStarted"));
+  }
+  EXPECT_TRUE(seen);
 }
 
 TEST_F(Move, TheServiceOfTheEmptiedGroupIsPointedAwayBeforeItsNodeLeaves) {

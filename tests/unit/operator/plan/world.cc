@@ -550,7 +550,8 @@ GroupView World::GroupViewOf(const GroupObject& group) {
   for (const std::string& n : NameCandidates("ReplicationGroup", name)) names.insert(n);
   for (const api::CacheNode& node : Nodes()) {
     const bool ours = node.spec.replication_group_id == name || node.status.group_uid == group.object.meta.uid ||
-                      group.object.spec.primary_cluster_id == node.meta.name || Has(group, node.meta.name);
+                      group.object.spec.primary_cluster_id == node.meta.name || Has(group, node.meta.name) ||
+                      (IsLeaving(node) && node.status.replication_group_id == name && !failover::Started(group.state));
     if (!ours) continue;
     view.nodes.push_back(NodeViewOf(node));
     uids.insert(node.meta.uid);
