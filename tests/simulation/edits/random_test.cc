@@ -1,6 +1,6 @@
 // Random edits in random order with random faults, from seeds.
 //
-//   UNDERSTUDY_SEEDS=<n>  how many seeds (18), UNDERSTUDY_SEED=<first> (1); UNDERSTUDY_EDITS=<n>  at least so many edits of
+//   UNDERSTUDY_SEEDS=<n>  how many seeds (120), UNDERSTUDY_SEED=<first> (1); UNDERSTUDY_EDITS=<n>  at least so many edits of
 //   each (60)
 //   UNDERSTUDY_TRACE=<seed>  that seed alone, with its last steps
 #include <gtest/gtest.h>
@@ -30,7 +30,7 @@ class RandomEdits : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(RandomEdits, BreakNoRule) {
   const uint64_t first = FromEnvironment("UNDERSTUDY_SEED", 1);
-  const uint64_t seeds = FromEnvironment("UNDERSTUDY_SEEDS", 18);
+  const uint64_t seeds = FromEnvironment("UNDERSTUDY_SEEDS", 120);
   int edits = 0;
   uint64_t acknowledged = 0;
   for (uint64_t seed = first + GetParam(); seed < first + seeds; seed += kBlocks) {

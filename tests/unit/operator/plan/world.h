@@ -21,6 +21,10 @@ inline constexpr const char* kRg = "ReplicationGroup";
 inline constexpr const char* kCc = "CacheCluster";
 inline constexpr const char* kRr = "ReadReplica";
 
+// The Kubernetes Nodes, each in a zone of its own.
+inline const std::vector<std::string> kHosts = {"node-a", "node-b", "node-c"};
+inline std::string ZoneOfHost(const std::string& host) { return "zone-" + host.substr(5); }
+
 class World {
  public:
   World();
