@@ -147,6 +147,8 @@ class GitOps(Case):
             lab.kubectl("apply", "--server-side", "-n", self.namespace, "-f", "-", stdin=cluster("t2-ssa", spec))
 
         apply("{}")
+        # Before its status says that it is independent, it may be a member as far as the API server knows.
+        lab.until("it stands alone", lambda: self.get("ccl", "t2-ssa").get("status", {}).get("role") == "standalone", 40)
         for spec in ("{applyImmediately: true}", "{replicationGroupId: t2-none}", "{node: {podLabels: {a: b}}}"):
             apply(spec)
             apply("{}")
