@@ -107,7 +107,9 @@ void OrderFollowers(Turn& turn, const control::Configuration& configuration,
     const bool voter =
         std::any_of(configuration.voters.begin(), configuration.voters.end(),
                     [&](const control::NodeRef& v) { return v.incarnation == node.incarnation; });
-    if (!voter && !(pod.exists && turn.Wanted(pod.member))) continue;
+    // Who has handed over learns to whom, also if it leaves: a primary that does not know it waits at SIGTERM.
+    const bool handed_over = turn.Ours(node) && node.role == Role::kPrimary && !node.in_office;
+    if (!voter && !(pod.exists && (turn.Wanted(pod.member) || handed_over))) continue;
     const bool follows = turn.Ours(node) && node.role == Role::kReplica &&
                          node.primary == primary.incarnation &&
                          node.role_epoch >= configuration.epoch;

@@ -239,9 +239,11 @@ class Switchover(Case):
     def test_object_deleted(self):
         self.begin("obj")
         uid = lab.pod_of(self.old, self.namespace)["metadata"]["uid"]
+        began = time.monotonic()
         self.delete("ccl", self.old)
         self.end("obj-r1")
         lab.until("its Pod and object are gone", lambda: self.get("ccl", self.old) is None and self.get("pod", f"{self.old}-0") is None, 60)
+        self.assertLess(time.monotonic() - began, 20, "the process waited for its bound")
         # Applied again it is a new, empty node, and a replica.
         self.apply(f"apiVersion: cache.understudy.dev/v1alpha1\nkind: CacheCluster\nmetadata: {{name: {self.old}}}\n"
                    f"spec: {{replicationGroupId: {self.name}}}\n")

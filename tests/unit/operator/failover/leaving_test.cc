@@ -47,6 +47,22 @@ TEST(Leaving, OneThatLeavesIsNoVoterAndIsNotToldToFollowAgain) {
   EXPECT_FALSE(Group::Orders(g.Decide(), "b", OrderKind::kRole));
 }
 
+// A primary ends at SIGTERM when it knows that it is none any more.
+TEST(Leaving, OneThatHasHandedOverIsToldToWhomThoughItLeaves) {
+  Group g(2);
+  control::NodeState& b = g.Node("b");
+  g.MemberOf("b").wanted = false;
+  Forget(g, "b");
+  g.view.members.push_back({.name = "b", .wanted = false});
+  b.role = Role::kPrimary;
+  b.in_office = false;
+  b.role_epoch = b.epoch = g.state.epoch - 1;
+  b.primary = b.incarnation;
+  EXPECT_TRUE(Group::Orders(g.Decide(), "b", OrderKind::kRole));
+  b.role = Role::kReplica;
+  EXPECT_FALSE(Group::Orders(g.Decide(), "b", OrderKind::kRole));
+}
+
 TEST(Leaving, TheLastReplicaMayGoAndFailoverIsNotReadyThen) {
   Group g(1);
   g.MemberOf("b").wanted = false;
