@@ -156,7 +156,9 @@ std::optional<plan::GroupView> Observer::Group(const std::string& ns, const std:
       seen.pods.push_back(Process(*one.pod, true));
       AddHost(*one.pod, &view.hosts, &view.lost_hosts);
     }
-    if (world_.FindNode(ns, one.node.meta.name)->kind != one.node.kind) continue;
+    // The caches go on meanwhile: it may be gone by now.
+    const auto named = world_.FindNode(ns, one.node.meta.name);
+    if (!named || named->kind != one.node.kind) continue;
     for (const api::Pod& gone : world_.VanishedPods(ns, one.node.meta.name)) {
       seen.pods.push_back(Process(gone, false));
       AddHost(gone, &view.hosts, &view.lost_hosts);
