@@ -5,6 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "operator/observe/observe.h"
 
 namespace understudy::observe {
@@ -105,6 +108,23 @@ TEST_F(WorldTest, AGroupSeesThePodOfTwoNodesOfOneNameOnce) {
   EXPECT_EQ(view->failover.pods.size(), 1u);
   world.pods.cache.Remove(Object("a-0", 5, {}, {{"cache.understudy.dev/cluster", "a"}}));
   EXPECT_EQ(observer.Group("ns", "g", {}, {}, {})->failover.pods.size(), 1u);  // its last version
+}
+
+TEST_F(WorldTest, AGroupIsLookedAtWhileItsNodesComeAndGo) {
+  world.groups.cache.Upsert(Object("g", 1));
+  const Observer observer(world, table, {});
+  std::atomic<bool> over{false};
+  std::thread watch([&] {
+    for (int version = 2; version < 20'000; version += 2) {
+      world.cache_clusters.cache.Upsert(Object("a", version, {{"replicationGroupId", "g"}}));
+      world.cache_clusters.cache.Remove(Object("a", version + 1, {{"replicationGroupId", "g"}}));
+    }
+    over = true;
+  });
+  size_t seen = 0;
+  while (!over) seen += observer.Group("ns", "g", {}, {}, {})->nodes.size();
+  watch.join();
+  EXPECT_GT(seen, 0U);
 }
 
 TEST_F(WorldTest, AManifestIsWholeWhenNothingHasComeToItsNamespaceForAMoment) {
