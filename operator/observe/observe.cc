@@ -95,7 +95,7 @@ std::optional<plan::GroupView> Observer::Group(const std::string& ns, const std:
   for (const auto& node : world_.NodesOf(ns)) {
     const bool ours = node->spec.replication_group_id == name || node->status.group_uid == object.meta.uid ||
                       named.count(node->meta.name) != 0 ||
-                      (plan::IsLeaving(*node) && node->status.replication_group_id == name && !failover::Started(group->state));
+                      (plan::IsLeaving(node->status) && node->status.replication_group_id == name && !failover::Started(group->state));
     if (!ours) continue;
     view.nodes.push_back(NodeViewOf(*node));
     group_uids.insert(node->status.group_uid);

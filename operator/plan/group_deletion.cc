@@ -23,11 +23,11 @@ bool Stays(const GroupTurn& turn, const MemberNow& now) {
          !now.member->operator_made;
 }
 
-// A process of this group runs there, or one without data that the group may start again with. A primary that is silent
-// is waited for; an object made anew under its name, for which nothing runs and nothing will, is not.
-bool MayInherit(const GroupTurn& turn, const MemberNow& now) {
+// A primary that is silent is waited for; an object made anew under its name, for which nothing runs and nothing will, is
+// not.
+bool MayBecomeHeir(const GroupTurn& turn, const MemberNow& now) {
   if (!Stays(turn, now)) return false;
-  if (now.words != nullptr) return now.words->group.empty() || now.words->group == turn.group.meta.uid;
+  if (now.words != nullptr) return MayInherit(turn, *now.words);
   const NodeView& view = *now.member->view;
   return now.is_primary && (view.pod || view.stateful_set);
 }
@@ -35,7 +35,7 @@ bool MayInherit(const GroupTurn& turn, const MemberNow& now) {
 // Whether there is data to hand on and somebody to have it.
 bool HasHeirs(const GroupTurn& turn) {
   return failover::Started(turn.state) &&
-         std::any_of(turn.members.begin(), turn.members.end(), [&](const MemberNow& now) { return MayInherit(turn, now); });
+         std::any_of(turn.members.begin(), turn.members.end(), [&](const MemberNow& now) { return MayBecomeHeir(turn, now); });
 }
 
 // Of two kinds of one name the older: the process is its own.

@@ -148,13 +148,7 @@ void EnsureLabels(const GroupTurn& turn, Plan* plan) {
   }
 }
 
-// Whether a member that stays has the group's data or is about to get it: of the group, or without any role
-// yet. One that stands alone with its own data does not join by itself.
-bool MayInherit(const GroupTurn& turn, const control::NodeState& words) {
-  return words.group.empty() || words.group == turn.group.meta.uid;
-}
-
-// Whether there is such a member, or one that may come to speak: then a member that leaves hands over first.
+// Whether a member that stays may inherit, or may come to speak: then a member that leaves hands over first.
 bool OthersAlive(const GroupTurn& turn, const MemberNow& leaving, Plan* plan) {
   for (const MemberNow& other : turn.members) {
     if (other.name() == leaving.name() || !other.member->wanted) continue;

@@ -180,6 +180,10 @@ bool Votes(const GroupTurn& turn, const MemberNow& now) {
                      [&](const control::NodeRef& voter) { return voter.incarnation == now.words->incarnation; });
 }
 
+bool MayInherit(const GroupTurn& turn, const control::NodeState& words) {
+  return words.group.empty() || words.group == turn.group.meta.uid;
+}
+
 bool IsCountedOn(const GroupTurn& turn, const MemberNow& now) {
   const auto& pods = turn.view.failover.pods;
   return std::any_of(pods.begin(), pods.end(), [&](const failover::PodView& pod) {
@@ -191,6 +195,10 @@ bool WasAccepted(const GroupTurn& turn) { return turn.state.epoch > 0 || turn.me
 
 bool IsServed(const GroupTurn& turn, const Member& member) {
   return member.wanted && member.can_run && (WasAccepted(turn) || StandsAlone(member.view->node));
+}
+
+bool HasLeft(const GroupTurn& turn, const NodeView& node) {
+  return IsLeaving(node.node.status) && turn.Find(node.node.meta.name) == nullptr;
 }
 
 bool NeverInSync(const api::CacheNode& node) {
@@ -273,11 +281,10 @@ failover::View FailoverViewOf(const GroupTurn& turn) {
 
   // Who has left a group that has not been started (again) has no say in it.
   if (!failover::Started(turn.state)) {
-    std::erase_if(view.pods, [&](const failover::PodView& pod) {
-      const auto node = std::find_if(turn.view.nodes.begin(), turn.view.nodes.end(),
-                                     [&](const NodeView& n) { return n.node.meta.name == pod.member; });
-      return node != turn.view.nodes.end() && IsLeaving(node->node) && turn.Find(pod.member) == nullptr;
-    });
+    for (const NodeView& node : turn.view.nodes) {
+      if (!HasLeft(turn, node)) continue;
+      std::erase_if(view.pods, [&](const failover::PodView& pod) { return pod.member == node.node.meta.name; });
+    }
   }
 
   view.confirmed_dead.clear();

@@ -84,6 +84,10 @@ bool NeverInSync(const api::CacheNode& node);
 // Its process is a voter of the newest configuration.
 bool Votes(const GroupTurn& turn, const MemberNow& now);
 
+// Such a process has the group's data or is about to get it: it is of the group, or without any role yet. One that stands
+// alone with its own data does not join by itself.
+bool MayInherit(const GroupTurn& turn, const control::NodeState& words);
+
 // A Pod of it that is there is named by the group's state: as the primary, a voter, or by a running transition.
 bool IsCountedOn(const GroupTurn& turn, const MemberNow& now);
 
@@ -92,6 +96,9 @@ bool WasAccepted(const GroupTurn& turn);
 // Objects are made and kept for the member, and its process is asked for what it is to have. A node that stands alone in
 // a group that was never accepted is served as before.
 bool IsServed(const GroupTurn& turn, const Member& member);
+
+// By its status it is out of the group, which its process may not know yet.
+bool HasLeft(const GroupTurn& turn, const NodeView& node);
 
 // The machine's input: what observe filled plus spec, members, moves and the administrator's word.
 failover::View FailoverViewOf(const GroupTurn& turn);

@@ -37,7 +37,7 @@ bool MayComeUp(const GroupTurn& turn, const MemberNow& now) {
 bool HasOrGetsTheData(const GroupTurn& turn, const MemberNow& now) {
   if (now.is_primary) return true;
   if (now.words == nullptr) return MayComeUp(turn, now);
-  return now.words->group.empty() || now.words->group == turn.group.meta.uid;
+  return MayInherit(turn, *now.words);
 }
 
 // Its Pod is being made anew, or was since the leaver was told to go, and has not got the data.

@@ -387,9 +387,7 @@ api::CacheNodeStatus StatusOf(const Lone& lone) {
   const bool has_role = HasRole(lone);
   if (has_role) status.role = "standalone";
   if (lone.situation == Situation::kLeft && status.role == "primary") status.role = "replica";
-  // Where its process is, until that has its order.
-  const bool leaving = status.role == "replica" || status.role == "primary";
-  if (lone.situation == Situation::kStandsAlone && !leaving) status.replication_group_id.clear();
+  if (lone.situation == Situation::kStandsAlone && !IsLeaving(status)) status.replication_group_id.clear();
   if (has_role && lone.words->dataset != "") status.dataset = lone.words->dataset;
   // The permission of a move is for the group that it was given for.
   const auto& group = lone.view.named_group;

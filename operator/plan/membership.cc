@@ -58,7 +58,7 @@ bool MayTake(const GroupObject& group, const api::CacheNode& node) {
   if (StandsAlone(node) ? group.state.primary.name == node.meta.name : Has(group, node.meta.name)) return true;
   if (group.object.meta.deleted) return false;
   // It is taken once it says that it stands alone.
-  return !IsLeaving(node) && (!failover::Started(group.state) || !StandsAlone(node));
+  return !IsLeaving(node.status) && (!failover::Started(group.state) || !StandsAlone(node));
 }
 
 // Whether the group's state counts on the process that the node's status knows: then it is the group's, whatever
@@ -243,8 +243,8 @@ std::vector<std::string> ZonesToAvoid(const Membership& membership, const Member
 
 bool StandsAlone(const api::CacheNode& node) { return node.status.epoch > 0; }
 
-bool IsLeaving(const api::CacheNode& node) {
-  return StandsAlone(node) && (node.status.role == "replica" || node.status.role == "primary");
+bool IsLeaving(const api::CacheNodeStatus& status) {
+  return status.epoch > 0 && (status.role == "replica" || status.role == "primary");
 }
 
 const std::string& NamedGroup(const api::CacheNode& node) {

@@ -68,8 +68,8 @@ std::vector<std::string> ZonesToAvoid(const Membership& membership, const Member
 
 // Whether the node was ordered to stand alone, and has not joined a group since.
 bool StandsAlone(const api::CacheNode& node);
-// Its status lets it go, and its process may still be where it was: in the group that the status names.
-bool IsLeaving(const api::CacheNode& node);
+// The status lets its node go, whose process may still be where it was: in the group that the status names.
+bool IsLeaving(const api::CacheNodeStatus& status);
 // The group that a node which no group answers for is to be looked at with: the one that it names, left, or
 // belonged to last; "" = none.
 const std::string& NamedGroup(const api::CacheNode& node);

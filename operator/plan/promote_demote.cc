@@ -497,7 +497,7 @@ bool LeavesEmptied(const GroupTurn& turn) {
   if (std::any_of(turn.members.begin(), turn.members.end(), [](const MemberNow& now) { return now.parts; })) return true;
   // Its process was not told yet, or may not know.
   return std::any_of(turn.view.nodes.begin(), turn.view.nodes.end(), [&](const NodeView& node) {
-    if (!IsLeaving(node.node) || turn.Find(node.node.meta.name) != nullptr) return false;
+    if (!HasLeft(turn, node)) return false;
     const NodeState* words = WordsOf(ProcessOf(turn.view, node));
     return words == nullptr ? node.pod && node.pod->running : words->group == turn.group.meta.uid;
   });

@@ -94,7 +94,7 @@ GroupView World::GroupViewOf(const GroupObject& group) {
   for (const api::CacheNode& node : Nodes()) {
     const bool ours = node.spec.replication_group_id == name || node.status.group_uid == group.object.meta.uid ||
                       group.object.spec.primary_cluster_id == node.meta.name || Has(group, node.meta.name) ||
-                      (IsLeaving(node) && node.status.replication_group_id == name && !failover::Started(group.state));
+                      (IsLeaving(node.status) && node.status.replication_group_id == name && !failover::Started(group.state));
     if (!ours) continue;
     view.nodes.push_back(NodeViewOf(node));
     uids.insert(node.meta.uid);
