@@ -30,7 +30,7 @@ enum class Admission : uint8_t {
   kLoading,     // no role yet, or no whole data set
   kReadOnly,    // a write, and this node is not the primary
   kNoLease,     // a write, and the lease is lost
-  kNoReplicas,  // a write, and there are fewer voters than synchronous replicas
+  kNoReplicas,  // a write, and there are fewer voters than synchronous replicas, or too few were heard of late
   kPaused,      // a write during a switchover, at the primary or its target: hold it until RoleGate says otherwise
 };
 
@@ -43,7 +43,7 @@ struct GateState {
   enum class Mode : uint8_t { kUnassigned, kReplica, kPrimary, kStandalone };
   Mode mode = Mode::kUnassigned;
   bool loading = false;       // a role, but no whole data set to serve it from
-  bool enough_voters = true;  // R >= S
+  bool enough_voters = true;  // R >= S, and S of them are heard
   uint32_t synchronous_replicas = 0;
   MonoTime lease_until;   // kForever with R = 0
   MonoTime paused_until;  // "never" = not paused

@@ -1,6 +1,7 @@
 #include "node/role/role_machine.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/check.h"
 
@@ -16,6 +17,8 @@ constexpr size_t kMaxBehind = 256;
 constexpr Duration kLongestPause = Seconds(60);
 constexpr Duration kHeartbeat = Seconds(1);
 constexpr Duration kPrimaryHeartbeat = Milliseconds(500);
+// As Redis' min-replicas-max-lag; the operator gives a silent voter up after the same time.
+constexpr Duration kAbsentVoter = Seconds(10);
 constexpr Duration kShortestInterval = Milliseconds(10);
 constexpr MonoTime kNever{};
 
@@ -109,8 +112,19 @@ void RoleMachine::LeaveOffice() {
 
 // ---- facts
 
+bool RoleMachine::LacksVoters(MonoTime now) const {
+  const control::Configuration& configuration = ordered_.configuration;
+  if (!ordered_.PrimaryInOffice() || now - configured_at_ < kAbsentVoter) return false;
+  const auto present = std::count_if(
+      configuration.voters.begin(), configuration.voters.end(), [&](const control::NodeRef& voter) {
+        return std::any_of(facts_.acks.begin(), facts_.acks.end(), [&](const control::ReplicaAck& ack) {
+          return ack.incarnation == voter.incarnation && Milliseconds(ack.silent_ms) < kAbsentVoter;
+        });
+      });
+  return static_cast<uint32_t>(present) < configuration.synchronous_replicas;
+}
+
 bool RoleMachine::Observe(const ReplicationFacts& facts, MonoTime now) {
-  (void)now;
   const auto worth_telling = [](const ReplicationFacts& a, const ReplicationFacts& b) {
     if (a.complete != b.complete || a.loading != b.loading || a.link != b.link ||
         a.history_id != b.history_id || a.last_record_epoch != b.last_record_epoch ||
@@ -132,7 +146,8 @@ bool RoleMachine::Observe(const ReplicationFacts& facts, MonoTime now) {
       behind_.pop_front();
     }
   UpdateAcknowledged();
-  return changed || acknowledged_ != acknowledged;
+  const bool lacked = std::exchange(lacks_voters_, LacksVoters(now));
+  return changed || acknowledged_ != acknowledged || lacks_voters_ != lacked;
 }
 
 void RoleMachine::OnPrimaryOffset(uint64_t offset, MonoTime now) {
@@ -318,7 +333,6 @@ bool RoleMachine::MayStart(const Order& order, std::string* reason) const {
 }
 
 Outcome RoleMachine::OnPrimaryOrder(const Order& order, bool other_group, MonoTime now) {
-  (void)now;
   const control::Configuration& configuration = order.configuration;
   if (rules_.on(Rule::kOrderIncarnation) && configuration.primary.incarnation != incarnation_)
     return Refuse("the configuration names " + Quoted(configuration.primary.incarnation) +
@@ -336,6 +350,8 @@ Outcome RoleMachine::OnPrimaryOrder(const Order& order, bool other_group, MonoTi
         configuration.lease_ms == own.lease_ms)
       return Repeat();
     EnterGroup(order, false);
+    configured_at_ = now;
+    lacks_voters_ = false;
     lease_.Change(configuration);
     mark_.reset();
     return Begin({ActUnder{configuration}}, false, true);
@@ -356,6 +372,8 @@ Outcome RoleMachine::OnPrimaryOrder(const Order& order, bool other_group, MonoTi
 
   const bool start_empty = !order.promotion && !facts_.complete;
   EnterGroup(order, other_group);
+  configured_at_ = now;
+  lacks_voters_ = false;
   lease_.Start(order.epoch, configuration);
   mark_.reset();
   acknowledged_ = 0;

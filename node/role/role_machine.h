@@ -277,6 +277,8 @@ class RoleMachine {
   void EnterGroup(const control::Order& order, bool other_group);
   bool MayStart(const control::Order& order, std::string* reason) const;
   void UpdateAcknowledged();
+  // Primary: fewer of its voters than S were heard of late, so that a write could only wait.
+  bool LacksVoters(MonoTime now) const;
   void EndPause(std::vector<Action>* actions);
   Duration PrimarySilence(MonoTime now) const;
 
@@ -302,6 +304,8 @@ class RoleMachine {
   // Primary: the offset when the configuration came into force, and the newest number acknowledged.
   std::optional<uint64_t> mark_;
   uint64_t acknowledged_ = 0;
+  MonoTime configured_at_;  // when the configuration was ordered; whom it names may have to connect first
+  bool lacks_voters_ = false;
 
   ReplicationFacts facts_;
   MonoTime peer_heard_;

@@ -38,7 +38,7 @@ GateState RoleMachine::Gate() const {
   if (gate.mode != GateState::Mode::kPrimary) return gate;
   const control::Configuration& configuration = ordered_.configuration;
   gate.synchronous_replicas = configuration.synchronous_replicas;
-  gate.enough_voters = configuration.voters.size() >= configuration.synchronous_replicas;
+  gate.enough_voters = configuration.voters.size() >= configuration.synchronous_replicas && !lacks_voters_;
   gate.lease_until = lease_.HeldUntil();
   return gate;
 }

@@ -460,6 +460,35 @@ TEST_F(RoleMachineTest, FewerVotersThanSynchronousReplicasRefuseWrites) {
   EXPECT_EQ(gate.Check(true, now), Admission::kNoReplicas);
 }
 
+// A write that no voter is there to acknowledge would wait for ever; Redis' min-replicas-max-lag refuses it too.
+TEST_F(RoleMachineTest, WritesAreRefusedWhenFewerVotersThanSWereHeardForTenSeconds) {
+  Do(First());
+  Do(Primary(1, 2, {"a"}, 1));
+  const MonoTime configured = now;
+  const auto check = [&](MonoTime at) {
+    now = at;
+    facts.acks = {{"inc-stranger", 0, true}, {"inc-a", 0, true, false, static_cast<uint64_t>((at - configured).ms())}};
+    const bool worth_telling = machine.Observe(facts, now);
+    machine.OnOperatorGrant({machine.BuildLeaseRequest(now).seq, 1});
+    RoleGate gate;
+    gate.Publish(machine.Gate());
+    return std::pair(gate.Check(true, now), worth_telling);
+  };
+  check(configured);
+  EXPECT_EQ(check(configured + Milliseconds(9999)), std::pair(Admission::kServe, false));
+  EXPECT_EQ(check(configured + Seconds(10)), std::pair(Admission::kNoReplicas, true));
+  EXPECT_TRUE(State().lease_held);  // it keeps its office
+  facts.acks.back().silent_ms = 0;  // it is back
+  EXPECT_TRUE(machine.Observe(facts, now));
+  EXPECT_TRUE(machine.Gate().enough_voters);
+  EXPECT_EQ(check(configured + Seconds(11)).first, Admission::kNoReplicas);
+  // Whom a new configuration names may have to connect first.
+  Do(Primary(1, 3, {"b"}, 1));
+  EXPECT_TRUE(machine.Gate().enough_voters);
+  machine.Observe(facts, now);
+  EXPECT_TRUE(machine.Gate().enough_voters);
+}
+
 TEST_F(RoleMachineTest, AConfigurationIsAcknowledgedWhenSOfItsVotersHoldTheOffsetOfThatMoment) {
   Do(First());
   facts.offset = 100;
