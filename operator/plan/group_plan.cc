@@ -140,6 +140,12 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
                    !decision.memory.suspect.empty();
   plan.grants = decision.grants;
   plan.wake_at = std::min(plan.wake_at, decision.wake_at);
+  if (decision.findings.lacks_replicas) {
+    const int needed = turn.group.spec.SynchronousReplicas();
+    turn.lacks_replicas = "writes need " + std::to_string(needed) + (needed == 1 ? " replica" : " replicas") +
+                          " in sync (synchronousReplicas); there are " +
+                          std::to_string(decision.findings.voters_following);
+  }
   for (MemberNow& member : turn.members) {
     if (!member.is_primary || turn.PrimaryWords() == nullptr) continue;
     member.ready = decision.findings.primary_serving;

@@ -89,12 +89,7 @@ Verdict ReadyOf(const GroupTurn& turn, const failover::Findings& findings, const
   if (!findings.primary_serving) {
     if (!asks.empty()) return {Truth::kFalse, reason::kPrimaryUnreachable, asks};
     const bool heard = turn.PrimaryWords() != nullptr && !findings.primary_lost;
-    if (findings.lacks_replicas) {
-      const int needed = turn.group.spec.SynchronousReplicas();
-      return {Truth::kFalse, reason::kNotEnoughReplicas,
-              "writes need " + std::to_string(needed) + (needed == 1 ? " replica" : " replicas") +
-                  " in sync (synchronousReplicas); there are " + std::to_string(findings.voters_following)};
-    }
+    if (!turn.lacks_replicas.empty()) return {Truth::kFalse, reason::kNotEnoughReplicas, turn.lacks_replicas};
     std::string why = primary == nullptr   ? "its object is gone"
                       : primary->fault     ? primary->fault->message
                       : heard              ? "it holds no write lease"
@@ -290,6 +285,18 @@ std::string MembersReady(const GroupTurn& turn, bool primary_silent) {
   return std::to_string(ready) + "/" + std::to_string(wanted);
 }
 
+// A node that is refused for what only the group's settings can have given it. nullptr: none is.
+const Member* RefusedForGroupsSettings(const GroupTurn& turn) {
+  for (const MemberNow& now : turn.members) {
+    const Member& member = *now.member;
+    const bool refused = member.reason == reason::kInvalidParameterCombination || member.reason == reason::kInvalidParameterValue;
+    const api::NodeSettings& own = member.view->node.spec.node;
+    const bool inherited = own.resources.is_null() && own.affinity.is_null() && own.parameters.empty();
+    if (member.wanted && !member.accepted && refused && inherited) return &member;
+  }
+  return nullptr;
+}
+
 }  // namespace
 
 void SetAccepted(bool accepted, std::string_view why, const std::string& message, int64_t generation,
@@ -328,10 +335,15 @@ api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::F
   const auto set = [&](std::string_view type, const Verdict& verdict) {
     status.conditions.Set(type, verdict.status, verdict.reason, verdict.message, generation, turn.wall);
   };
-  const bool accepted = turn.membership.group_reason.empty();
-  SetAccepted(accepted, accepted ? reason::kAccepted : turn.membership.group_reason,
-              accepted ? "the group's nodes and names are its own" : turn.membership.group_message, generation,
-              turn.wall, &status.conditions);
+  if (!turn.membership.group_reason.empty()) {
+    SetAccepted(false, turn.membership.group_reason, turn.membership.group_message, generation, turn.wall,
+                &status.conditions);
+  } else if (const Member* refused = RefusedForGroupsSettings(turn)) {
+    SetAccepted(false, refused->reason, refused->message, generation, turn.wall, &status.conditions);
+  } else {
+    SetAccepted(true, reason::kAccepted, "the group's nodes and names are its own", generation, turn.wall,
+                &status.conditions);
+  }
   SetService(turn, findings, state, ReadyOf(turn, findings, state), &status);
   set(api::kZoneSpreadSatisfied, ZoneSpreadOf(turn));
   set(api::kDegraded, DegradedOf(turn, findings));
@@ -403,6 +415,12 @@ void AddGroupEvents(const GroupTurn& turn, const api::ReplicationGroupStatus& ne
   }
   if (turned(api::kReady, Truth::kFalse) && next.conditions.Reason(api::kReady) == reason::kSeveralDatasets) {
     plan->events.push_back({ref, true, std::string(reason::kSeveralDatasets), "CreateGroup",
+                            next.conditions.Find(api::kReady)->message});
+  }
+  // Not as long as its first replicas are being made.
+  if (turned(api::kReady, Truth::kFalse) && next.conditions.Reason(api::kReady) == reason::kNotEnoughReplicas &&
+      before.phase != "creating") {
+    plan->events.push_back({ref, true, std::string(reason::kNotEnoughReplicas), "Reconcile",
                             next.conditions.Find(api::kReady)->message});
   }
   for (std::string_view told : {reason::kForeignEndpoints, reason::kSwitchoverBlocked, reason::kDrainBlocked}) {

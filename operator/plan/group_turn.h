@@ -65,6 +65,7 @@ struct GroupTurn {
   std::string endpoint_pod_uid;    // whom our primary EndpointSlice names
   std::string foreign_endpoints;   // what else stands behind the primary Service; "" = nothing
   bool settled = true;
+  std::string lacks_replicas;  // why the primary acknowledges no write although it holds its lease; from the decision
   // Asked by FillRollout.
   Deferral deferral;
   bool edit_due = false;           // the switchover that primaryClusterId asks for

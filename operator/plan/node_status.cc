@@ -67,8 +67,10 @@ void SetReady(const GroupTurn& turn, const MemberNow& now, api::CacheNodeStatus*
   } else if (now.fault) {
     status->conditions.Set(api::kReady, Truth::kFalse, now.fault->reason, now.fault->message, generation, turn.wall);
   } else if (now.is_primary && turn.PrimaryWords() != nullptr) {
-    status->conditions.Set(api::kReady, Truth::kFalse, reason::kPrimaryUnreachable,
-                           "is the primary but may not acknowledge writes now", generation, turn.wall);
+    const bool lacks = !turn.lacks_replicas.empty();
+    status->conditions.Set(api::kReady, Truth::kFalse, lacks ? reason::kNotEnoughReplicas : reason::kPrimaryUnreachable,
+                           lacks ? turn.lacks_replicas : "is the primary but may not acknowledge writes now", generation,
+                           turn.wall);
   } else {
     status->conditions.Set(api::kReady, Truth::kFalse, now.sync_reason, now.sync_message, generation, turn.wall);
   }
@@ -146,7 +148,8 @@ void AddNodeEvents(const api::CacheNode& node, const api::CacheNodeStatus& next,
   }
   const api::Condition* before = node.status.conditions.Find(api::kAccepted);
   const api::Condition* now = next.conditions.Find(api::kAccepted);
-  if (now != nullptr && now->status == Truth::kFalse &&
+  // Whose object is being deleted has nothing to correct any more.
+  if (!node.meta.deleted && now != nullptr && now->status == Truth::kFalse &&
       (before == nullptr || before->status != Truth::kFalse || before->reason != now->reason)) {
     plan->events.push_back({ref, true, now->reason, "Reconcile", now->message});
   }

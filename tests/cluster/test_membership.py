@@ -41,6 +41,30 @@ class Membership(Case):
         self.assertEqual(client("SET", "k", "v"), "OK")
         self.assertEqual(self.group("lose")["status"]["epoch"], 1)
 
+    def test_writes_without_the_replicas_they_need_are_refused_until_one_comes(self):
+        self.make_group("need", 1, spec=", synchronousReplicas: 1")
+        self.assertEqual(self.primary_client("need")("SET", "k", "v"), "OK")
+        self.delete("rr", "need-r1")
+        lab.kubectl("delete", "pod", "need-r1-0", "-n", self.namespace, "--grace-period=0", "--force", "--wait=false")
+
+        def answer():
+            # For 10 s a write waits for the replica that was there.
+            client = lab.Redis("node-a", self.ip("need-a"), timeout=1)
+            try:
+                return client("SET", "k", "w")
+            except lab.ReplyError as error:
+                return str(error)
+            finally:
+                client.close()
+        lab.until("writes are refused", lambda: answer().startswith("NOREPLICAS"), 40, 0.5)
+        self.assertEqual(lab.condition(self.group("need"), "Ready")["reason"], "NotEnoughReplicas")
+        self.assertEqual(lab.condition(self.get("ccl", "need-a"), "Ready")["reason"], "NotEnoughReplicas")
+        self.assertIn("NotEnoughReplicas", lab.kubectl("get", "events", "-n", self.namespace, "-o", "json"))
+        self.apply(replica("need-r2", "{replicationGroupId: need}"))
+        self.wait_whole("need", 2)
+        self.assertEqual(answer(), "OK")
+        lab.until("the deleted one is gone", lambda: self.get("rr", "need-r1") is None, 30)
+
     def test_a_deleted_primary_is_replaced(self):
         self.make_group("heir", 1)
         self.primary_client("heir")("SET", "k", "kept")

@@ -528,6 +528,25 @@ TEST(Group, SettingsOfTheGroupReachItsMembers) {
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(world.Reason(kCc, "g-001", "Accepted"), "InvalidParameterCombination");
   EXPECT_EQ(world.Column(kCc, "g-001", "phase"), "available") << "what runs is left alone";
+  EXPECT_EQ(world.Reason(kRg, "g", "Accepted"), "InvalidParameterCombination") << "the setting is the group's";
+  EXPECT_EQ(world.Message(kRg, "g", "Accepted"), world.Message(kCc, "g-001", "Accepted"));
+  EXPECT_EQ(world.Truth(kRg, "g", "Stalled"), "True");
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+  world.ApplyYaml(kRg, "g", R"({"node": {"parameters": {"hz": 20}}})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Truth(kRg, "g", "Accepted"), "True");
+}
+
+TEST(Group, WhatANodesOwnSettingsGetWrongIsNotTheGroups) {
+  World world;
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+  world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g",
+      "node": {"resources": {"limits": {"memory": "1Gi"}}, "parameters": {"maxmemory": "2gb"}}})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kCc, "a", "Accepted"), "InvalidParameterCombination");
+  EXPECT_EQ(world.Truth(kRg, "g", "Accepted"), "True");
 }
 
 TEST(Group, AClaimOnANodeOfAnotherGroupIsRefused) {

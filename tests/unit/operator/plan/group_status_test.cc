@@ -311,6 +311,8 @@ TEST_F(GroupOfOne, SaysAtOnceThatItsWritesWaitForReplicasAndThatNothingFailsOver
   EXPECT_EQ(world.Reason(kRg, "g", "Ready"), "NotEnoughReplicas");
   EXPECT_EQ(world.Column(kRg, "g", "phase"), "modifying");
   EXPECT_EQ(world.Column(kCc, "a", "phase"), "modifying");
+  EXPECT_EQ(world.Reason(kCc, "a", "Ready"), "NotEnoughReplicas");
+  EXPECT_EQ(world.Told("NotEnoughReplicas", "g"), 1);
   const int before = world.writes();
   Run(Seconds(15));
   EXPECT_EQ(world.writes(), before);

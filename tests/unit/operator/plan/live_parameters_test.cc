@@ -197,6 +197,7 @@ TEST(LiveParameters, AValueThatIsRefusedIsSaidAndReplacesNoPod) {
   EXPECT_EQ(world.Truth(kRr, "b", "Ready"), "True");
   EXPECT_EQ(world.Column(kRr, "b", "pending"), "");
   EXPECT_EQ(world.Told("InvalidParameterValue", "b"), 1);
+  EXPECT_EQ(world.Reason(kRg, "g", "Accepted"), "InvalidParameterValue") << "the setting is the group's";
   const int sent = world.parameters_sent();
   for (int i = 0; i < 10; ++i) {
     world.Advance(Seconds(1));
