@@ -55,6 +55,14 @@ GroupState Begin(const Turn& turn, const PodView& primary) {
   return next;
 }
 
+// A node knows of this group what its status does not: not one that has ended since the group was emptied.
+bool KnownToNodes(const Turn& turn) {
+  return std::any_of(turn.view.pods.begin(), turn.view.pods.end(), [&](const PodView& pod) {
+    if (!pod.heard || turn.EpochOf(pod.heard->state) == 0) return false;
+    return turn.EpochOf(pod.heard->state) > turn.state.epoch || !turn.Dead(pod.heard->state.incarnation);
+  });
+}
+
 // The nodes know this group, its status does not: a takeover above what they know. Its
 // configurations are unknown, so two stand in for them: one without voters, which no waiting can
 // fence, and one in which every member counts.
@@ -149,7 +157,7 @@ void FirstStart(Turn& turn) {
   } else {
     chosen = FirstPrimary(turn);
   }
-  if (turn.HighestEpochHeard() > 0) {
+  if (KnownToNodes(turn)) {
     if (chosen != nullptr) {
       Recover(turn, *chosen);
     } else {
@@ -164,9 +172,9 @@ void FirstStart(Turn& turn) {
     return;
   }
   GroupState next = Begin(turn, *chosen);
-  // Above that of a primary which left with its data, and above every epoch in the histories that are there, empty
-  // ones too: elections compare the epochs of last records, and a node that has not joined yet must not win by an
-  // older group's.
+  // Above that of a primary which left with its data or was deleted, and above every epoch in the histories that are
+  // there, empty ones too: elections compare the epochs of last records, and a node that has not joined yet must not
+  // win by an older group's.
   next.epoch = turn.state.epoch + 1;
   for (const PodView& pod : turn.view.pods) {
     if (IsMember(turn, pod) && pod.heard && pod.heard->state.complete)

@@ -270,6 +270,8 @@ Decision Decide(const GroupState& state, const View& view, MonoTime now, WallTim
   }
   if (!Started(state)) {
     FirstStart(turn);
+  } else if (RecordEmptied(turn)) {
+    // Nothing to take over.
   } else if (state.failover) {
     RunStep(turn);
   } else {

@@ -282,6 +282,29 @@ void StartTakeover(Turn& turn, std::string reason, std::string message) {
   turn.Note(true, "FailoverStarted", fo.message);
 }
 
+bool RecordEmptied(Turn& turn) {
+  const std::vector<Member>& members = turn.view.members;
+  if (std::any_of(members.begin(), members.end(), [](const Member& m) { return m.wanted; })) return false;
+  if (!WhyNotEmpty(turn, {}).empty()) return false;
+  GroupState next = turn.state;
+  next.primary = {};
+  next.configurations.clear();
+  if (next.failover) {
+    Failover fo = *next.failover;
+    fo.winner = {};
+    fo.data_lost = true;
+    fo.times.completed = turn.wall;
+    NoteOld(turn, &fo);
+    Append(&next, EntryOf(fo));
+    next.failover.reset();
+  }
+  turn.Forbid();
+  turn.Note(true, "Emptied",
+            "all nodes of the group were deleted, and its data with them; the next one starts it anew, empty");
+  turn.out.persist = std::move(next);
+  return true;
+}
+
 void TurnIntoTakeover(Turn& turn, std::string reason, std::string message) {
   GroupState next = turn.state;
   Failover& fo = *next.failover;

@@ -17,6 +17,11 @@ void StartTakeover(Turn& turn, std::string reason, std::string message);
 // Takeover from step 3 out of a switchover whose demotion is persisted already.
 void TurnIntoTakeover(Turn& turn, std::string reason, std::string message);
 
+// Every node was deleted, and every process that may have had the group's data is proven to have ended: the group has
+// not been started any more, as after its last node took its data along. What proves it is forgotten with this operator
+// and its Pods. True if that was persisted.
+bool RecordEmptied(Turn& turn);
+
 // A node of this group knows an epoch above `epoch`. Starts a takeover above it; false: there is
 // none.
 bool MeetHigherEpoch(Turn& turn, uint64_t epoch);

@@ -1,6 +1,8 @@
 """Replicas come and go, nodes and groups are deleted: the data that anybody still declares stays."""
 import os
 import signal
+import threading
+import time
 
 import lab
 from case import Case
@@ -47,6 +49,20 @@ class Membership(Case):
         self.delete("rr", "need-r1")
         lab.kubectl("delete", "pod", "need-r1-0", "-n", self.namespace, "--grace-period=0", "--force", "--wait=false")
 
+        ends = []
+
+        def write():
+            client = lab.Redis("node-a", self.ip("need-a"), timeout=60)
+            try:
+                while client("SET", "k", "x") == "OK":
+                    time.sleep(0.05)
+            except (lab.ReplyError, OSError) as error:
+                ends.append(str(error))
+            finally:
+                client.close()
+        writer = threading.Thread(target=write, daemon=True)
+        writer.start()
+
         def answer():
             # For 10 s a write waits for the replica that was there.
             client = lab.Redis("node-a", self.ip("need-a"), timeout=1)
@@ -57,6 +73,8 @@ class Membership(Case):
             finally:
                 client.close()
         lab.until("writes are refused", lambda: answer().startswith("NOREPLICAS"), 40, 0.5)
+        writer.join(2)
+        self.assertEqual(ends, ["closed by the server"], "the write that waited ends with its connection")
         self.assertEqual(lab.condition(self.group("need"), "Ready")["reason"], "NotEnoughReplicas")
         self.assertEqual(lab.condition(self.get("ccl", "need-a"), "Ready")["reason"], "NotEnoughReplicas")
         self.assertIn("NotEnoughReplicas", lab.kubectl("get", "events", "-n", self.namespace, "-o", "json"))
@@ -92,6 +110,20 @@ class Membership(Case):
         self.assertIn("ReplicationGroupNotFound", reason)
         for name in ("gone", "gone-reader"):
             lab.until(f"service {name} is gone", lambda n=name: self.get("service", n) is None, 30)
+
+    def test_a_group_whose_nodes_were_all_deleted_starts_anew_with_the_next_one(self):
+        self.make_group("anew", 1)
+        epoch = self.group("anew")["status"]["epoch"]
+        lab.kubectl("delete", "ccl/anew-a", "rr/anew-r1", "-n", self.namespace, "--wait=false")
+        lab.until("it says that it is empty", lambda: lab.condition(self.group("anew"), "Ready")["reason"] == "Emptied", 60)
+        lab.until("its nodes are gone", lambda: self.get("pod", "anew-a-0") is None and self.get("pod", "anew-r1-0") is None, 60)
+        # What proved that the old processes have ended goes with the operator that saw it.
+        lab.kubectl("delete", "pod", "-n", lab.SYSTEM, "--all", "--grace-period=1")
+        self.apply(replica("anew-r2", "{replicationGroupId: anew}"))
+        group = self.wait_whole("anew", 1)
+        self.assertEqual(group["status"]["primary"], "anew-r2")
+        self.assertGreater(group["status"]["epoch"], epoch)
+        self.assertEqual(self.primary_client("anew")("SET", "k", "v"), "OK")
 
     def test_every_node_lost_starts_empty_and_says_so(self):
         self.make_group("all", 1)

@@ -73,6 +73,7 @@ class Checks {
   // Why its data may not go when it joins the group; "" = it may.
   std::string WhyKept(const CacheProcess& process, const std::string& group_uid) const;
   void Failed(const CacheProcess& process);
+  void Emptied(const plan::GroupObject& group);
   void CheckGroup(const plan::GroupObject& before, const plan::GroupObject& after);
   void CheckNode(const api::CacheNode& before, const api::CacheNode& after);
   bool InWindow(const api::CacheNode& node, Duration needed) const;

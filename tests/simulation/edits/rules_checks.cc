@@ -96,6 +96,7 @@ void Checks::CheckGroup(const plan::GroupObject& before, const plan::GroupObject
       if (!voters.insert(voter.incarnation).second) throw Violation{"3 " + name + " counts voter " + voter.name + " twice"};
     }
   }
+  if (failover::Started(before.state) && !failover::Started(after.state)) Emptied(after);
   const auto& begun = after.state.failover;
   const bool begins = begun && begun->kind == failover::Kind::kSwitchover &&
                       (!before.state.failover || before.state.failover->kind != failover::Kind::kSwitchover);
@@ -119,6 +120,21 @@ void Checks::CheckGroup(const plan::GroupObject& before, const plan::GroupObject
       throw Violation{"W " + name + " hands over outside the window, to replace " + begun->old.name};
     }
   }
+}
+
+void Checks::Emptied(const plan::GroupObject& group) {
+  const std::string& uid = group.object.meta.uid;
+  for (const char* kind : {"CacheCluster", "ReadReplica"}) {
+    for (const Json* document : simulation_.api().All(kind)) {
+      const api::CacheNode node = *ParseNodeObject(document);
+      if (node.meta.deleted || node.status.group_uid != uid || node.spec.replication_group_id != group.object.meta.name) continue;
+      throw Violation{"5 " + group.object.meta.name + " is emptied, and " + node.meta.name + " is declared in it"};
+    }
+  }
+  for (const CacheProcess* process : simulation_.Living()) {
+    if (process->machine().group() == uid && process->HasData()) return;  // it takes everything along
+  }
+  ledgers_[uid].writes.clear();  // its nodes were deleted, and have ended
 }
 
 void Checks::CheckNode(const api::CacheNode& before, const api::CacheNode& after) {

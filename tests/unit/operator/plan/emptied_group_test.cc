@@ -42,8 +42,10 @@ TEST_F(AllDeleted, TheGroupIsEmptyAndNamesNoPrimary) {
   DeleteAll();
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(world.Reason(kRg, "g", "Ready"), "Emptied");
-  EXPECT_THAT(world.Message(kRg, "g", "Ready"), HasSubstr("all nodes of the group were deleted, and its data with them"));
+  EXPECT_THAT(world.Message(kRg, "g", "Ready"), HasSubstr("or all were deleted and the data with them"));
   EXPECT_THAT(world.Message(kRg, "g", "Ready"), HasSubstr("replicationGroupId g"));
+  EXPECT_EQ(world.Told("Emptied", "g"), 1);
+  EXPECT_FALSE(world.HadEvent("FailoverStarted")) << "nobody was there to take over";
   EXPECT_EQ(world.Column(kRg, "g", "phase"), "creating");
   EXPECT_EQ(world.Column(kRg, "g", "primary"), "");
   EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "0/0");
@@ -66,7 +68,17 @@ TEST_F(AllDeleted, ANewNodeStartsItAnewAboveTheOldEpoch) {
   EXPECT_EQ(world.Column(kRg, "g", "phase"), "available");
   EXPECT_GT(Epoch(), epoch);
   EXPECT_NE(world.Column(kRg, "g", "dataset"), dataset);
-  EXPECT_TRUE(world.HadEvent("DataLost")) << "on record, as in every takeover";
+  EXPECT_FALSE(world.HadEvent("DataLost")) << "it was deleted";
+}
+
+// What proved that the old processes have ended is forgotten with their Pods and the operator that saw it.
+TEST_F(AllDeleted, AnotherOperatorStartsItAnewWithoutFurtherProof) {
+  DeleteAll();
+  world.RestartOperator();
+  world.ApplyYaml(kRr, "fresh", kMember);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "primary"), "fresh");
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
 }
 
 TEST_F(AllDeleted, TheSameManifestsGiveTheSameGroup) {
@@ -105,6 +117,7 @@ TEST_F(AllDeleted, AProcessThatIsNotProvenToHaveEndedIsWaitedForAndToldWithoutNa
 
 // Nothing runs for the new object, and nothing will in a group that goes: it has no data to inherit.
 TEST_F(AllDeleted, AndDeletedItselfItWaitsForNoPrimaryThatWasMadeAnew) {
+  world.kubelet_tells_ends = false;
   world.Delete(kCc, "a");
   world.Delete(kRr, "b");
   for (int i = 0; i < 60 && (world.Exists(kCc, "a") || world.Exists(kRr, "b")); ++i) {
