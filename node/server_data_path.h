@@ -28,6 +28,7 @@ class ServerDataPath final : public control::DataPath, public RoleEvents {
   void StopApplying(const role::StopApplying& action, Done done) override;
   void Demote(const role::Demote& action, Done done) override;
   void WakePausedClients() override { server_.WakePausedClients(); }
+  void CheckHeldReplies() override { server_.OnAcks(); }
   void Declare(const control::Parameters& declared) override { declaration_.Take(declared); }
   const control::ParametersState& Declared() override { return declaration_.state(); }
 

@@ -200,7 +200,10 @@ void Conductor::Publish() {
 
 bool Conductor::Refresh() {
   const bool changed = machine_.Observe(data_path_.Facts(), clock_.Mono());
-  if (changed) Publish();  // a data set that is complete now may be served
+  if (changed) {
+    Publish();  // a data set that is complete now may be served
+    data_path_.CheckHeldReplies();
+  }
   return changed;
 }
 

@@ -38,6 +38,8 @@ class DataPath {
   virtual void Demote(const role::Demote& action, Done done) = 0;
   // A pause began, ended or moved; the gate says which.
   virtual void WakePausedClients() = 0;
+  // Replies that wait for replicas are looked at again: the gate may have become one that lets them never leave.
+  virtual void CheckHeldReplies() = 0;
 
   // On return in force, as far as that is possible in a process that runs.
   virtual void Declare(const Parameters& declared) = 0;

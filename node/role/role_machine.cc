@@ -147,6 +147,8 @@ bool RoleMachine::Observe(const ReplicationFacts& facts, MonoTime now) {
     }
   UpdateAcknowledged();
   const bool lacked = std::exchange(lacks_voters_, LacksVoters(now));
+  // Who wrote while a voter was waited for is not left without an answer: its connection is closed.
+  if (lacks_voters_ && !lacked) ++generation_;
   return changed || acknowledged_ != acknowledged || lacks_voters_ != lacked;
 }
 

@@ -292,7 +292,7 @@ class RoleMachine {
   uint64_t last_transition_ = 0;
 
   WriteLease lease_;
-  uint64_t generation_ = 1;  // of the office; grows when it ends
+  uint64_t generation_ = 1;  // of the office; grows when it ends, or when its voters are gone (lacks_voters_)
   MonoTime paused_until_;
   bool pause_awaits_office_ = false;  // begun as a switchover's target; a pause of the primary is another one
   std::optional<uint64_t> last_pause_id_;

@@ -475,8 +475,11 @@ TEST_F(RoleMachineTest, WritesAreRefusedWhenFewerVotersThanSWereHeardForTenSecon
     return std::pair(gate.Check(true, now), worth_telling);
   };
   check(configured);
+  const uint64_t generation = machine.Gate().generation;
   EXPECT_EQ(check(configured + Milliseconds(9999)), std::pair(Admission::kServe, false));
+  EXPECT_EQ(machine.Gate().generation, generation);
   EXPECT_EQ(check(configured + Seconds(10)), std::pair(Admission::kNoReplicas, true));
+  EXPECT_NE(machine.Gate().generation, generation) << "whose write waited is disconnected";
   EXPECT_TRUE(State().lease_held);  // it keeps its office
   facts.acks.back().silent_ms = 0;  // it is back
   EXPECT_TRUE(machine.Observe(facts, now));
