@@ -32,7 +32,8 @@ Verdict NotStarted(const GroupTurn& turn, const failover::Findings& findings) {
   if (first.empty()) {
     const std::string add = "; create a ReadReplica or CacheCluster with replicationGroupId " + turn.group.meta.name;
     if (turn.state.epoch > 0) {
-      return {Truth::kFalse, reason::kEmptied, "the group has no node: its last one left with its data" + add};
+      return {Truth::kFalse, reason::kEmptied,
+              "the group has no node: its last one left with its data, or all were deleted and the data with them" + add};
     }
     return {Truth::kFalse, reason::kCacheClusterNotFound,
             "CacheCluster " + turn.group.spec.primary_cluster_id + " was promoted out of the group, which has no other node" +
@@ -106,7 +107,7 @@ Verdict ReadyOf(const GroupTurn& turn, const failover::Findings& findings, const
 Verdict FailoverReadyOf(const GroupTurn& turn, const failover::Findings& findings) {
   if (!turn.group.spec.automatic_failover) {
     return {Truth::kFalse, reason::kFailoverDisabled,
-            "automaticFailover is false: the group waits for its primary to come back"};
+            "automaticFailover is false: when the primary is lost, the group waits for it to come back"};
   }
   if (!failover::Started(turn.state)) return {Truth::kFalse, reason::kCreating, "the group has not been started"};
   if (AllDeleted(turn, turn.state)) return {Truth::kFalse, reason::kNoPromotableReplica, "the group has no node"};
@@ -229,10 +230,11 @@ std::string PhaseOf(const GroupTurn& turn, const failover::Findings& findings, c
   if (state.failover) return state.failover->kind == failover::Kind::kSwitchover ? "modifying" : "failing-over";
   if (ready.status == Truth::kTrue) return "available";
   // Until it was available once it is being created; after that a primary that does not serve is a failure, unless it
-  // waits for replicas or the takeover for a proof that maxPerHour asks for.
+  // waits for replicas or the takeover for a proof that maxPerHour asks for, or nobody is there to take over.
   const bool was = turn.group.status.phase != "creating" && turn.group.status.phase != "create-failed";
   if (!was) return "creating";
-  const bool fails_over = ready.reason != reason::kNotEnoughReplicas && !LimitReached(findings);
+  const bool fails_over =
+      ready.reason != reason::kNotEnoughReplicas && !LimitReached(findings) && turn.membership.Wanted() > 1;
   return fails_over ? "failing-over" : "modifying";
 }
 
@@ -290,8 +292,7 @@ const Member* RefusedForGroupsSettings(const GroupTurn& turn) {
   for (const MemberNow& now : turn.members) {
     const Member& member = *now.member;
     const bool refused = member.reason == reason::kInvalidParameterCombination || member.reason == reason::kInvalidParameterValue;
-    const api::NodeSettings& own = member.view->node.spec.node;
-    const bool inherited = own.resources.is_null() && own.affinity.is_null() && own.parameters.empty();
+    const bool inherited = member.view->node.spec.node == api::NodeSettings{};
     if (member.wanted && !member.accepted && refused && inherited) return &member;
   }
   return nullptr;

@@ -327,6 +327,11 @@ void JudgeDeletion(GroupTurn* turn, Member* member, MemberNow* now) {
   member->message = std::move(why);
 }
 
+// As the rest of a sentence that begins with what is pending.
+std::string WhyHeld(const Permission& permission) {
+  return permission.refused ? "can't be applied yet: " + permission.message : permission.message;
+}
+
 void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
   const std::string& group = turn->group.meta.name;
   const api::CacheNode& node = member->view->node;
@@ -376,7 +381,7 @@ void JudgeDeparture(GroupTurn* turn, Member* member, MemberNow* now) {
       permission.message = std::move(why);
     }
   }
-  if (due && !permission.given) now->deferral.Hold(step.field, reason::kWaitingForMembers, permission.message);
+  if (due && !permission.given) now->deferral.Hold(step.field, reason::kWaitingForMembers, WhyHeld(permission));
   if (!due && (permission.given || permission.hands_over)) permission.message += InWindow(now->deferral, step.field);
   now->parts = permission.given && step.begun;
   member->accepted = !permission.refused;
@@ -398,7 +403,7 @@ bool AskForDemote(const api::CacheNode& node, const api::ReplicationGroup& group
   }
   Deferral asked = DeferralOf(node, &group, wall);
   const bool due = asked.Due(step);
-  if (due && !permission.given) asked.Hold(kDemoteField, reason::kWaitingForMembers, permission.message);
+  if (due && !permission.given) asked.Hold(kDemoteField, reason::kWaitingForMembers, WhyHeld(permission));
   deferral->Include(asked);
   return due;
 }

@@ -232,6 +232,7 @@ TEST_F(GroupOfOne, WhosePodWasDeletedByForceSaysWhatItWaitsFor) {
             "whether it has ended; if a will not come back, confirm it with annotation "
             "cache.understudy.dev/confirm-dead: " + incarnation);
   EXPECT_EQ(world.Message(kRg, "g", "WaitingForProofOfDeath"), world.Message(kRg, "g", "Ready"));
+  EXPECT_EQ(world.Column(kRg, "g", "phase"), "modifying") << "nobody is there to take over";
   // The node's own object: its new process follows nobody and is nobody's primary.
   EXPECT_NE(world.Column(kCc, "a", "role"), "primary");
   for (const char* condition : {"Ready", "InSync"}) {
