@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/check.h"
+#include "common/control/quorum.h"
 #include "operator/failover/death.h"
 #include "operator/failover/election.h"
 #include "operator/failover/fence.h"
@@ -137,7 +138,9 @@ void JudgeReadiness(Turn& turn, const NodeState& primary) {
   f.voters_following = VotersFollowing(turn, primary);
   const bool enough = f.voters_following >= turn.Newest().synchronous_replicas;
   f.primary_serving = in_charge && enough;
-  f.lacks_replicas = in_charge && !enough;
+  // With most of its voters gone it has no lease either, whatever this operator grants.
+  const bool without_voters = !f.primary_lost && 1 + f.voters_following < control::GrantsNeeded(turn.Newest().voters.size());
+  f.lacks_replicas = (in_charge || without_voters) && !enough;
   if (!f.failover_ready_reason.empty()) return;
   if (!turn.spec.automatic_failover) {
     f.failover_ready_reason = "AutomaticFailoverDisabled";

@@ -68,13 +68,10 @@ Verdict ReadyOf(const GroupTurn& turn, const failover::Findings& findings, const
   }
   if (!failover::Started(state)) return NotStarted(turn, findings);
   if (AllDeleted(turn, state)) {
-    // Nothing can come back unless a process is not proven to have ended.
-    const bool unproven = findings.waiting_for_proof.has_value();
-    return {Truth::kFalse, unproven ? reason::kNoPromotableReplica : reason::kEmptied,
-            std::string("all nodes of the group were deleted, and its data with them; ") +
-                (unproven ? "when they are proven to have ended (see WaitingForProofOfDeath), " : "") +
-                "the next ReadReplica or CacheCluster with replicationGroupId " + turn.group.meta.name +
-                " starts it anew, empty"};
+    return {Truth::kFalse, reason::kNoPromotableReplica,
+            "all nodes of the group were deleted, and its data with them; when they are proven to have ended (see "
+            "WaitingForProofOfDeath), the next ReadReplica or CacheCluster with replicationGroupId " +
+                turn.group.meta.name + " starts it anew, empty"};
   }
   // It says what is waited for, and why.
   const std::string& asks = findings.waiting_message;

@@ -164,6 +164,16 @@ TEST(Readiness, AVoterThatWasLostIsNoneThatWritesCanWaitFor) {
   EXPECT_EQ(d.findings.voters_following, 0u);
 }
 
+TEST(Readiness, APrimaryThatLostItsLeaseWithItsVotersLacksReplicas) {
+  Group g(2, 2);
+  g.Die("b");
+  g.Node("a").lease_held = false;
+  EXPECT_FALSE(g.Decide().findings.lacks_replicas) << "the operator and c are enough for a lease";
+  g.Die("c");
+  EXPECT_TRUE(g.Decide().findings.lacks_replicas);
+  EXPECT_FALSE(g.Decide().findings.primary_serving);
+}
+
 TEST(Readiness, AVoterCountsAsLongAsThePrimaryOrTheOperatorHearsIt) {
   Group g(1, 1);
   g.Pass(3000, {"b"});  // which the operator does not hear
