@@ -136,15 +136,15 @@ class CpprestTransport final : public Transport {
     if (!token.empty()) message.headers().add("Authorization", "Bearer " + token);
     if (!request.body.empty()) message.set_body(request.body, request.content_type);
     client_.request(message, cancel)
-        .then([slot](rest::http_response response) {
-          return response.extract_vector().then([slot, response](std::vector<unsigned char> body) {
-            slot->Fill(Convert(response, std::move(body)));
-          });
+        .then([](rest::http_response response) {
+          return response.extract_vector().then(
+              [response](std::vector<unsigned char> body) { return Convert(response, std::move(body)); });
         })
-        // Takes every exception of the chain: one that is left over ends the process.
-        .then([slot, authority = authority_](pplx::task<void> chain) {
+        // The last step: who has the answer may end the process, and what the pool still had to do would be lost. Takes
+        // every exception of the chain: one that is left over ends the process.
+        .then([slot, authority = authority_](pplx::task<Response> chain) {
           try {
-            chain.get();
+            slot->Fill(chain.get());
           } catch (...) {
             slot->Fill(CurrentFailure(authority));
           }
