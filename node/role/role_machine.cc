@@ -327,6 +327,12 @@ Outcome RoleMachine::OnReplicaOrder(const Order& order, bool other_group, MonoTi
   return Begin(std::move(actions), !same_master, false);
 }
 
+void RoleMachine::BeginConfiguration(MonoTime now) {
+  configured_at_ = now;
+  lacks_voters_ = false;
+  mark_.reset();
+}
+
 bool RoleMachine::MayStart(const Order& order, std::string* reason) const {
   if (facts_.complete || !order.fresh_dataset.empty()) return true;
   *reason =
@@ -352,10 +358,8 @@ Outcome RoleMachine::OnPrimaryOrder(const Order& order, bool other_group, MonoTi
         configuration.lease_ms == own.lease_ms)
       return Repeat();
     EnterGroup(order, false);
-    configured_at_ = now;
-    lacks_voters_ = false;
+    BeginConfiguration(now);
     lease_.Change(configuration);
-    mark_.reset();
     return Begin({ActUnder{configuration}}, false, true);
   }
 
@@ -374,10 +378,8 @@ Outcome RoleMachine::OnPrimaryOrder(const Order& order, bool other_group, MonoTi
 
   const bool start_empty = !order.promotion && !facts_.complete;
   EnterGroup(order, other_group);
-  configured_at_ = now;
-  lacks_voters_ = false;
+  BeginConfiguration(now);
   lease_.Start(order.epoch, configuration);
-  mark_.reset();
   acknowledged_ = 0;
   behind_.clear();
   return Begin({BecomePrimary{order.group, order.epoch, configuration, order.replication_key,

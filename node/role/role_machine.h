@@ -276,6 +276,7 @@ class RoleMachine {
   void LeaveOffice();
   void EnterGroup(const control::Order& order, bool other_group);
   bool MayStart(const control::Order& order, std::string* reason) const;
+  void BeginConfiguration(MonoTime now);  // primary: nothing of it has been acknowledged, nobody was waited for
   void UpdateAcknowledged();
   // Primary: fewer of its voters than S were heard of late, so that a write could only wait.
   bool LacksVoters(MonoTime now) const;

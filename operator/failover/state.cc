@@ -31,6 +31,11 @@ std::optional<Step> StepFromName(std::string_view name) {
   return Find<Step>(kSteps, name);
 }
 
+void Empty(GroupState* state) {
+  state->primary = {};
+  state->configurations.clear();
+}
+
 std::vector<WallTime> UnprovenOf(const std::vector<HistoryEntry>& history, const std::optional<Failover>& running) {
   std::vector<WallTime> times;
   for (const HistoryEntry& e : history) {

@@ -128,6 +128,9 @@ struct GroupState {
 // takes whoever is there.
 inline bool Started(const GroupState& state) { return !state.configurations.empty(); }
 
+// Nothing that the group has points at a node any more: its last one left with the data, or all were deleted.
+void Empty(GroupState* state);
+
 // What the node holds is an older state of this group: nothing is lost when it takes the group's data. Who stands alone
 // with the group's data set (the heir of an older group) has written to it since.
 inline bool HoldsOlderState(const GroupState& state, const control::NodeState& node) {

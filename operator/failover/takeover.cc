@@ -287,8 +287,7 @@ bool RecordEmptied(Turn& turn) {
   if (std::any_of(members.begin(), members.end(), [](const Member& m) { return m.wanted; })) return false;
   if (!WhyNotEmpty(turn, {}).empty()) return false;
   GroupState next = turn.state;
-  next.primary = {};
-  next.configurations.clear();
+  Empty(&next);
   if (next.failover) {
     Failover fo = *next.failover;
     fo.winner = {};

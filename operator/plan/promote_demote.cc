@@ -163,11 +163,10 @@ void Persist(const api::CacheNode& node, const api::CacheNodeStatus& status, Pla
   plan->persist.push_back({node.Ref(), api::CacheNodeStatusJson(status)});
 }
 
-// The group's last node takes its data along: nothing that the group has points at it from here on.
+// The group's last node takes its data along.
 void PersistEmptied(const GroupTurn& turn, const MemberNow& now, Plan* plan) {
   failover::GroupState next = turn.state;
-  next.primary = {};
-  next.configurations.clear();
+  failover::Empty(&next);
   plan->persist.push_back({turn.group.Ref(), GroupStatusJson(PersistedStatus(turn, next), next)});
   plan->events.push_back({turn.group.Ref(), true, std::string(reason::kEmptied), "Demote",
                           "the last node of replication group " + turn.group.meta.name + ", " + now.name() +
