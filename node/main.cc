@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/exit_code.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/random.h"
@@ -38,9 +39,10 @@ std::string_view LogLevel(const std::string& level) {
   return level == "warning" ? "warn" : "info";
 }
 
-int Fail(const understudy::Status& status) {
-  std::fprintf(stderr, "understudy-node: %s\n", std::string(status.message()).c_str());
-  return 1;
+// The operator quotes this line (docs/conditions.md).
+int Fail(const understudy::Status& status, int exit_code = 1) {
+  std::fprintf(stderr, "%s%s\n", understudy::kNodePrefix, std::string(status.message()).c_str());
+  return exit_code;
 }
 
 // SIGTERM of a node that the operator leads: a primary with voters asks for a switchover and goes on serving
@@ -81,8 +83,12 @@ int main(int argc, char** argv) {
     }
   }
   config::Config config;
-  if (const Status status = config.Load(arguments); !status.ok()) return Fail(status);
-  if (chdir(config.dir.c_str()) != 0) return Fail(NotFound("can't change to the directory '" + config.dir + "' (option dir)"));
+  if (const Status status = config.Load(arguments); !status.ok()) {
+    return Fail(status, kBadConfigurationExit);
+  }
+  if (chdir(config.dir.c_str()) != 0) {
+    return Fail(NotFound("can't change to the directory '" + config.dir + "' (option dir)"), kBadConfigurationExit);
+  }
   if (const Status status = log::Init("understudy-node", LogLevel(config.log_level)); !status.ok()) return Fail(status);
   const char* pod_uid = getenv("POD_UID");
   if (!config.standalone && (pod_uid == nullptr || *pod_uid == '\0')) {

@@ -109,7 +109,12 @@ void JudgeParameters(const NodeView& view, const SeenProcess& seen, PodTemplate*
     pod.live.wanted = WantedOf(view, pod, words->incarnation);
     pod.live.taken = pod.live.wanted && words->parameters.taken == control::ParametersHash(*pod.live.wanted);
   }
-  if (!pod.outdated) return Close(said, wanted, &pod);
+  if (!pod.outdated) {
+    if (std::string why = RefusedConfiguration(view, seen.process); !why.empty()) {
+      pod.live.refused = "its process can't be started with its parameters: " + std::move(why);
+    }
+    return Close(said, wanted, &pod);
+  }
   pod.live.asked = pod.live.wanted && !pod.live.taken && MayAnswer(view, *pod.live.wanted, seen);
   if (pod.live.asked) {
     const api::Condition* accepted = view.node.status.conditions.Find(api::kAccepted);

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "common/exit_code.h"
+
 namespace understudy::plan {
 
 failover::PodView PodViewOf(const api::Pod& pod, const std::string& member, const api::Node* host,
@@ -54,18 +56,23 @@ const control::NodeState* WordsOf(const failover::PodView* process) {
 namespace {
 
 // What a process that ended before it had an incarnation left behind: the last line of its output, which the
-// kubelet hands on (terminationMessagePolicy FallbackToLogsOnError). "" if it did not end like that.
-std::string LastWords(const std::optional<api::Termination>& ended) {
+// kubelet hands on (terminationMessagePolicy FallbackToLogsOnError).
+struct LastWords {
+  int exit_code = 0;
+  std::string line;
+};
+// nullopt: no process of the Pod has ended like that, or another one has been heard since.
+std::optional<LastWords> LastWordsOf(const api::Pod& pod, const failover::PodView* process) {
   constexpr size_t kLongest = 400;
   constexpr size_t kIncarnation = 32;
-  if (!ended || ended->exit_code == 0) return "";
+  const std::optional<api::Termination>& ended = pod.terminated ? pod.terminated : pod.last_terminated;
+  if (WordsOf(process) != nullptr || !ended || ended->exit_code == 0) return std::nullopt;
   std::string text = ended->message;
   while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-  if (text.size() == kIncarnation && text.find_first_not_of("0123456789abcdef") == std::string::npos) return "";
+  if (text.size() == kIncarnation && text.find_first_not_of("0123456789abcdef") == std::string::npos) return std::nullopt;
   if (const size_t line = text.rfind('\n'); line != std::string::npos) text.erase(0, line + 1);
   if (text.size() > kLongest) text.resize(kLongest);
-  return "its process ends at once with exit code " + std::to_string(ended->exit_code) +
-         (text.empty() ? "" : ": " + text);
+  return LastWords{ended->exit_code, std::move(text)};
 }
 
 // From then on what does not come up is worth a word.
@@ -119,9 +126,10 @@ std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* proc
   if (pod.unschedulable) {
     return Fault{api::reason::kUnschedulable, "no Node takes its Pod: " + pod.scheduler_message};
   }
-  if (WordsOf(process) == nullptr) {
-    std::string words = LastWords(pod.terminated ? pod.terminated : pod.last_terminated);
-    if (!words.empty()) return Fault{api::reason::kContainerFailing, std::move(words)};
+  if (const auto last = LastWordsOf(pod, process)) {
+    return Fault{api::reason::kContainerFailing, "its process ends at once with exit code " +
+                                                     std::to_string(last->exit_code) +
+                                                     (last->line.empty() ? "" : ": " + last->line)};
   }
   if (!pod.waiting_reason.empty() && !IsComingUp(pod)) {
     std::string message = "the kubelet says " + pod.waiting_reason;
@@ -144,6 +152,14 @@ std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* proc
     return Fault{api::reason::kUnreachable, "its process is running but does not answer the operator"};
   }
   return std::nullopt;
+}
+
+std::string RefusedConfiguration(const NodeView& node, const failover::PodView* process) {
+  if (!node.pod) return "";
+  const auto last = LastWordsOf(*node.pod, process);
+  if (!last || last->exit_code != kBadConfigurationExit) return "";
+  const std::string_view line = last->line, prefix = kNodePrefix;
+  return std::string(line.starts_with(prefix) ? line.substr(prefix.size()) : line);
 }
 
 bool FellSilent(const NodeView& node, const failover::PodView* process) {

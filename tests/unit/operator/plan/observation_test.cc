@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "common/exit_code.h"
+
 namespace understudy::plan {
 namespace {
 
@@ -27,6 +29,26 @@ TEST(Fault, AProcessThatEndsBeforeItHadAnIncarnationIsQuoted) {
   view.pod->waiting_reason.clear();  // between two starts
   view.pod->running = true;
   EXPECT_EQ(FaultOf(view, nullptr, {})->message, fault->message);
+}
+
+TEST(RefusedConfiguration, IsWhatAProcessSaidWhenItCouldNotStartWithIt) {
+  NodeView view = Node();
+  const auto ended = [&view](const char* words, int exit_code) {
+    view.pod->last_terminated = api::Termination{words, exit_code, "Error"};
+    return RefusedConfiguration(view, nullptr);
+  };
+  EXPECT_EQ(ended("starting\nunderstudy-node: 'nosuch' is not an option\n", kBadConfigurationExit),
+            "'nosuch' is not an option");
+  EXPECT_EQ(ended("understudy-node: port 6379 is in use", 1), "");
+  EXPECT_EQ(ended("0123456789abcdef0123456789abcdef", kBadConfigurationExit), "") << "it ran";
+  ended("understudy-node: 'nosuch' is not an option", kBadConfigurationExit);
+  failover::PodView process;
+  process.heard.emplace();
+  EXPECT_NE(RefusedConfiguration(view, &process), "");
+  process.channel.up = true;
+  EXPECT_EQ(RefusedConfiguration(view, &process), "") << "another one runs";
+  view.pod.reset();
+  EXPECT_EQ(RefusedConfiguration(view, nullptr), "");
 }
 
 TEST(Fault, AProcessThatWasKilledAndStartsAgainIsNone) {
