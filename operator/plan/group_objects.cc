@@ -83,7 +83,7 @@ void EnsurePool(const GroupTurn& turn, Plan* plan) {
     if (MadeByOlder(turn, *member.member)) return;  // counted once they are this one's
     if (member.member->pool && member.member->wanted) pool.push_back(&member);
   }
-  int missing = turn.group.spec.replicas - static_cast<int>(pool.size());
+  int missing = turn.group.spec.replicas + turn.membership.stand_ins - static_cast<int>(pool.size());
   int room = api::kMaxMembers - turn.membership.Wanted() - static_cast<int>(turn.membership.joiners.size());
   // The named primary keeps a place even before it exists.
   if (turn.membership.Find(turn.membership.first_primary) == nullptr && turn.state.epoch == 0) --room;

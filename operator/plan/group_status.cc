@@ -320,7 +320,7 @@ api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::F
     if (member.member->wanted && member.member->pool) ++pool;
   }
   status.members_ready = MembersReady(turn, false);
-  status.replicas = pool;
+  status.replicas = std::max(0, pool - turn.membership.stand_ins);
   status.selector = std::string(api::kPoolLabel) + "=" + group.meta.name;
   status.primary_endpoint = manifests::ServiceEndpoint(group.meta.name, group.meta.ns);
   status.reader_endpoint = manifests::ServiceEndpoint(manifests::ReaderName(group.meta.name), group.meta.ns);

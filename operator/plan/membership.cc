@@ -201,6 +201,26 @@ std::string FirstPrimary(const GroupView& view, const std::vector<Member>& candi
   return eldest == nullptr ? "" : eldest->name();
 }
 
+bool IsOperatorMadeName(const std::string& group, const std::string& node) {
+  for (int number = 1; number <= api::kMaxPoolNumber; ++number) {
+    if (node == api::OperatorMadeName(group, number)) return true;
+  }
+  return false;
+}
+
+// A group has `replicas` beside one node, which is the one that the user names, or the one that it started with. Who
+// made that one by hand makes it anew by hand; the operator's is not made twice, but a node of the pool more.
+int StandIns(const GroupView& view, const Membership& membership) {
+  const api::ReplicationGroup& group = view.group.object;
+  const std::string& named = group.spec.primary_cluster_id;
+  const bool users = !named.empty() && !IsOperatorMadeName(group.meta.name, named);
+  if (view.group.state.epoch == 0 || users || !membership.joiners.empty()) return 0;
+  return std::any_of(membership.members.begin(), membership.members.end(),
+                     [](const Member& member) { return member.wanted && !member.pool; })
+             ? 0
+             : 1;
+}
+
 }  // namespace
 
 const Member* Membership::Find(const std::string& name) const {
@@ -408,6 +428,7 @@ Membership PlanMembership(const GroupView& view, const std::vector<const NodeVie
   admit_joiners(nullptr);
   std::sort(membership.members.begin(), membership.members.end(),
             [](const Member& a, const Member& b) { return a.name() < b.name(); });
+  membership.stand_ins = StandIns(view, membership);
   JudgeGroup(view, &membership);
   return membership;
 }

@@ -50,6 +50,9 @@ struct Membership {
   std::string group_message;
   // The node of the first start, by name; it may not exist yet. "" = a member is missing that could be it.
   std::string first_primary;
+  // How many nodes of the pool are no replicas but stand in for the group's own node: one if that one has left, and no
+  // node but the pool's is left.
+  int stand_ins = 0;
 
   const Member* Find(const std::string& name) const;
   int Wanted() const;

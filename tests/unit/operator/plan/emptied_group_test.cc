@@ -143,5 +143,67 @@ TEST_F(AllDeleted, AndDeletedItselfItWaitsForNoPrimaryThatWasMadeAnew) {
   EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
 }
 
+// Group p without a node of its user's: p-001 is primary, p-002 its replica.
+class OperatorMade : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    world.ApplyYaml(kRg, "p", R"({"replicas": 1})");
+    ASSERT_TRUE(world.Settle());
+    ASSERT_EQ(world.Column(kRg, "p", "primary"), "p-001");
+    ASSERT_EQ(world.Column(kRg, "p", "membersReady"), "2/2");
+  }
+  void Delete(const char* kind, const std::string& name) {
+    world.Delete(kind, name);
+    for (int i = 0; i < 10; ++i) {
+      ASSERT_TRUE(world.Settle());
+      world.Advance(Seconds(3));  // what waits for its time
+    }
+    ASSERT_FALSE(world.Exists(kind, name));
+  }
+  int64_t Replicas() { return JsonInt((*world.Get(kRg, "p"))["status"], "replicas"); }
+
+  World world;
+};
+
+TEST_F(OperatorMade, ANodeOfThePoolMoreStandsInForTheOneThatItStartedWith) {
+  Delete(kCc, "p-001");
+  EXPECT_EQ(world.Column(kRg, "p", "primary"), "p-002");
+  EXPECT_TRUE(world.Exists(kRr, "p-003"));
+  EXPECT_EQ(world.Column(kRg, "p", "membersReady"), "2/2");
+  EXPECT_EQ(Replicas(), 1) << "what kubectl scale counts";
+  world.ApplyYaml(kRg, "p", R"({"replicas": 0})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_TRUE(world.Exists(kRr, "p-002")) << "the primary stays";
+  EXPECT_FALSE(world.Exists(kRr, "p-003"));
+  EXPECT_EQ(Replicas(), 0);
+}
+
+TEST_F(OperatorMade, AlsoWhereThePrimaryIsNamedThatTheOperatorMade) {
+  world.ApplyYaml(kRg, "p", R"({"replicas": 1, "primaryClusterId": "p-002", "applyImmediately": true})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "p", "primary"), "p-002");
+  EXPECT_FALSE(world.Exists(kRr, "p-003"));
+  Delete(kCc, "p-001");
+  EXPECT_TRUE(world.Exists(kRr, "p-003"));
+  EXPECT_EQ(world.Column(kRg, "p", "membersReady"), "2/2");
+}
+
+TEST_F(OperatorMade, NotWhereTheUsersOwnNodeIsLeft) {
+  world.ApplyYaml(kRr, "mine", R"({"replicationGroupId": "p"})");
+  ASSERT_TRUE(world.Settle());
+  Delete(kCc, "p-001");
+  EXPECT_FALSE(world.Exists(kRr, "p-003"));
+  EXPECT_EQ(world.Column(kRg, "p", "membersReady"), "2/2");
+  EXPECT_EQ(Replicas(), 1);
+}
+
+TEST_F(OperatorMade, AllDeletedItComesBackWhole) {
+  world.Delete(kRr, "p-002");
+  Delete(kCc, "p-001");
+  EXPECT_EQ(world.Column(kRg, "p", "membersReady"), "2/2");
+  EXPECT_EQ(world.Truth(kRg, "p", "Ready"), "True");
+  EXPECT_EQ(Replicas(), 1);
+}
+
 }  // namespace
 }  // namespace understudy::plan
