@@ -11,7 +11,7 @@ namespace {
 
 // Bound what a heartbeat carries.
 constexpr size_t kLongestValue = 100;
-constexpr size_t kLongestReason = 150;
+constexpr size_t kLongestReason = 200;  // the eviction policies, all named
 constexpr size_t kMostOpen = 128;
 
 std::string Cut(std::string text, size_t longest) {

@@ -120,7 +120,7 @@ api::CacheNodeStatus RefusedStatus(const GroupTurn& turn, const Member& member) 
   const api::CacheNode& node = member.view->node;
   api::CacheNodeStatus status = node.status;
   status.observed_generation = node.meta.generation;
-  status.phase = node.meta.deleted ? "deleting" : "create-failed";
+  status.phase = node.meta.deleted ? "deleting" : member.waits ? "creating" : "create-failed";
   SetAccepted(false, member.reason, member.message, node.meta.generation, turn.wall, &status.conditions, member.waits);
   status.conditions.Set(api::kReady, Truth::kFalse, member.reason, member.message, node.meta.generation, turn.wall);
   return status;

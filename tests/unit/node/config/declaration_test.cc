@@ -100,6 +100,14 @@ TEST(Declaration, AValueOfSeveralWordsIsOneArgument) {
   EXPECT_EQ(node.config.normal_limit().hard_bytes, 0);
 }
 
+TEST(Declaration, AllWordsThatAreAllowedAreTold) {
+  Node node(std::vector<std::string>{});
+  node.Take({{"maxmemory-policy", "none"}});
+  ASSERT_EQ(node.open().size(), 1u);
+  EXPECT_THAT(node.open()[0].reason, HasSubstr("volatile-lru"));
+  EXPECT_THAT(node.open()[0].reason, HasSubstr("noeviction"));
+}
+
 TEST(Declaration, TellsNoSecretsAndBoundsWhatItTells) {
   Node node({"--masterauth", "secret", "--dir", std::string(500, 'x')});
   node.Take({{"dir", "y"}, {"masterauth", "other"}}, {"masterauth"});

@@ -134,7 +134,7 @@ TEST(Group, TheSeventhNodeIsRefusedAndComesInWhenOneLeaves) {
   EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "6/6");
   EXPECT_EQ(world.Reason(kRr, "n7", "Accepted"), "NodeQuotaForClusterExceeded");
   EXPECT_EQ(world.Truth(kRr, "n7", "Stalled"), "False") << "no edit is needed";
-  EXPECT_EQ(world.Column(kRr, "n7", "phase"), "create-failed");
+  EXPECT_EQ(world.Column(kRr, "n7", "phase"), "creating") << "it comes in when there is room";
   EXPECT_FALSE(world.Exists("StatefulSet", "n7"));
   world.Delete(kRr, "n3");
   ASSERT_TRUE(world.Settle());
