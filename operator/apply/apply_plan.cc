@@ -22,6 +22,13 @@ Status UnlessGone(Status status) {
   return status;
 }
 
+// True: the text began with that.
+bool Cut(const std::string& head, std::string* text) {
+  if (!text->starts_with(head)) return false;
+  text->erase(0, head.size());
+  return true;
+}
+
 // The plan was made for it, and is void.
 Status IsGone(const api::ObjectRef& ref) { return Conflict(ref.kind + " " + ref.ns + "/" + ref.name + " is gone"); }
 
@@ -62,6 +69,10 @@ Result<PlanApplier::Outcome> PlanApplier::Apply(const std::string& group_uid, co
   for (const std::string& pod_uid : plan.reconnect) nodes_.Reconnect(pod_uid);
   for (const plan::Action& action : plan.actions) {
     RETURN_IF_ERROR(CheckLeads(under));
+    Result<std::optional<Outcome>> refused = TryPod(action);
+    if (!refused.ok()) return refused.status();
+    if (*refused) return **std::move(refused);
+    RETURN_IF_ERROR(CheckLeads(under));
     const Status done = Act(action);
     if (std::optional<Outcome> rejected = RejectionOf(action, done)) return *std::move(rejected);
     RETURN_IF_ERROR(done);
@@ -74,6 +85,15 @@ Result<PlanApplier::Outcome> PlanApplier::Apply(const std::string& group_uid, co
   return Outcome{};
 }
 
+PlanApplier::Outcome PlanApplier::Rejected(const Json& stateful_set, std::string message) const {
+  Outcome outcome;
+  outcome.next = Next::kRejected;
+  outcome.rejected_name = JsonString(JsonAt(stateful_set, "metadata"), "name");
+  LOG_WARN("{}: {}", outcome.rejected_name, message);
+  outcome.rejection = {manifests::AppliedHash(stateful_set), std::move(message), clock_.Mono() + kRejectedFor};
+  return outcome;
+}
+
 // What users wrote, and no schema checks, stands in the Pod template.
 std::optional<PlanApplier::Outcome> PlanApplier::RejectionOf(const plan::Action& action, const Status& done) const {
   if (done.code() != Code::kInvalid) return std::nullopt;
@@ -81,15 +101,36 @@ std::optional<PlanApplier::Outcome> PlanApplier::RejectionOf(const plan::Action&
   const auto* apply = std::get_if<plan::ApplyObject>(&action);
   const Json* object = create != nullptr ? &create->object : apply != nullptr ? &apply->object : nullptr;
   if (object == nullptr || JsonString(*object, "kind") != "StatefulSet") return std::nullopt;
-  Outcome outcome;
-  outcome.next = Next::kRejected;
-  outcome.rejected_name = JsonString(JsonAt(*object, "metadata"), "name");
   std::string words = kube::WordsOfAnswer(done.message());
-  const std::string head = "StatefulSet.apps \"" + outcome.rejected_name + "\" is invalid: ";
-  if (words.starts_with(head)) words.erase(0, head.size());
-  outcome.rejection = {manifests::AppliedHash(*object), std::move(words), clock_.Mono() + kRejectedFor};
-  LOG_WARN("StatefulSet {}: {}", outcome.rejected_name, done.message());
-  return outcome;
+  Cut("StatefulSet.apps \"" + JsonString(JsonAt(*object, "metadata"), "name") + "\" is invalid: ", &words);
+  return Rejected(*object, "the API server refuses its StatefulSet: " + words);
+}
+
+// Objects that it names may be missing, and admission may have rules for Pods, of the cluster or of its users: of
+// these a StatefulSet knows nothing.
+Result<std::optional<PlanApplier::Outcome>> PlanApplier::TryPod(const plan::Action& action) {
+  const auto* apply = std::get_if<plan::ApplyObject>(&action);
+  const auto* del = std::get_if<plan::DeleteObject>(&action);
+  const Json* set = apply != nullptr && JsonString(apply->object, "kind") == "StatefulSet" ? &apply->object
+                    : del != nullptr && !del->successor.is_null()                          ? &del->successor
+                                                                                           : nullptr;
+  if (set == nullptr) return std::optional<Outcome>();
+  const Json pod = manifests::PodOf(*set);
+  const std::string name = JsonString(JsonAt(pod, "metadata"), "name");
+  const Status tried = client_.TryCreate(kube::kPods, pod, Limit());
+  if (tried.ok() || tried.code() == Code::kConflict || tried.code() == Code::kNotFound) return std::optional<Outcome>();
+  std::string words = kube::WordsOfAnswer(tried.message());
+  const auto says = [&words](const char* part) { return words.find(part) != std::string::npos; };
+  // The Pod that is there counts as well now, and not when it is replaced.
+  const bool forbidden = Cut("pods \"" + name + "\" is forbidden: ", &words) && !says("exceeded quota");
+  const bool invalid = Cut("Pod \"" + name + "\" is invalid: ", &words);
+  if (forbidden || invalid || says("denied the request") || says("failed calling webhook")) {
+    return std::optional(Rejected(*set, "the API server refuses its Pod: " + words));
+  }
+  LOG_WARN("whether the API server would take Pod {} is unknown: {}", name, tried.message());
+  // Without an answer nothing healthy is deleted.
+  if (del != nullptr && tried.code() == Code::kUnavailable) return tried;
+  return std::optional<Outcome>();
 }
 
 Status PlanApplier::WriteStatus(const plan::StatusWrite& write) {

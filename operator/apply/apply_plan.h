@@ -42,7 +42,7 @@ class PlanApplier {
   enum class Next {
     kWait,      // until wake_at or the next change
     kAgain,     // something was persisted: plan at once from what was written
-    kRejected,  // the API server refuses the contents of a StatefulSet: plan at once, with that in mind
+    kRejected,  // the API server refuses a StatefulSet or the Pod of one: plan at once, with that in mind
   };
   struct Outcome {
     Next next = Next::kWait;
@@ -62,7 +62,10 @@ class PlanApplier {
   Status CheckLeads(MonoTime under) const;
   Status WriteStatus(const plan::StatusWrite& write);
   Status Act(const plan::Action& action);
+  Outcome Rejected(const Json& stateful_set, std::string message) const;
   std::optional<Outcome> RejectionOf(const plan::Action& action, const Status& done) const;
+  // Whether the API server would take the Pod that an action leads to. kUnavailable: unknown, and the action must wait.
+  Result<std::optional<Outcome>> TryPod(const plan::Action& action);
   void Record(const std::vector<plan::Event>& events);
   Deadline Limit() const { return Deadline::In(clock_, kWriteTimeout); }
 

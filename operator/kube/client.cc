@@ -150,6 +150,17 @@ Result<Json> Client::Create(const Resource& resource, const Json& object, Deadli
               deadline);
 }
 
+Status Client::TryCreate(const Resource& resource, const Json& object, Deadline deadline) {
+  const Named named = NameOf(resource, object);
+  return Call({.method = "POST",
+               .path = CollectionPath(resource, named.name_space) +
+                       Query({{"fieldManager", kFieldManager}, {"dryRun", "All"}}),
+               .body = Text(object),
+               .content_type = "application/json"},
+              deadline)
+      .status();
+}
+
 Result<FirstWrite> Client::CreateOwned(const Resource& resource, const Json& object,
                                        Deadline deadline) {
   auto created = Create(resource, object, deadline);

@@ -63,6 +63,9 @@ class Client {
                     const ListOptions& options, Deadline deadline);
   // POST of a fixed name. kConflict: it exists.
   Result<Json> Create(const Resource& resource, const Json& object, Deadline deadline);
+  // What Create would answer now, admission included; nothing is created. kConflict, which is looked at last: the
+  // name is taken, and nothing else is in the way.
+  Status TryCreate(const Resource& resource, const Json& object, Deadline deadline);
   // The first write of an object of ours (API.md, "Under GitOps"): POST, and if something of that
   // name exists, what that is. Also right when the POST was carried out twice.
   Result<FirstWrite> CreateOwned(const Resource& resource, const Json& object, Deadline deadline);

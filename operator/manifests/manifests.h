@@ -70,6 +70,9 @@ std::string Shortened(std::string text);
 std::vector<std::pair<std::string, std::string>> ArgumentsOf(const Json& stateful_set);
 std::string TemplateHashOf(const Json& stateful_set);
 
+// The Pod that its controller makes of a StatefulSet, whose UID is in its metadata.
+Json PodOf(const Json& stateful_set);
+
 // kInvalid: a resource quantity that the node's own settings need (memory or CPU limit) can't be read.
 Result<Json> BuildStatefulSet(const NodeInput& input);
 Json BuildNodeService(const api::CacheNode& node);

@@ -301,6 +301,26 @@ std::string TemplateHashOf(const Json& stateful_set) {
   return JsonString(TemplateAnnotations(stateful_set), api::kTemplateHashAnnotation);
 }
 
+Json PodOf(const Json& stateful_set) {
+  const Json& meta = JsonAt(stateful_set, "metadata");
+  const Json& spec = JsonAt(stateful_set, "spec");
+  const std::string set = JsonString(meta, "name"), name = PodName(set);
+  Json pod = JsonAt(spec, "template");
+  pod["apiVersion"] = "v1";
+  pod["kind"] = "Pod";
+  pod["metadata"]["name"] = name;
+  pod["metadata"]["namespace"] = JsonString(meta, "namespace");
+  pod["metadata"]["labels"].update({{"statefulset.kubernetes.io/pod-name", name}, {"apps.kubernetes.io/pod-index", "0"}});
+  pod["metadata"]["ownerReferences"] = Json::array({{{"apiVersion", "apps/v1"},
+                                                     {"kind", "StatefulSet"},
+                                                     {"name", set},
+                                                     {"uid", JsonString(meta, "uid")},
+                                                     {"controller", true}}});
+  pod["spec"]["hostname"] = name;
+  pod["spec"]["subdomain"] = JsonString(spec, "serviceName");
+  return pod;
+}
+
 Result<Json> BuildStatefulSet(const NodeInput& input) {
   const api::CacheNode& node = *input.node;
   RETURN_IF_ERROR(api::ValidateSettings(input.settings));

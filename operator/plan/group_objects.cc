@@ -119,7 +119,9 @@ void EnsureMembers(GroupTurn* turn, Plan* plan) {
       EnsureNode(*member.view, now.process, turn->group.meta.uid, now.zone, now.pod_template->stateful_set, turn->now,
                  plan);
       const bool due = turn->rollout->replace.contains(member.name()) && now.pod_template->ready;
-      if (due && Announced(member.view->node.status, now.deferral)) ReplacePod(*member.view, &plan->actions);
+      if (due && Announced(member.view->node.status, now.deferral)) {
+        ReplacePod(*member.view, *now.pod_template, &plan->actions);
+      }
       SendParameters(*member.view, now.process, *now.pod_template, turn->now, plan);
       const std::string& refused = now.pod_template->live.refused;
       if (!refused.empty() && member.accepted) {

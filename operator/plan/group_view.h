@@ -66,8 +66,8 @@ struct NameClaim {
 // hands it back unread; losing it costs time, never safety.
 // The API server refused an object of these contents; asked again at `until`.
 struct Rejection {
-  std::string hash;  // AppliedHash
-  std::string message;
+  std::string hash;     // AppliedHash
+  std::string message;  // "the API server refuses its Pod: ..."
   MonoTime until;
 };
 

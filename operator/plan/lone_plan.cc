@@ -318,7 +318,7 @@ void ReplaceOutdated(Lone* lone, Plan* plan) {
   }
   if (lone->pod_template->live.asked) return;
   if (lone->pod_template->ready && Announced(lone->node.status, lone->deferral)) {
-    ReplacePod(lone->view.node, &plan->actions);
+    ReplacePod(lone->view.node, *lone->pod_template, &plan->actions);
   }
 }
 

@@ -147,7 +147,7 @@ Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings) {
       refused->second.hash != manifests::AppliedHash(*built)) {
     return built;
   }
-  return Invalid("the API server refuses its StatefulSet: " + refused->second.message);
+  return Invalid(refused->second.message);
 }
 
 void EnsureNode(const NodeView& view, const failover::PodView* process, const std::string& group_uid,

@@ -39,7 +39,8 @@ struct CreateObject {
   Json object;
 };
 // Server-side apply of all fields that we own; metadata.uid is set, so that another object of that name
-// answers 422 and is never merged into.
+// answers 422 and is never merged into. A StatefulSet is not applied while the API server would refuse its Pod, which
+// its controller would tell in events alone, after the last Pod is gone.
 struct ApplyObject {
   Json object;
 };
@@ -48,6 +49,9 @@ struct ApplyObject {
 struct DeleteObject {
   api::ObjectRef ref;
   int64_t grace_seconds = -1;  // of a Pod; -1: its own
+  // Of a Pod that is replaced: the StatefulSet that makes its successor. The Pod stays while the API server would
+  // refuse that one. null: of any other deletion.
+  Json successor;
 };
 // DELETE of a Pod with grace period 0 and the UID as a precondition: the member's Node is lost and nothing
 // names its process any more.

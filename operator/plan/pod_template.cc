@@ -86,10 +86,13 @@ bool Announced(const api::CacheNodeStatus& status, const Deferral& deferral) {
   });
 }
 
-void ReplacePod(const NodeView& view, std::vector<Action>* actions) {
+void ReplacePod(const NodeView& view, const PodTemplate& pod_template, std::vector<Action>* actions) {
   const api::ObjectMeta& meta = view.pod->meta;
   if (meta.deleted) return;
-  actions->push_back(DeleteObject{{"v1", "Pod", meta.ns, meta.name, meta.uid, meta.resource_version}});
+  Json successor = pod_template.stateful_set;
+  successor["metadata"]["uid"] = view.stateful_set->meta.uid;
+  actions->push_back(
+      DeleteObject{{"v1", "Pod", meta.ns, meta.name, meta.uid, meta.resource_version}, -1, std::move(successor)});
 }
 
 }  // namespace understudy::plan

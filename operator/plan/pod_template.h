@@ -58,7 +58,7 @@ inline constexpr const char* kRefusedWords = "waits until the parameters that it
 bool Announced(const api::CacheNodeStatus& status, const Deferral& deferral);
 
 // Deletes the Pod with its own grace, if it is still as it was seen (its role label would show a change of
-// roles that this operator does not know of); the StatefulSet makes the new one.
-void ReplacePod(const NodeView& view, std::vector<Action>* actions);
+// roles that this operator does not know of); the StatefulSet, which is there, makes the new one.
+void ReplacePod(const NodeView& view, const PodTemplate& pod_template, std::vector<Action>* actions);
 
 }  // namespace understudy::plan

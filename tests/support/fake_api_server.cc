@@ -182,6 +182,12 @@ class FakeApiServer::Session {
     if (!body.ok()) return FakeObjectStore::Failure(400, "BadRequest", body.status().ToString());
     const std::string manager = target.Parameter("fieldManager");
     if (target.name.name.empty()) {
+      if (request.method == "POST" && !target.Parameter("dryRun").empty()) {
+        auto name = target.name;
+        name.name = JsonString(JsonAt(*body, "metadata"), "name");
+        const bool taken = store.Get(name).status == 200;
+        return taken ? FakeObjectStore::Failure(409, "AlreadyExists", name.name) : StoreAnswer{201, *body};
+      }
       if (request.method == "POST") return store.Create(target.name, *body, manager);
       if (request.method != "GET") return FakeObjectStore::Failure(405, "MethodNotAllowed", "no");
       const std::string limit = target.Parameter("limit");

@@ -46,6 +46,11 @@ class ScriptedServer final : public kube::Transport {
     }
     return seen;
   }
+  std::string Query(size_t index) { return requests_.at(index).path; }
+  void Clear() {
+    answers_.clear();
+    requests_.clear();
+  }
   Json Body(size_t index) { return Json::parse(requests_.at(index).body); }
 
   std::function<void(const kube::Request&)> on_request;
@@ -214,9 +219,91 @@ TEST_F(PlanApplierTest, AStatefulSetThatTheServerRefusesIsTold) {
   ASSERT_TRUE(outcome.ok()) << "it is no fault to be tried again: the plan is made with it";
   EXPECT_EQ(outcome->next, PlanApplier::Next::kRejected);
   EXPECT_EQ(outcome->rejected_name, "a");
-  EXPECT_EQ(outcome->rejection.message, R"(spec.template.spec.containers[0].resources: Invalid value: "gpus": must be)");
+  EXPECT_EQ(outcome->rejection.message, R"(the API server refuses its StatefulSet: spec.template.spec.containers[0].resources: Invalid value: "gpus": must be)");
   EXPECT_GT(outcome->rejection.until, clock_.Mono() + kRejectedFor * 0.5);
   EXPECT_EQ(server_.Seen().size(), 1u);
+}
+
+// A StatefulSet as plans have it, and the deletion of the Pod that it is to replace.
+Json SetWithPod(const std::string& name) {
+  return {{"apiVersion", "apps/v1"},
+          {"kind", "StatefulSet"},
+          {"metadata", {{"name", name}, {"namespace", "ns"}, {"uid", "set"}, {"annotations", {{api::kHashAnnotation, "h"}}}}},
+          {"spec",
+           {{"serviceName", name + "-node"},
+            {"template",
+             {{"metadata", {{"labels", {{"l", "1"}}}}}, {"spec", {{"priorityClassName", "none"}}}}}}}};
+}
+plan::DeleteObject Replace(const std::string& name) {
+  return {{"v1", "Pod", "ns", name + "-0", "uid", "7"}, -1, SetWithPod(name)};
+}
+
+TEST_F(PlanApplierTest, AStatefulSetWhosePodTheServerRefusesIsNotWritten) {
+  server_.Answer("/pods?", 403, R"(pods "a-0" is forbidden: no PriorityClass with name none was found)");
+  plan::Plan plan;
+  plan.actions = {plan::ApplyObject{SetWithPod("a")}, plan::DeleteObject{Ref("Pod", "p")}};
+  const auto outcome = Apply(plan);
+  ASSERT_TRUE(outcome.ok());
+  EXPECT_EQ(outcome->next, PlanApplier::Next::kRejected);
+  EXPECT_EQ(outcome->rejected_name, "a");
+  EXPECT_EQ(outcome->rejection.message, "the API server refuses its Pod: no PriorityClass with name none was found");
+  EXPECT_EQ(outcome->rejection.hash, "h");
+  EXPECT_THAT(server_.Seen(), ElementsAre("POST pods"));
+  EXPECT_THAT(server_.Query(0), HasSubstr("dryRun=All"));
+  const Json pod = server_.Body(0);
+  EXPECT_EQ(pod["metadata"]["name"], "a-0");
+  EXPECT_EQ(pod["metadata"]["ownerReferences"][0]["uid"], "set") << "there are policies against Pods of nobody";
+  EXPECT_EQ(pod["spec"]["priorityClassName"], "none");
+}
+
+TEST_F(PlanApplierTest, APodStaysWhileTheServerRefusesTheNextOne) {
+  const auto stays = [this](int status, const std::string& words) {
+    server_.Clear();
+    server_.Answer("/pods?", status, words);
+    plan::Plan plan;
+    plan.actions = {Replace("a")};
+    const auto outcome = Apply(plan);
+    EXPECT_TRUE(outcome.ok()) << words;
+    EXPECT_EQ(outcome->next, PlanApplier::Next::kRejected) << words;
+    EXPECT_THAT(server_.Seen(), ElementsAre("POST pods")) << words;
+    return outcome->rejection.message;
+  };
+  EXPECT_EQ(stays(403, R"(pods "a-0" is forbidden: error looking up service account ns/x: serviceaccount "x" not found)"),
+            R"(the API server refuses its Pod: error looking up service account ns/x: serviceaccount "x" not found)");
+  EXPECT_EQ(stays(422, R"(Pod "a-0" is invalid: spec.x: Invalid value)"),
+            "the API server refuses its Pod: spec.x: Invalid value");
+  stays(400, R"(admission webhook "w" denied the request: no)");
+  stays(500, R"(Internal error occurred: failed calling webhook "w": no endpoints)");
+}
+
+TEST_F(PlanApplierTest, APodIsReplacedWhereNothingSpeaksAgainstTheNextOne) {
+  const auto replaced = [this](int status, const std::string& words) {
+    server_.Clear();
+    server_.Answer("/pods?", status, words);
+    plan::Plan plan;
+    plan.actions = {Replace("a")};
+    const auto outcome = Apply(plan);
+    EXPECT_TRUE(outcome.ok()) << words;
+    EXPECT_EQ(outcome->next, PlanApplier::Next::kWait) << words;
+    EXPECT_THAT(server_.Seen(), ElementsAre("POST pods", "DELETE pods/a-0")) << words;
+  };
+  replaced(201, "");
+  replaced(409, R"(pods "a-0" already exists)");
+  replaced(403, R"(pods "a-0" is forbidden: exceeded quota: q, requested: pods=1, used: pods=3, limited: pods=3)");
+  replaced(403, R"(pods is forbidden: User "understudy" cannot create resource "pods")");
+  replaced(400, R"(admission webhook "w" does not support dry run)");
+}
+
+TEST_F(PlanApplierTest, APodStaysWithoutAnAnswerAboutTheNextOne) {
+  server_.Answer("/pods?", 503, "etcdserver: leader changed");
+  plan::Plan plan;
+  plan.actions = {Replace("a")};
+  EXPECT_EQ(Apply(plan).status().code(), Code::kUnavailable);
+  EXPECT_THAT(server_.Seen(), ElementsAre("POST pods"));
+  server_.Clear();
+  server_.Answer("/pods?", 503, "etcdserver: leader changed");
+  plan.actions = {plan::ApplyObject{SetWithPod("a")}};
+  EXPECT_TRUE(Apply(plan).ok()) << "a template alone ends nothing";
 }
 
 TEST_F(PlanApplierTest, ARefusalOfAnythingElseIsAFault) {

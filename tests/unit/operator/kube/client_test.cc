@@ -73,6 +73,15 @@ TEST_F(ClientTest, ReadsWhatItWrote) {
             Code::kConflict);
 }
 
+TEST_F(ClientTest, TriesACreationWithoutCarryingItOut) {
+  EXPECT_TRUE(client_.TryCreate(kConfigMaps, ConfigMap("a", "1"), env_.Soon()).ok());
+  EXPECT_EQ(client_.Get(kConfigMaps, "default", "a", env_.Soon()).status().code(), Code::kNotFound);
+  Make("a", "1");
+  EXPECT_EQ(client_.TryCreate(kConfigMaps, ConfigMap("a", "2"), env_.Soon()).code(), Code::kConflict);
+  env_.server.AddFault({.method = "POST", .status = 403, .reason = "Forbidden"});
+  EXPECT_EQ(client_.TryCreate(kConfigMaps, ConfigMap("b", "1"), env_.Soon()).code(), Code::kDenied);
+}
+
 TEST_F(ClientTest, ListsInPagesAndBySelector) {
   for (const char* name : {"a", "b", "c"}) {
     Json object = ConfigMap(name, "1");

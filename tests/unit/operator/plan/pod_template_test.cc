@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "common/exit_code.h"
+
 namespace understudy::plan {
 namespace {
 
@@ -77,13 +79,52 @@ TEST(Rejection, ContentsThatTheServerRefusedAreNotSentAgainBeforeTheirTime) {
   std::map<std::string, Rejection> rejected;
   objects.rejected = &rejected;
   objects.now = MonoTime{1'000};
-  rejected["a"] = {manifests::AppliedHash(*built), "spec.x: no", MonoTime{2'000}};
-  EXPECT_EQ(std::string(BuildNode(objects, {}).status().message()), "the API server refuses its StatefulSet: spec.x: no");
+  rejected["a"] = {manifests::AppliedHash(*built), "the API server refuses its Pod: no", MonoTime{2'000}};
+  EXPECT_EQ(std::string(BuildNode(objects, {}).status().message()), "the API server refuses its Pod: no");
   objects.settings.parameters["hz"] = "20";  // other contents
   EXPECT_TRUE(BuildNode(objects, {}).ok());
   objects.settings.parameters.clear();
   objects.now = MonoTime{2'000};
   EXPECT_TRUE(BuildNode(objects, {}).ok());
+}
+
+TEST(PodTemplate, ParametersThatItsProcessCouldNotStartWithAreRefused) {
+  NodeView view;
+  view.node.meta.name = "a";
+  view.stateful_set.emplace();
+  view.stateful_set->meta.uid = "set";
+  view.pod.emplace();
+  view.pod->last_terminated =
+      api::Termination{"understudy-node: 'nosuch' is not an option", kBadConfigurationExit, "Error"};
+  NodeObjects objects;
+  objects.view = &view;
+  objects.settings.parameters["nosuch"] = "1";
+  const Json built = *BuildNode(objects, {});
+  view.pod->template_hash = manifests::TemplateHashOf(built);
+  EXPECT_EQ(PodTemplateOf(view, {}, built).live.refused,
+            "its process can't be started with its parameters: 'nosuch' is not an option");
+  objects.settings.parameters.clear();
+  EXPECT_EQ(PodTemplateOf(view, {}, *BuildNode(objects, {})).live.refused, "") << "they are corrected";
+}
+
+TEST(PodTemplate, ANewOneIsTriedBeforeThePodGoes) {
+  NodeView view;
+  view.node.meta.name = "a";
+  view.stateful_set.emplace();
+  view.stateful_set->meta.uid = "set";
+  view.pod.emplace();
+  view.pod->meta.name = "a-0";
+  NodeObjects objects;
+  objects.view = &view;
+  std::vector<Action> actions;
+  const PodTemplate pod_template = PodTemplateOf(view, {}, *BuildNode(objects, {}));
+  ReplacePod(view, pod_template, &actions);
+  ASSERT_EQ(actions.size(), 1u);
+  const Json pod = manifests::PodOf(std::get<DeleteObject>(actions[0]).successor);
+  EXPECT_EQ(pod["metadata"]["name"], "a-0");
+  EXPECT_EQ(pod["metadata"]["ownerReferences"][0]["uid"], "set");
+  EXPECT_EQ(pod["metadata"]["annotations"][api::kTemplateHashAnnotation], manifests::TemplateHashOf(pod_template.stateful_set));
+  EXPECT_EQ(pod["spec"]["containers"], pod_template.stateful_set["spec"]["template"]["spec"]["containers"]);
 }
 
 TEST(PodTemplate, OfAPodWithoutItsAnnotationNothingIsSaid) {
