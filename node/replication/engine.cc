@@ -227,6 +227,7 @@ void Engine::SendAll(MonoTime now, bool stream) {
 
 void Engine::Tick(MonoTime now) {
   next_tick_ = now + kTickPeriod;
+  log_.ReleaseSpare();
   samples_.push_back({now, log_.end()});
   while (samples_.size() > 1 && now - samples_[1].at >= Seconds(1)) samples_.pop_front();
 
