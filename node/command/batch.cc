@@ -68,6 +68,7 @@ void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span
       part.first_command = static_cast<uint32_t>(next);
       part.commands = static_cast<uint32_t>(std::min<size_t>(segment.commands - done, prefetched - next));
       const uint32_t ran = RunSegment(state, batch, part);
+      AppendGathered(state);
       done += ran;
       if (ran < part.commands) break;
     }
@@ -148,6 +149,24 @@ bool Dispatcher::Passes(WorkerState& state, const Session& session, const Row& r
          TakeShare(state, session, row, args);
 }
 
+bool Dispatcher::Gather(WorkerState& state, const CallContext& ctx, bool synchronous) {
+  const std::span<const replication::Record> records = ctx.effects.Records();
+  if (records.empty()) return true;
+  if (synchronous || records.size() != 1 || records[0].encoded.empty() || services_->keyspace.shared()) {
+    AppendGathered(state);
+    return false;
+  }
+  WorkerState::Gathered& gathered = state.gathered;
+  const std::string_view bytes = records[0].encoded;
+  if (gathered.bytes.data() + gathered.bytes.size() == bytes.data() && gathered.db == records[0].db) {
+    gathered.bytes = {gathered.bytes.data(), gathered.bytes.size() + bytes.size()};
+  } else {
+    AppendGathered(state);
+    gathered = {ctx.session, records[0].db, bytes};
+  }
+  return true;
+}
+
 void Dispatcher::RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& plan, Args args, std::string_view bytes,
                              resp::Writer& reply, uint64_t* ticks) {
   store::Keyspace& keyspace = services_->keyspace;
@@ -169,7 +188,7 @@ void Dispatcher::RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& p
     {
       store::OneShardGuard guard(keyspace, keyspace.ShardOf(plan.hash));
       row.handler(ctx, args, reply);
-      Replicate(ctx);
+      if (!Gather(state, ctx, synchronous)) Replicate(ctx);
     }
     if (state.effects.changes() > 0) {
       session.connection.MarkWrote(state.generation);
@@ -203,6 +222,7 @@ uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, con
       if (state.worker->output_full()) [[unlikely]] return i + 1;
       continue;
     }
+    AppendGathered(state);
     if (session.reply_mode == Session::kReplyOn) [[likely]] {
       RunCommand(state, session, plan, args, reply);
     } else {

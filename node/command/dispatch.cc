@@ -211,6 +211,15 @@ void Dispatcher::Replicate(CallContext& ctx) {
   states_[session.connection.worker().index()]->appended = true;
 }
 
+void Dispatcher::AppendGathered(WorkerState& state) {
+  WorkerState::Gathered& gathered = state.gathered;
+  if (gathered.bytes.empty()) return;
+  const replication::Record record{gathered.db, {}, gathered.bytes};
+  gathered.session->last_write_offset = services_->replication.Append({&record, 1});
+  state.appended = true;
+  gathered = {};
+}
+
 void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args args, uint64_t hash,
                       resp::Writer& reply) {
   store::Keyspace& keyspace = services_->keyspace;
@@ -335,6 +344,7 @@ void Dispatcher::OnExpired(int db, std::string_view key) {
   if (!services_->replication.active()) return;
   const std::string_view argv[] = {"DEL", key};
   const replication::Record record{db, argv};
+  AppendGathered(*states_[0]);
   services_->replication.Append({&record, 1});
   expired_appended_.store(true, std::memory_order_relaxed);
 }

@@ -131,6 +131,11 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void CountUnusual(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks, bool failed,
                     const resp::Writer& reply);
   void Replicate(CallContext& ctx);
+  // Instead of Replicate, for a command that is replicated as it was sent. False: it is to be replicated by itself.
+  // synchronous: its own offset is needed at once.
+  [[gnu::always_inline]] inline bool Gather(WorkerState& state, const CallContext& ctx, bool synchronous);
+  // To be called before anything else is appended, and before the segment ends.
+  void AppendGathered(WorkerState& state);
   void Reject(WorkerState& state, Session& session, const Row* row, std::string_view error, resp::Writer& reply);
   void ParkUntil(WorkerState& state, Session& session, MonoTime until);
   // memory.cc

@@ -38,6 +38,14 @@ struct Dispatcher::WorkerState {
   MonoTime eviction_until;       // in that turn
   std::unique_ptr<store::Evictor> evictor;
   bool appended = false;         // to the replication log in this turn
+  // Writes of the segment that runs, one behind the other in the input, that the log is still to get: it takes them at
+  // once, see AppendGathered. Only while this worker alone uses the keyspace, so that nobody can see the difference.
+  struct Gathered {
+    Session* session = nullptr;
+    int db = 0;
+    std::string_view bytes;
+  };
+  Gathered gathered;
 };
 
 inline void Dispatcher::CountCall(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks, bool failed,

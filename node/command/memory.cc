@@ -218,6 +218,7 @@ void Dispatcher::OnEvicted(int db, std::string_view key) {
   const bool lazy = services_->config.lazy_eviction.load(std::memory_order_relaxed);
   const std::string_view argv[] = {lazy ? "UNLINK" : "DEL", key};
   const replication::Record record{db, argv};
+  AppendGathered(*states_[0]);
   services_->replication.Append({&record, 1});
   expired_appended_.store(true, std::memory_order_relaxed);
 }

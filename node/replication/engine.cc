@@ -1,6 +1,7 @@
 #include "node/replication/engine.h"
 
 #include <spdlog/fmt/fmt.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -18,6 +19,11 @@ namespace understudy::replication {
 namespace {
 
 constexpr Duration kTickPeriod = Milliseconds(100);
+// Where nobody waits for acknowledgements, what is appended within this time is sent by one system call, however many
+// turns of the workers it comes from.
+constexpr Duration kGatherTime = Microseconds(500);
+// A replica that is so far behind catches up as fast as it can.
+constexpr uint64_t kGatherBytes = 64 * 1024;
 constexpr int kEventsPerTurn = 64;
 
 }  // namespace
@@ -67,7 +73,7 @@ Status Engine::Start() {
 void Engine::Stop() {
   if (!thread_.joinable()) return;
   stop_ = true;
-  Wake();
+  WakeNow();
   thread_.join();
   copy_.reset();
   link_.reset();
@@ -81,10 +87,17 @@ void Engine::Stop() {
   close(wake_fd_);
 }
 
+// Read-modify-writes on both sides: either this sees that the thread sleeps, or the thread, on its way to sleep, sees
+// what was appended or posted before.
 void Engine::Wake() {
-  // Read-modify-writes on both sides: either this sees that the thread sleeps, or the thread, on its way to
-  // sleep, sees what was appended before.
-  if (!sleeping_.exchange(false, std::memory_order_acq_rel)) return;
+  if (sleeping_.exchange(false, std::memory_order_acq_rel)) WriteWakeFd();
+}
+
+void Engine::WakeNow() {
+  if (waiting_.exchange(false, std::memory_order_acq_rel)) WriteWakeFd();
+}
+
+void Engine::WriteWakeFd() {
   const uint64_t one = 1;
   CHECK(write(wake_fd_, &one, sizeof one) == sizeof one || errno == EAGAIN);
 }
@@ -94,11 +107,11 @@ void Engine::Post(std::function<void()> task) {
     std::lock_guard lock(tasks_mutex_);
     tasks_.push_back(std::move(task));
   }
-  Wake();
+  WakeNow();
 }
 
 void Engine::RequestAcks() {
-  if (!acks_requested_.exchange(true)) Wake();
+  if (!acks_requested_.exchange(true)) WakeNow();
 }
 
 void Engine::Run() {
@@ -112,24 +125,47 @@ int Engine::SleepMs(MonoTime now) const {
   return left.ns <= 0 ? 0 : static_cast<int>(left.ns / 1'000'000 + 1);
 }
 
-bool Engine::AnythingToSend() const {
+Duration Engine::GatherLeft(MonoTime now) const {
+  if (configuration_.synchronous_replicas > 0) return {};
+  for (const auto& [id, link] : replicas_) {
+    if (link->pending_bytes() >= kGatherBytes) return {};
+  }
+  return std::max(stream_sent_ + kGatherTime - now, Duration{});
+}
+
+bool Engine::AnythingToSend(bool stream) const {
   return std::any_of(replicas_.begin(), replicas_.end(),
-                     [&](const auto& item) { return item.second->HasWork(copy_.get()); });
+                     [&](const auto& item) { return item.second->HasWork(copy_.get(), stream); });
+}
+
+int Engine::WaitForEvents(int sleep_ms, Duration gather, std::span<epoll_event> events) {
+  if (gather.ns > 0 && sleep_ms > 0) {
+    // epoll_wait counts in milliseconds, and epoll_pwait2 is too new for some hosts.
+    pollfd poll{.fd = epoll_, .events = POLLIN, .revents = 0};
+    const timespec left{.tv_sec = 0, .tv_nsec = static_cast<long>(gather.ns)};
+    ppoll(&poll, 1, &left, nullptr);
+    sleep_ms = 0;
+  }
+  return epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), sleep_ms);
 }
 
 void Engine::Turn() {
-  int sleep_ms = SleepMs(clock_.Mono());
-  sleeping_.exchange(true, std::memory_order_acq_rel);
+  const MonoTime before = clock_.Mono();
+  int sleep_ms = SleepMs(before);
+  const Duration gather = GatherLeft(before);
+  waiting_.exchange(true, std::memory_order_acq_rel);
+  if (gather.ns == 0) sleeping_.exchange(true, std::memory_order_acq_rel);
   bool tasks;
   {
     std::lock_guard lock(tasks_mutex_);
     tasks = !tasks_.empty();
   }
-  if (tasks || stop_ || acks_requested_.load() || AnythingToSend()) sleep_ms = 0;
+  if (tasks || stop_ || acks_requested_.load() || AnythingToSend(gather.ns == 0)) sleep_ms = 0;
   if (copy_ && !copy_cut_told_ && copy_->cut()) sleep_ms = 0;
   epoll_event events[kEventsPerTurn];
-  const int count = epoll_wait(epoll_, events, kEventsPerTurn, sleep_ms);
+  const int count = WaitForEvents(sleep_ms, gather, events);
   sleeping_.store(false, std::memory_order_release);
+  waiting_.store(false, std::memory_order_release);
   CHECK(count >= 0 || errno == EINTR);
 
   const MonoTime now = clock_.Mono();
@@ -146,12 +182,14 @@ void Engine::Turn() {
     }
   }
   if (link_) link_->Tick(now);
+  bool stream = GatherLeft(now).ns == 0;
   if (acks_requested_.exchange(false) && !replicas_.empty()) {
     static constexpr std::string_view kGetAck[] = {"REPLCONF", "GETACK", "*"};
     log_.AppendOwn(kGetAck);
+    stream = true;
   }
   CopyProgress();
-  SendAll(now);
+  SendAll(now, stream);
   if (now >= next_tick_) Tick(now);
   NoteAcks();
   TellNews(now);
@@ -167,10 +205,12 @@ void Engine::RunTasks() {
   RunOperations();
 }
 
-void Engine::SendAll(MonoTime now) {
+void Engine::SendAll(MonoTime now, bool stream) {
   std::vector<std::pair<uint64_t, std::string>> dropped;
+  bool sends = false;
   for (auto& [id, link] : replicas_) {
-    if (!link->HasWork(copy_.get())) continue;
+    if (!link->HasWork(copy_.get(), stream)) continue;
+    sends = sends || (stream && link->pending_bytes() > 0);
     const Status status = link->Send(now, copy_.get());
     if (!status.ok()) {
       dropped.emplace_back(id, status.message());
@@ -178,11 +218,16 @@ void Engine::SendAll(MonoTime now) {
       UpdateRegistration(id, *link);
     }
   }
+  if (sends) {
+    stream_sent_ = now;
+    ++stream_sends_;
+  }
   for (const auto& [id, why] : dropped) DropReplica(id, why);
 }
 
 void Engine::Tick(MonoTime now) {
   next_tick_ = now + kTickPeriod;
+  log_.ReleaseSpare();
   samples_.push_back({now, log_.end()});
   while (samples_.size() > 1 && now - samples_[1].at >= Seconds(1)) samples_.pop_front();
 
@@ -288,6 +333,7 @@ void Engine::Publish(MonoTime now) {
   s.partial_syncs = partial_syncs_;
   s.partial_refused = partial_refused_;
   s.replicas_dropped = replicas_dropped_;
+  s.stream_sends = stream_sends_;
   s.backlog_size_bytes = settings_.backlog_bytes;
   const bool link_up = link_ && link_->up();
 

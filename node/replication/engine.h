@@ -5,9 +5,12 @@
 //   roles: a queue of orders, each carried out whole   (engine_roles.cc)
 //
 // Sending is not triggered by each append: workers call Wake() at the end of their turn, which costs a system
-// call only if this thread sleeps.
+// call only if this thread sleeps. Under load it waits for a moment after each sending, without being woken by appends
+// meanwhile, so that what many turns append is sent at once; not where clients wait for acknowledgements.
 // Members without a remark belong to the replication thread.
 #pragma once
+
+#include <sys/epoll.h>
 
 #include <atomic>
 #include <deque>
@@ -15,6 +18,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -37,7 +41,7 @@ class Engine {
   Status Start();
   void Stop();
 
-  // Any thread.
+  // Any thread. See Replication::Wake.
   void Wake();
   void Post(std::function<void()> task);
   uint64_t SyncOffset() const { return sync_offset_.load(std::memory_order_acquire); }
@@ -89,9 +93,16 @@ class Engine {
   void Run();
   void Turn();
   int SleepMs(MonoTime now) const;
+  // How long the stream's next bytes may still gather; 0: they are sent at once.
+  Duration GatherLeft(MonoTime now) const;
+  int WaitForEvents(int sleep_ms, Duration gather, std::span<epoll_event> events);
+  // The same for what must not wait for bytes to gather.
+  void WakeNow();
+  void WriteWakeFd();
   void RunTasks();
-  void SendAll(MonoTime now);
-  bool AnythingToSend() const;
+  // stream: also what was appended to the log, not only copies and answers.
+  void SendAll(MonoTime now, bool stream);
+  bool AnythingToSend(bool stream) const;
   void Tick(MonoTime now);
   void UpdateSyncOffset();
   void TellNews(MonoTime now);
@@ -141,7 +152,8 @@ class Engine {
 
   std::thread thread_;
   std::atomic<bool> stop_{false};
-  std::atomic<bool> sleeping_{false};
+  std::atomic<bool> waiting_{false};   // in WaitForEvents
+  std::atomic<bool> sleeping_{false};  // there, until something is appended
   std::atomic<bool> acks_requested_{false};
   int epoll_ = -1;
   int wake_fd_ = -1;
@@ -174,10 +186,12 @@ class Engine {
   std::map<control::Incarnation, Peer> peers_;
   std::deque<OffsetSample> samples_;  // of the log's end, for "in sync"
   MonoTime next_tick_, next_ping_, no_replicas_since_;
+  MonoTime stream_sent_;  // the last time
   bool stale_ = false;   // the published state is no longer right
   bool acks_grew_ = false;      // worth Hooks::OnAcks
   bool change_ = false;    // worth Hooks::OnChange
   uint64_t full_syncs_ = 0, partial_syncs_ = 0, partial_refused_ = 0, replicas_dropped_ = 0;
+  uint64_t stream_sends_ = 0;
 
   std::atomic<uint64_t> sync_offset_{UINT64_MAX};
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <iterator>
 
 #include "common/check.h"
 
@@ -14,6 +15,8 @@ constexpr std::string_view kMulti = "*1\r\n$5\r\nMULTI\r\n";
 constexpr std::string_view kExec = "*1\r\n$4\r\nEXEC\r\n";
 // Blocks that may be given back for each one that is begun.
 constexpr size_t kTrimPerBlock = 3;
+// Of blocks that are kept: 16 MiB.
+constexpr size_t kMostSpareBlocks = 1024;
 // A scratch buffer larger than this is given back after use.
 constexpr size_t kKeptScratchBytes = 1024 * 1024;
 
@@ -137,8 +140,8 @@ void Log::AppendLocked(std::string_view bytes) {
       // one may go, so that a backlog that was too long becomes shorter.
       std::vector<std::unique_ptr<Block>> freed;
       TrimLocked(kTrimPerBlock, &freed);
-      blocks_.push_back(freed.empty() ? std::unique_ptr<Block>(new Block) : std::move(freed.front()));
-      allocated_.store(blocks_.size() * sizeof(Block), std::memory_order_relaxed);
+      blocks_.push_back(NewBlockLocked());
+      CountBlocksLocked();
       tail_ = blocks_.back()->bytes;
       room_ = kBlockBytes;
     }
@@ -163,11 +166,34 @@ void Log::TrimLocked(size_t limit, std::vector<std::unique_ptr<Block>>* freed) {
   while (limit-- > 0 && blocks_.size() > 1) {
     const uint64_t next = first_ + kBlockBytes;
     if (end < next || end - next < backlog_bytes_ || LowestReaderLocked() < next) return;
-    freed->push_back(std::move(blocks_.front()));
+    std::vector<std::unique_ptr<Block>>& to = spare_.size() < kMostSpareBlocks ? spare_ : *freed;
+    to.push_back(std::move(blocks_.front()));
     blocks_.pop_front();
     first_ = next;
-    allocated_.store(blocks_.size() * sizeof(Block), std::memory_order_relaxed);
+    CountBlocksLocked();
   }
+}
+
+std::unique_ptr<Log::Block> Log::NewBlockLocked() {
+  if (spare_.empty()) return std::unique_ptr<Block>(new Block);
+  std::unique_ptr<Block> block = std::move(spare_.back());
+  spare_.pop_back();
+  unused_spare_ = std::min(unused_spare_, spare_.size());
+  return block;
+}
+
+void Log::ReleaseSpare() {
+  std::vector<std::unique_ptr<Block>> freed;
+  std::lock_guard lock(mutex_);
+  const auto unused = static_cast<std::ptrdiff_t>((unused_spare_ + 1) / 2);
+  std::move(spare_.begin(), spare_.begin() + unused, std::back_inserter(freed));
+  spare_.erase(spare_.begin(), spare_.begin() + unused);
+  unused_spare_ = spare_.size();
+  CountBlocksLocked();
+}
+
+void Log::CountBlocksLocked() {
+  allocated_.store((blocks_.size() + spare_.size()) * sizeof(Block), std::memory_order_relaxed);
 }
 
 uint64_t Log::first() const {
@@ -211,7 +237,7 @@ void Log::Deactivate() {
   CHECK(readers_.empty());
   active_.store(false, std::memory_order_release);
   freed.swap(blocks_);
-  allocated_.store(0, std::memory_order_relaxed);
+  CountBlocksLocked();
   room_ = 0;
   first_ = end();
 }
@@ -238,7 +264,7 @@ void Log::Reset(History history, uint64_t offset, int db) {
   std::lock_guard lock(mutex_);
   CHECK(readers_.empty());
   freed.swap(blocks_);
-  allocated_.store(0, std::memory_order_relaxed);
+  CountBlocksLocked();
   room_ = 0;
   history_ = std::move(history);
   first_ = offset;

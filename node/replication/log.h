@@ -5,8 +5,9 @@
 //
 // Appending is a copy into the last block under one short lock, so the offset is exact when Append returns.
 // All blocks have one size and follow each other without gaps, so a position is found by division. A block is
-// dropped when it is older than the backlog and no Reader stands before its end; a Reader reads without the
-// lock, since bytes below the end never change. The log knows in which database the stream is, and writes
+// dropped when it is older than the backlog and no Reader stands before its end; it is kept for a moment for the next
+// one, since a replica that falls behind and catches up again and again would otherwise cost a page fault for each page
+// of the stream. A Reader reads without the lock, since bytes below the end never change. The log knows in which database the stream is, and writes
 // SELECT when it changes.
 //
 // It also holds the history: the id of the stream, and up to which offset older ids vouch for the same bytes.
@@ -124,7 +125,9 @@ class Log {
 
   void SetBacklogBytes(uint64_t bytes);
   uint64_t held_bytes() const;
-  // Of the blocks, whether filled or not. Any thread, no lock.
+  // Frees half of the spare blocks that nobody has needed since the last call.
+  void ReleaseSpare();
+  // Of the blocks, whether filled, empty or spare. Any thread, no lock.
   size_t allocated_bytes() const { return allocated_.load(std::memory_order_relaxed); }
 
  private:
@@ -136,8 +139,11 @@ class Log {
   void AppendLocked(std::string_view bytes);
   void RenameLocked(std::string replid);
   void SelectLocked(int db);
-  // Takes up to `limit` blocks that nobody needs off the front.
+  std::unique_ptr<Block> NewBlockLocked();
+  // Takes up to `limit` blocks that nobody needs off the front: spare ones, as many as are kept, and freed ones, which
+  // the caller frees without the lock.
   void TrimLocked(size_t limit, std::vector<std::unique_ptr<Block>>* freed);
+  void CountBlocksLocked();
   uint64_t LowestReaderLocked() const;
 
   std::atomic<uint64_t> end_{0};     // written under mutex_
@@ -146,6 +152,8 @@ class Log {
 
   mutable std::mutex mutex_;
   std::deque<std::unique_ptr<Block>> blocks_;  // mutex_
+  std::vector<std::unique_ptr<Block>> spare_;  // mutex_: the one that was used last at the end
+  size_t unused_spare_ = 0;                    // mutex_: the fewest since ReleaseSpare
   char* tail_ = nullptr;                       // mutex_: where the next byte goes, in the last block
   size_t room_ = 0;                            // mutex_: bytes left there
   uint64_t first_ = 0;                         // mutex_: offset of the first byte of the first block

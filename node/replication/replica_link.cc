@@ -130,13 +130,13 @@ Status ReplicaLink::OnCommand(std::span<const std::string_view> argv, MonoTime n
   return {};
 }
 
-bool ReplicaLink::HasWork(const FullCopy* copy) const {
+bool ReplicaLink::HasWork(const FullCopy* copy, bool stream) const {
   if (wants_write_) return false;
   if (text_sent_ < text_.size()) return true;
   switch (state_) {
     case State::kSendCopy:
       return chunk_ || (copy && (copy->Chunk(next_chunk_) || copy->chunks() == next_chunk_));
-    case State::kOnline: return reader_ && reader_->pending_bytes() > 0;
+    case State::kOnline: return stream && reader_ && reader_->pending_bytes() > 0;
     case State::kWaitCopy:
     case State::kWaitFirstAck: return false;
   }

@@ -54,8 +54,8 @@ class ReplicaLink {
   const ReplicaHandshake& handshake() const { return handshake_; }
   const std::string& ip() const { return ip_; }
   std::string Name() const;  // for logs
-  // Something can be sent and the socket takes it.
-  bool HasWork(const FullCopy* copy) const;
+  // Something can be sent and the socket takes it. stream: what was appended to the log counts.
+  bool HasWork(const FullCopy* copy, bool stream) const;
   bool wants_write() const { return wants_write_; }
   void set_writable() { wants_write_ = false; }
   bool registered_for_write = false;  // what epoll was told

@@ -115,6 +115,7 @@ struct ReplicationState {
   uint64_t backlog_held_bytes = 0;
   // totals since start
   uint64_t full_syncs = 0, partial_syncs = 0, partial_refused = 0, replicas_dropped = 0;
+  uint64_t stream_sends = 0;  // turns in which something of the log was sent
 };
 
 class Replication {
@@ -140,7 +141,8 @@ class Replication {
   // one record is wrapped in MULTI/EXEC. Returns the offset after them. Only while this node is primary or
   // standalone (CHECK). Nothing is sent before Wake().
   uint64_t Append(std::span<const Record> records);
-  // [worker, no lock] Once at the end of each loop turn that appended: starts the sending.
+  // [worker, no lock] Once at the end of each loop turn that appended: starts the sending. With S = 0 at most half a
+  // millisecond after the last one, unless somebody waits (RequestAcks).
   void Wake();
   // [any] False: nobody reads a log (standalone without replicas); Append returns at once.
   bool active() const;

@@ -94,10 +94,11 @@ def measure(setting, cases, servers_of, step):
                 if result["nulls"] and not case.may_miss:
                     raise Failure(f"{server.name} did not find {result['nulls']} keys of {case.title} that had been written")
                 found.setdefault((index, server.name), []).append(result)
-    return {key: _summary(results) for key, results in found.items()}
+    return {key: summary(results) for key, results in found.items()}
 
 
-def _summary(results):
+def summary(results):
+    """Of the runs of one load."""
     def median(field):
         return statistics.median(r[field] for r in results)
     cpu = [r["server_cpu_us_per_op"] for r in results]

@@ -151,5 +151,64 @@ TEST_F(EffectsTest, DatabasesAreSelected) {
   EXPECT_EQ(Next(), "[\"SET\", \"k\", \"1\"]");
 }
 
+// What comes in one turn of the worker goes into the log together, in its order and each in its database.
+TEST_F(EffectsTest, APipelineIsReplicatedInItsOrder) {
+  Do("DEBUG SET-ACTIVE-EXPIRE 0");
+  Do("SET gone v PX 1");
+  EXPECT_THAT(Next(), ::testing::MatchesRegex(R"(\["SET", "gone".*)"));
+  Do("SET marker 0");
+  EXPECT_EQ(Next(), R"(["SET", "marker", "0"])");
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  std::string bytes;
+  const auto send = [&bytes](const std::vector<std::string>& words) { bytes += test::EncodeCommand(words); };
+  send({"SET", "a", "1"});
+  send({"SET", "b", "2"});
+  send({"GET", "a"});
+  send({"APPEND", "gone", "x"});  // it has expired: DEL first, but after what came before
+  send({"SET", "c", "3"});
+  send({"SELECT", "3"});
+  send({"SET", "a", "4"});
+  send({"INCR", "a"});
+  send({"SELECT", "0"});
+  send({"MSET", "d", "5", "e", "6"});
+  send({"INCR", "none", "x"});  // an error
+  send({"INCR", "n"});
+  send({"SET", "f", "7", "EX", "100"});
+  send({"SET", "g", "8"});
+  send({"MULTI"});
+  send({"SET", "h", "9"});
+  send({"DEL", "b"});
+  send({"EXEC"});
+  send({"SET", "i", "10"});
+  send({"DEL", "i"});
+  c_->SendRaw(bytes);
+  std::string stream;
+  while (!stream.ends_with("[\"DEL\", \"i\"]\n")) {
+    const std::string command = tap_->Read();
+    ASSERT_EQ(command.front(), '[') << stream;
+    if (command.find("\"PING\"") == std::string::npos && command.find("GETACK") == std::string::npos) stream += command + "\n";
+  }
+  EXPECT_THAT(stream, ::testing::MatchesRegex(R"(\["SET", "a", "1"\]
+\["SET", "b", "2"\]
+\["DEL", "gone"\]
+\["APPEND", "gone", "x"\]
+\["SET", "c", "3"\]
+\["SELECT", "3"\]
+\["SET", "a", "4"\]
+\["INCR", "a"\]
+\["SELECT", "0"\]
+\["MSET", "d", "5", "e", "6"\]
+\["INCR", "n"\]
+\["SET", "f", "7", "PXAT", "[0-9]{13}"\]
+\["SET", "g", "8"\]
+\["MULTI"\]
+\["SET", "h", "9"\]
+\["DEL", "b"\]
+\["EXEC"\]
+\["SET", "i", "10"\]
+\["DEL", "i"\]
+)"));
+}
+
 }  // namespace
 }  // namespace understudy::command

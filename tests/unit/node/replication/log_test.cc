@@ -118,6 +118,29 @@ TEST(Log, ASlowReaderKeepsWhatItHasNotRead) {
   EXPECT_LE(log->held_bytes(), 3 * Log::kBlockBytes);
 }
 
+TEST(Log, BlocksThatAReaderLetsGoAreUsedAgainAndFreedWhereNobodyNeedsThem) {
+  auto log = WritableLog(Log::kBlockBytes);
+  auto reader = log->ReadFrom(0);
+  const std::string value(1000, 'x');
+  const auto fall_behind = [&] {
+    for (int i = 0; i < 1000; ++i) Put(*log, 0, {"SET", "k", value});
+    const size_t most = log->allocated_bytes();
+    Read(*reader);
+    EXPECT_LE(log->held_bytes(), 3 * Log::kBlockBytes);
+    return most;
+  };
+  const size_t once = fall_behind();
+  EXPECT_GE(once, 60 * Log::kBlockBytes);
+  EXPECT_EQ(log->allocated_bytes(), once) << "kept for the next time";
+  log->ReleaseSpare();
+  EXPECT_EQ(log->allocated_bytes(), once) << "a moment ago they were needed";
+  EXPECT_LE(fall_behind(), once + 2 * Log::kBlockBytes);
+  for (int i = 0; i < 10; ++i) log->ReleaseSpare();
+  EXPECT_LE(log->allocated_bytes(), 4 * Log::kBlockBytes);
+  fall_behind();
+  reader.reset();
+}
+
 TEST(Log, ASmallerBacklogTakesEffectAtOnce) {
   auto log = WritableLog(1 << 20);
   const std::string value(1000, 'x');
