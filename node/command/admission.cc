@@ -17,7 +17,18 @@ bool MayDebug(config::DebugCommand allowed, const net::Connection& connection) {
   return peer.starts_with("127.") || peer.starts_with("[::1]");
 }
 
+// A Service may lead to the former primary for a second after its EndpointSlice was changed (FAILOVER.md section 8), and
+// longer in a large cluster.
+constexpr Duration kServicesFollow = Seconds(10);
+
 }  // namespace
+
+// Such a client would be refused for as long as it keeps its connection: it came through a Service that leads elsewhere
+// by now, or will in a moment.
+bool Dispatcher::CameLate(const Session& session) const {
+  const int64_t closed_ms = clients_closed_ms_.load(std::memory_order_relaxed);
+  return session.created_ms.load(std::memory_order_relaxed) < closed_ms + kServicesFollow.ms();
+}
 
 bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Args args, resp::Writer& reply) {
   uint32_t flags = row.flags;
@@ -55,7 +66,11 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
       ParkUntil(state, session, services_->gate.paused_until());
       return false;
     }
-    if (admission != role::Admission::kServe) [[unlikely]] return refuse(role::ErrorText(admission));
+    if (admission != role::Admission::kServe) [[unlikely]] {
+      refuse(role::ErrorText(admission));
+      if (admission == role::Admission::kReadOnly && CameLate(session)) session.connection.CloseAfterFlush();
+      return false;
+    }
   }
   if (const ClientPause paused = pause(state.worker->wall_ms()); paused != ClientPause::kNone) [[unlikely]] {
     if (paused == ClientPause::kAll || writes) {

@@ -469,6 +469,7 @@ void Dispatcher::ParkUntil(WorkerState& state, Session& session, MonoTime until)
 }
 
 void Dispatcher::CloseAllClients() {
+  clients_closed_ms_.store(services_->clock.Wall().unix_ms, std::memory_order_relaxed);
   WakePaused();
   for (net::Worker* worker : workers_) {
     // First a turn in which what is queued is answered, then the close. A reply that the network holds back must

@@ -167,6 +167,10 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   ClientRegistry clients_;
   Slowlog slowlog_;
 
+  // Whether the client may have been led here when this node had just left the primary role.
+  bool CameLate(const Session& session) const;
+
+  std::atomic<int64_t> clients_closed_ms_{0};  // wall: CloseAllClients; 0 = never
   std::atomic<int64_t> pause_until_ms_{0};
   std::atomic<ClientPause> pause_kind_{ClientPause::kNone};
   std::atomic<bool> active_expire_{true};

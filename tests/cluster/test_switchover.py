@@ -92,6 +92,32 @@ class Switchover(Case):
         self.quiet("edit")
         self.assertEqual(self.primary("edit"), "edit-a")
 
+    def test_clients_that_a_late_kube_proxy_leads_to_the_old_primary_go_on_at_the_new_one(self):
+        self.begin("late", 2)
+        client, closed = self.primary_client("late"), None
+        # A change of any Service delays the next one by up to a second.
+        lab.kubectl("create", "service", "clusterip", "noise", "--tcp=1", "-n", self.namespace)
+        self.annotate("late", f"late-r1@{now()}")
+        refused = served = 0
+        end = time.monotonic() + 20
+        while time.monotonic() < end and served < 500:  # reconnects when it is closed, and for no refusal
+            try:
+                if client is None:
+                    client = lab.Redis("node-a", self.address, timeout=1.0)
+                client("SET", "late", served)
+                served += closed is not None
+                time.sleep(0.002)
+            except lab.ReplyError as error:
+                self.assertTrue(str(error).startswith(("READONLY", "LOADING", "NOLEASE")), error)
+                refused += 1
+            except OSError:
+                closed = closed or time.monotonic()
+                client = None
+        self.assertEqual(served, 500, f"{refused} refusals")
+        self.assertEqual(client("ROLE")[0], "master")
+        client.close()
+        self.end("late-r1")
+
     def test_by_annotation_once_per_value(self):
         self.begin("note", 2)
         value = f"note-r2@{now()}"
