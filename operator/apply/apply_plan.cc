@@ -111,8 +111,10 @@ std::optional<PlanApplier::Outcome> PlanApplier::RejectionOf(const plan::Action&
 Result<std::optional<PlanApplier::Outcome>> PlanApplier::TryPod(const plan::Action& action) {
   const auto* apply = std::get_if<plan::ApplyObject>(&action);
   const auto* del = std::get_if<plan::DeleteObject>(&action);
+  const auto* attempt = std::get_if<plan::TryPod>(&action);
   const Json* set = apply != nullptr && JsonString(apply->object, "kind") == "StatefulSet" ? &apply->object
                     : del != nullptr && !del->successor.is_null()                          ? &del->successor
+                    : attempt != nullptr                                                   ? &attempt->stateful_set
                                                                                            : nullptr;
   if (set == nullptr) return std::optional<Outcome>();
   const Json pod = manifests::PodOf(*set);
@@ -210,6 +212,7 @@ Status PlanApplier::Act(const plan::Action& action) {
             hooks_.written(resource, *answer);
             return {};
           },
+          [&](const plan::TryPod&) -> Status { return {}; },  // done before
       },
       action);
 }

@@ -122,6 +122,7 @@ void EnsureMembers(GroupTurn* turn, Plan* plan) {
       if (due && Announced(member.view->node.status, now.deferral)) {
         ReplacePod(*member.view, *now.pod_template, &plan->actions);
       }
+      TryMissingPod(*member.view, *now.pod_template, turn->now, turn->wall, plan);
       SendParameters(*member.view, now.process, *now.pod_template, turn->now, plan);
       const std::string& refused = now.pod_template->live.refused;
       if (!refused.empty() && member.accepted) {

@@ -90,6 +90,7 @@ struct Memory {
   MonoTime order_sent;
   std::map<std::string, TakenParameters> parameters;  // by name of the node
   std::map<std::string, Rejection> rejected;  // by name of the StatefulSet
+  std::map<std::string, MonoTime> tried;      // by name of the node: when its missing Pod was tried last
 };
 
 struct GroupView {

@@ -337,6 +337,7 @@ void EnsureObjects(Lone* lone, Plan* plan) {
       EnsureNode(lone->view.node, process, "", ZoneOf(lone->view.node, lone->view.hosts), lone->pod_template->stateful_set,
                  lone->now, plan);
       ReplaceOutdated(lone, plan);
+      TryMissingPod(lone->view.node, *lone->pod_template, lone->now, lone->wall, plan);
       SendParameters(lone->view.node, process, *lone->pod_template, lone->now, plan);
       const std::string& refused = lone->pod_template->live.refused;
       if (!refused.empty() && lone->accepted) Refuse(lone, reason::kInvalidParameterValue, refused);

@@ -112,6 +112,11 @@ std::optional<WallTime> MoreIsSaidAt(const NodeView& node, WallTime wall) {
   return WallTime{since->unix_ms + kPatience.ms()};
 }
 
+bool LacksPod(const NodeView& node, WallTime wall) {
+  const std::optional<WallTime> since = WaitsSince(node);
+  return !node.pod && since && wall.unix_ms >= since->unix_ms + kPatience.ms();
+}
+
 std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* process, WallTime wall) {
   const std::optional<WallTime> since = WaitsSince(node);
   const bool lasts = since && wall.unix_ms >= since->unix_ms + kPatience.ms();

@@ -24,6 +24,8 @@ struct Fault {
 std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* process, WallTime wall);
 // What the Pod's process was started with and can't be started with, in its own words; "" = nothing is known.
 std::string RefusedConfiguration(const NodeView& node, const failover::PodView* process);
+// It should have a Pod and has none for longer than it takes.
+bool LacksPod(const NodeView& node, WallTime wall);
 // When FaultOf will say more of a Pod that does not come up; nullopt: not by itself.
 std::optional<WallTime> MoreIsSaidAt(const NodeView& node, WallTime wall);
 // No process ever ran in this Pod: nothing is in it. (An init container or a sandbox may fail before.)

@@ -75,8 +75,12 @@ struct SetFinalizers {
 struct ConfirmExists {
   api::ObjectRef ref;
 };
-using Action =
-    std::variant<CreateObject, ApplyObject, DeleteObject, ForceDeletePod, LabelPod, SetFinalizers, ConfirmExists>;
+// Asks the API server, without creating anything, whether it takes the Pod of a StatefulSet that has none for long.
+struct TryPod {
+  Json stateful_set;
+};
+using Action = std::variant<CreateObject, ApplyObject, DeleteObject, ForceDeletePod, LabelPod, SetFinalizers,
+                            ConfirmExists, TryPod>;
 
 // For events.k8s.io/v1; action: what the operator did or tried, CamelCase ("Failover", "CreateNode").
 struct Event {

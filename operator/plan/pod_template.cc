@@ -86,6 +86,23 @@ bool Announced(const api::CacheNodeStatus& status, const Deferral& deferral) {
   });
 }
 
+void TryMissingPod(const NodeView& view, const PodTemplate& pod_template, MonoTime now, WallTime wall, Plan* plan) {
+  constexpr Duration kAgain = Seconds(30);
+  const std::string& name = view.node.meta.name;
+  if (!LacksPod(view, wall) || !pod_template.ready) {
+    plan->memory.tried.erase(name);
+    return;
+  }
+  const auto last = plan->memory.tried.find(name);
+  if (last == plan->memory.tried.end() || now >= last->second + kAgain) {
+    Json set = pod_template.stateful_set;
+    set["metadata"]["uid"] = view.stateful_set->meta.uid;
+    plan->actions.push_back(TryPod{std::move(set)});
+    plan->memory.tried[name] = now;
+  }
+  plan->wake_at = std::min(plan->wake_at, plan->memory.tried[name] + kAgain);
+}
+
 void ReplacePod(const NodeView& view, const PodTemplate& pod_template, std::vector<Action>* actions) {
   const api::ObjectMeta& meta = view.pod->meta;
   if (meta.deleted) return;

@@ -57,6 +57,9 @@ inline constexpr const char* kRefusedWords = "waits until the parameters that it
 // the reason of what follows outlives this operator, and nothing is told twice.
 bool Announced(const api::CacheNodeStatus& status, const Deferral& deferral);
 
+// A Pod that is missing for long (LacksPod): whether the API server refuses it, now and then.
+void TryMissingPod(const NodeView& view, const PodTemplate& pod_template, MonoTime now, WallTime wall, Plan* plan);
+
 // Deletes the Pod with its own grace, if it is still as it was seen (its role label would show a change of
 // roles that this operator does not know of); the StatefulSet, which is there, makes the new one.
 void ReplacePod(const NodeView& view, const PodTemplate& pod_template, std::vector<Action>* actions);

@@ -350,6 +350,11 @@ class Window(Case):
         self.assertEqual({node: lab.pod_of(node, self.namespace)["metadata"]["uid"] for _, node in nodes}, before)
         for _, node in nodes:
             self.assertEqual(self.events(node, "ModificationApplied"), 0)
+        self.apply(HEAD + f"kind: CacheCluster\nmetadata: {{name: fresh}}\nspec: {{{settings}}}\n")
+
+        def refusal_of_the_new_one():
+            return lab.condition(self.get("ccl", "fresh"), "Accepted").get("message", "") == accepted["message"]
+        lab.until("the new one says so", refusal_of_the_new_one, 40)
 
         # Taken back where it would cost data; in the group it comes into force once there is such a class.
         self.apply(alone + "{}\n")
@@ -360,6 +365,7 @@ class Window(Case):
             lab.until(f"{node} has it", lambda: (lab.pod_of(node, self.namespace) or {"spec": {}})["spec"]
                       .get("priorityClassName") == name, 120)
         self.wait_whole("refused", 2)
+        lab.until("the new one runs", lambda: self.get("ccl", "fresh")["status"]["phase"] == "available", 120)
         self.assertEqual(lab.pod_of("alone", self.namespace)["metadata"]["uid"], before["alone"])
 
     def test_a_new_node_whose_parameters_stop_it_says_so_and_starts_once_they_are_corrected(self):

@@ -422,7 +422,8 @@ bool OperatorProcess::Act(const plan::Action& action) {
           [&](const plan::ConfirmExists& confirm) {
             const Json* document = api.Get(confirm.ref.kind, confirm.ref.name);
             return document != nullptr && JsonString(document->at("metadata"), "uid") == confirm.ref.uid;
-          }},
+          },
+          [&](const plan::TryPod&) { return true; }},
       action);
 }
 

@@ -294,6 +294,20 @@ TEST_F(PlanApplierTest, APodIsReplacedWhereNothingSpeaksAgainstTheNextOne) {
   replaced(400, R"(admission webhook "w" does not support dry run)");
 }
 
+TEST_F(PlanApplierTest, AMissingPodThatTheServerRefusesIsTold) {
+  server_.Answer("/pods?", 403, R"(pods "a-0" is forbidden: no PriorityClass with name none was found)");
+  plan::Plan plan;
+  plan.actions = {plan::TryPod{SetWithPod("a")}};
+  auto outcome = Apply(plan);
+  ASSERT_TRUE(outcome.ok());
+  EXPECT_EQ(outcome->rejection.message, "the API server refuses its Pod: no PriorityClass with name none was found");
+  server_.Clear();
+  outcome = Apply(plan);
+  ASSERT_TRUE(outcome.ok());
+  EXPECT_EQ(outcome->next, PlanApplier::Next::kWait);
+  EXPECT_THAT(server_.Seen(), ElementsAre("POST pods")) << "and nothing else";
+}
+
 TEST_F(PlanApplierTest, APodStaysWithoutAnAnswerAboutTheNextOne) {
   server_.Answer("/pods?", 503, "etcdserver: leader changed");
   plan::Plan plan;

@@ -127,6 +127,37 @@ TEST(PodTemplate, ANewOneIsTriedBeforeThePodGoes) {
   EXPECT_EQ(pod["spec"]["containers"], pod_template.stateful_set["spec"]["template"]["spec"]["containers"]);
 }
 
+TEST(PodTemplate, AMissingPodIsTriedOnceItIsMissedAndNowAndThen) {
+  LoneView view;
+  view.node.node.meta.name = "a";
+  view.node.node.meta.uid = "u";
+  view.node.stateful_set.emplace();
+  NodeObjects objects;
+  objects.view = &view.node;
+  const Json built = *BuildNode(objects, {});
+  api::StatefulSet& set = *view.node.stateful_set;
+  set.meta.uid = "set";
+  set.meta.annotations = {{api::kOwnerUidAnnotation, "u"}};
+  set.template_hash = manifests::TemplateHashOf(built);
+  const WallTime created{1'760'000'000'000};
+  set.meta.created = created;
+  view.node.node.status.conditions.Set(api::kReady, api::Truth::kFalse, api::reason::kCreating, "", 1, created);
+  Plan plan;
+  const auto tries = [&](int64_t seconds) {
+    plan.actions.clear();
+    const PodTemplate pod_template = PodTemplateOf(view.node, {}, built);
+    TryMissingPod(view.node, pod_template, MonoTime{} + Seconds(1000 + seconds), {created.unix_ms + seconds * 1000}, &plan);
+    return plan.actions.size();
+  };
+  EXPECT_EQ(tries(5), 0u);
+  EXPECT_EQ(tries(10), 1u);
+  EXPECT_EQ(JsonString(manifests::PodOf(std::get<TryPod>(plan.actions[0]).stateful_set)["metadata"], "name"), "a-0");
+  EXPECT_EQ(tries(20), 0u);
+  EXPECT_EQ(tries(40), 1u);
+  view.node.pod.emplace();
+  EXPECT_EQ(tries(80), 0u);
+}
+
 TEST(PodTemplate, OfAPodWithoutItsAnnotationNothingIsSaid) {
   Broken pod;
   const Json set = {{"spec", {{"template", {{"metadata", {{"annotations", {{api::kTemplateHashAnnotation, "h"}}}}}}}}}};
