@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <set>
 #include <thread>
 
 #include "tests/support/test_certificates.h"
@@ -44,10 +45,22 @@ TEST_P(TransportTest, CarriesBodyHeadersAndStatus) {
   EXPECT_EQ(requests[0].headers.at("content-type"), "application/json");
   EXPECT_EQ(requests[0].headers.at("user-agent").rfind("understudy-operator/", 0), 0u);
   EXPECT_EQ(requests[0].headers.count("authorization"), 0u);
-  EXPECT_EQ(requests[1].connection, requests[0].connection) << "the connection was not kept";
   EXPECT_NE(env.registry.Text().find("rest_client_requests_total{code=\"201\",method=\"POST\"} 1"),
             std::string::npos)
       << env.registry.Text();
+}
+
+// cpprest keeps a connection for the next request a moment after it has handed over the answer, on its own thread: who
+// asks at once may be too early for it. Then two connections take turns.
+TEST_P(TransportTest, KeepsConnections) {
+  KubeTestEnv env;
+  auto transport = Make(GetParam(), env.Context(env.Plain()));
+  for (int i = 0; i < 30; ++i) ASSERT_TRUE(transport->Send(get_, env.Soon()).ok());
+  const auto requests = env.server.Requests();
+  ASSERT_EQ(requests.size(), 30u);
+  std::set<int> connections;
+  for (const auto& request : requests) connections.insert(request.connection);
+  EXPECT_LE(connections.size(), 3u);
 }
 
 TEST_P(TransportTest, EndsAtTheDeadlineWhenNoAnswerComes) {
