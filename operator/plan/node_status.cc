@@ -153,6 +153,14 @@ void AddNodeEvents(const api::CacheNode& node, const api::CacheNodeStatus& next,
       (before == nullptr || before->status != Truth::kFalse || before->reason != now->reason)) {
     plan->events.push_back({ref, true, now->reason, "Reconcile", now->message});
   }
+  // Its Pod does not come up, and time alone may not help.
+  const api::Condition* was_ready = node.status.conditions.Find(api::kReady);
+  const api::Condition* ready = next.conditions.Find(api::kReady);
+  const bool stuck = ready != nullptr && ready->status == Truth::kFalse &&
+                     (ready->reason == reason::kContainerFailing || ready->reason == reason::kUnschedulable);
+  if (stuck && !node.meta.deleted && (was_ready == nullptr || was_ready->reason != ready->reason)) {
+    plan->events.push_back({ref, true, ready->reason, "CreateNode", ready->message});
+  }
 }
 
 }  // namespace understudy::plan

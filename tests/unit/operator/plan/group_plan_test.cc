@@ -399,6 +399,7 @@ TEST(Group, APodThatNoNodeTakesIsExplainedInTheSchedulersWords) {
   EXPECT_EQ(world.Column(kRg, "examplereplication", "membersReady"), "1/2");
   EXPECT_EQ(world.Reason(kRr, "exampleredis-read-1", "Ready"), "InsufficientCacheClusterCapacity");
   EXPECT_THAT(world.Message(kRr, "exampleredis-read-1", "Ready"), HasSubstr("no zone-x"));
+  EXPECT_EQ(world.Told("InsufficientCacheClusterCapacity", "exampleredis-read-1"), 1);
   EXPECT_EQ(world.Reason(kRg, "examplereplication", "Degraded"), "MemberMissing");
   EXPECT_EQ(world.Truth(kRg, "examplereplication", "ZoneSpreadSatisfied"), "False");
   // A member that never started must not block every drain.
