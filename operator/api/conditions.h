@@ -81,6 +81,7 @@ inline constexpr std::string_view kMembershipLost = "MembershipLost";
 inline constexpr std::string_view kPromoting = "Promoting";
 inline constexpr std::string_view kDemoting = "Demoting";
 inline constexpr std::string_view kWouldDiscardData = "WouldDiscardData";
+inline constexpr std::string_view kGroupLostData = "GroupLostData";
 inline constexpr std::string_view kInvalidReplicationGroupState = "InvalidReplicationGroupState";
 inline constexpr std::string_view kEmptied = "Emptied";
 inline constexpr std::string_view kReplicationGroupNotFound = "ReplicationGroupNotFoundFault";

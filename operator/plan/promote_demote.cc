@@ -60,10 +60,32 @@ bool TakesInSoon(const GroupObject& group) {
          (group.object.status.conditions.IsTrue(api::kReady) || RoleMoves(group) || LacksReplicas(group));
 }
 
+// Something is lost if what the process holds goes.
+bool HoldsItsOwn(const NodeState& words, const GroupObject& group) {
+  return words.keys > 0 && !words.dataset.empty() && !failover::HoldsOlderState(group.state, words);
+}
+
 // What the process holds may go, because nothing is lost with it or because its object says so.
 bool MayDrop(const api::CacheNode& node, const NodeState& words, const GroupObject& group) {
-  return words.keys == 0 || words.dataset.empty() || failover::HoldsOlderState(group.state, words) ||
-         words.dataset == DiscardableDataset(node, group);
+  return !HoldsItsOwn(words, group) || words.dataset == DiscardableDataset(node, group);
+}
+
+// Since the node was asked to give its data up for the group's: what it has may be the last that is left. Asked again,
+// by any edit, it does. Said by its conditions, which outlive an operator.
+bool GroupLostDataSince(const api::CacheNode& node, const GroupObject& group) {
+  const api::Condition* accepted = node.status.conditions.Find(api::kAccepted);
+  if (accepted != nullptr && accepted->reason == reason::kGroupLostData) {
+    return accepted->observed_generation == node.meta.generation;
+  }
+  const api::Condition* pending = node.status.conditions.Find(api::kPendingModifications);
+  if (pending == nullptr || pending->status != api::Truth::kTrue ||
+      api::FindPending(node.status.pending_modified_values, kDemoteField) == nullptr) {
+    return false;
+  }
+  return std::any_of(group.state.failover_history.begin(), group.state.failover_history.end(),
+                     [&](const failover::HistoryEntry& entry) {
+                       return entry.data_lost && entry.times.completed.unix_ms > pending->last_transition.unix_ms;
+                     });
 }
 
 Permission WouldDiscard(const api::CacheNode& node, const NodeState& words, const std::string& group) {
@@ -95,6 +117,11 @@ Permission JudgeDemote(const api::CacheNode& node, const NodeState* words, const
     return Waits(reason::kDemoting, "joins replication group " + name + " when its process answers");
   }
   if (!MayDrop(node, *words, group)) return WouldDiscard(node, *words, name);
+  if (HoldsItsOwn(*words, group) && GroupLostDataSince(node, group)) {
+    return Refused(reason::kGroupLostData,
+                   "replication group " + name + " has lost data since " + node.meta.name + " was asked to drop its own and "
+                   "join it; " + node.meta.name + " goes on as it is, until any edit of this object asks for it again");
+  }
   return Given(reason::kDemoting, "joins replication group " + name);
 }
 
@@ -413,6 +440,7 @@ std::vector<const NodeView*> JoinersOf(const GroupView& view, MonoTime now, Wall
   for (const NodeView& one : view.nodes) {
     const NodeState* words = WordsOfCandidate(view, one);
     if (words == nullptr || !MayDrop(one.node, *words, view.group)) continue;
+    if (HoldsItsOwn(*words, view.group) && GroupLostDataSince(one.node, view.group)) continue;
     Deferral deferral;
     if (AskForDemote(one.node, view.group.object, Given(reason::kDemoting, ""), wall, &deferral)) {
       joiners.push_back(&one);

@@ -193,6 +193,36 @@ TEST_F(Demote, KeysThatComeAfterTheDecisionAreNotDropped) {
   EXPECT_EQ(world.Column(kRg, "h", "membersReady"), "2/2");
 }
 
+// What the node has may be all that is left.
+TEST_F(Demote, IsAskedForAnewWhereTheGroupHasLostItsDataMeanwhile) {
+  const std::string dataset = world.Process("n")->dataset;
+  const auto joins = [&](const char* more) {
+    return R"({"replicationGroupId": "h", "discardExistingData": ")" + dataset + "\", " + more + "}";
+  };
+  world.ApplyYaml(kCc, "n", joins(R"("applyImmediately": false)"));
+  ASSERT_TRUE(world.Settle());
+  ASSERT_EQ(world.Reason(kCc, "n", "PendingModifications"), "WaitingForMaintenanceWindow");
+  world.Advance(Seconds(60));
+  world.KillProcess("p");
+  world.KillProcess("q");
+  ASSERT_TRUE(world.Settle());
+  ASSERT_TRUE(world.HadEvent("DataLost"));
+  ASSERT_EQ(world.Truth(kRg, "h", "Ready"), "True");
+  world.RestartOperator();
+  for (int day = 0; day < 8; ++day) {
+    world.Advance(Seconds(24 * 3600));
+    ASSERT_TRUE(world.Settle());
+  }
+  ExpectAlone(world, kCc, "n", 3);
+  EXPECT_EQ(world.Reason(kCc, "n", "Accepted"), "GroupLostData");
+  EXPECT_EQ(world.Truth(kCc, "n", "Stalled"), "True");
+  EXPECT_EQ(world.Column(kCc, "n", "pending"), "");
+  EXPECT_EQ(world.Told("GroupLostData", "n"), 1);
+  world.ApplyYaml(kCc, "n", joins(R"("applyImmediately": true)"));
+  ASSERT_TRUE(world.Settle());
+  ExpectReplicaOf(world, "h", kCc, "n");
+}
+
 TEST_F(Demote, WaitsForAGroupThatDoesNotExistAndServesMeanwhile) {
   const std::string dataset = world.Process("n")->dataset;
   world.ApplyYaml(kCc, "n", Joins("later", dataset));
