@@ -235,11 +235,15 @@ std::string PhaseOf(const GroupTurn& turn, const failover::Findings& findings, c
   return fails_over ? "failing-over" : "modifying";
 }
 
-api::MemberStatus Line(const MemberNow& now) {
+api::MemberStatus Line(const GroupTurn& turn, const MemberNow& now) {
   api::MemberStatus line;
   line.name = now.name();
   line.kind = std::string(api::NodeKindName(now.member->view->node.kind));
   line.declared = now.member->declared;
+  // What it asks for while it wants to leave tells no more whether it ever was declared.
+  for (const api::MemberStatus& before : turn.group.status.members) {
+    if (now.member->AsksToLeave() && before.name == now.name()) line.declared = before.declared;
+  }
   line.role = now.role;
   line.zone = now.zone;
   line.endpoint = manifests::ServiceEndpoint(now.name(), now.member->view->node.meta.ns);
@@ -316,7 +320,7 @@ api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::F
   status.members.clear();
   int pool = 0;
   for (const MemberNow& member : turn.members) {
-    status.members.push_back(Line(member));
+    status.members.push_back(Line(turn, member));
     if (member.member->wanted && member.member->pool) ++pool;
   }
   status.members_ready = MembersReady(turn, false);
@@ -337,7 +341,7 @@ api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::F
     SetAccepted(false, turn.membership.group_reason, turn.membership.group_message, generation, turn.wall,
                 &status.conditions);
   } else if (const Member* refused = RefusedForGroupsSettings(turn)) {
-    SetAccepted(false, refused->reason, refused->message, generation, turn.wall, &status.conditions);
+    SetAccepted(false, refused->reason, refused->message, generation, turn.wall, &status.conditions, refused->waits);
   } else {
     SetAccepted(true, reason::kAccepted, "the group's nodes and names are its own", generation, turn.wall,
                 &status.conditions);

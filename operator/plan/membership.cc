@@ -130,9 +130,10 @@ void Judge(const GroupView& view, Member* member) {
     return;
   }
   const auto& listed = view.group.object.status.members;
+  const bool claimed = view.group.object.spec.primary_cluster_id == node.meta.name;
   const bool was_declared =
       node.status.group_uid == view.group.object.meta.uid &&
-      (node.status.conditions.Reason(api::kAccepted) == api::reason::kMembershipLost ||
+      (!claimed || node.status.conditions.Reason(api::kAccepted) == api::reason::kMembershipLost ||
        std::any_of(listed.begin(), listed.end(), [&](const api::MemberStatus& m) {
          return m.name == node.meta.name && m.declared;
        }));

@@ -67,6 +67,23 @@ class Promote : public ::testing::Test {
   World world;
 };
 
+// Its membership never was declared: there is nothing to lose.
+TEST_F(Promote, OfAClaimedPrimaryThatIsTakenBackLeavesItClaimed) {
+  World claimed;
+  claimed.ApplyYaml(kCc, "a", "{}");
+  claimed.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a"})");
+  claimed.ApplyYaml(kRr, "b", kMember);
+  ASSERT_TRUE(claimed.Settle());
+  ASSERT_EQ(claimed.Reason(kCc, "a", "Accepted"), "MembershipNotDeclared");
+  claimed.ApplyYaml(kCc, "a", R"({"promotedFrom": "g"})");
+  ASSERT_TRUE(claimed.Settle());
+  EXPECT_EQ(claimed.Truth(kCc, "a", "Accepted"), "False");
+  claimed.ApplyYaml(kCc, "a", "{}");
+  ASSERT_TRUE(claimed.Settle());
+  EXPECT_EQ(claimed.Reason(kCc, "a", "Accepted"), "MembershipNotDeclared");
+  EXPECT_EQ(claimed.Truth(kCc, "a", "Stalled"), "False");
+}
+
 TEST_F(Promote, LeavesTheGroupWithItsDataAndTheGroupGoesOnUntouched) {
   const control::NodeState a = *world.Process("a"), b = *world.Process("b");
   const std::string pod = UidOf(world, "Pod", "b-0");
