@@ -85,12 +85,12 @@ Result<PlanApplier::Outcome> PlanApplier::Apply(const std::string& group_uid, co
   return Outcome{};
 }
 
-PlanApplier::Outcome PlanApplier::Rejected(const Json& stateful_set, std::string message) const {
+PlanApplier::Outcome PlanApplier::Rejected(const Json& stateful_set, std::string message, bool waits) const {
   Outcome outcome;
   outcome.next = Next::kRejected;
   outcome.rejected_name = JsonString(JsonAt(stateful_set, "metadata"), "name");
   LOG_WARN("{}: {}", outcome.rejected_name, message);
-  outcome.rejection = {manifests::AppliedHash(stateful_set), std::move(message), clock_.Mono() + kRejectedFor};
+  outcome.rejection = {manifests::AppliedHash(stateful_set), std::move(message), waits, clock_.Mono() + kRejectedFor};
   return outcome;
 }
 
@@ -103,7 +103,7 @@ std::optional<PlanApplier::Outcome> PlanApplier::RejectionOf(const plan::Action&
   if (object == nullptr || JsonString(*object, "kind") != "StatefulSet") return std::nullopt;
   std::string words = kube::WordsOfAnswer(done.message());
   Cut("StatefulSet.apps \"" + JsonString(JsonAt(*object, "metadata"), "name") + "\" is invalid: ", &words);
-  return Rejected(*object, "the API server refuses its StatefulSet: " + words);
+  return Rejected(*object, "the API server refuses its StatefulSet: " + words, false);
 }
 
 // Objects that it names may be missing, and admission may have rules for Pods, of the cluster or of its users: of
@@ -127,7 +127,7 @@ Result<std::optional<PlanApplier::Outcome>> PlanApplier::TryPod(const plan::Acti
   const bool forbidden = Cut("pods \"" + name + "\" is forbidden: ", &words) && !says("exceeded quota");
   const bool invalid = Cut("Pod \"" + name + "\" is invalid: ", &words);
   if (forbidden || invalid || says("denied the request") || says("failed calling webhook")) {
-    return std::optional(Rejected(*set, "the API server refuses its Pod: " + words));
+    return std::optional(Rejected(*set, "the API server refuses its Pod: " + words, !invalid));
   }
   LOG_WARN("whether the API server would take Pod {} is unknown: {}", name, tried.message());
   // Without an answer nothing healthy is deleted.

@@ -62,7 +62,7 @@ class PlanApplier {
   Status CheckLeads(MonoTime under) const;
   Status WriteStatus(const plan::StatusWrite& write);
   Status Act(const plan::Action& action);
-  Outcome Rejected(const Json& stateful_set, std::string message) const;
+  Outcome Rejected(const Json& stateful_set, std::string message, bool waits) const;
   std::optional<Outcome> RejectionOf(const plan::Action& action, const Status& done) const;
   // Whether the API server would take the Pod that an action leads to. kUnavailable: unknown, and the action must wait.
   Result<std::optional<Outcome>> TryPod(const plan::Action& action);

@@ -133,6 +133,7 @@ void EnsureMembers(GroupTurn* turn, Plan* plan) {
       continue;
     }
     member.accepted = member.can_run = false;
+    member.waits = made.code() == Code::kUnavailable;
     member.reason = made.code() == Code::kConflict ? api::reason::kNameConflict
                                                    : api::reason::kInvalidParameterCombination;
     member.message = std::string(made.message());

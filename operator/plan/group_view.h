@@ -68,6 +68,7 @@ struct NameClaim {
 struct Rejection {
   std::string hash;     // AppliedHash
   std::string message;  // "the API server refuses its Pod: ..."
+  bool waits = false;   // another object may help: one that is missing, a rule
   MonoTime until;
 };
 

@@ -346,6 +346,7 @@ void EnsureObjects(Lone* lone, Plan* plan) {
     made = built.status();
   }
   lone->can_run = false;
+  lone->waits = made.code() == Code::kUnavailable;
   Refuse(lone,
          made.code() == Code::kConflict ? reason::kNameConflict : reason::kInvalidParameterCombination,
          std::string(made.message()));

@@ -147,7 +147,7 @@ Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings) {
       refused->second.hash != manifests::AppliedHash(*built)) {
     return built;
   }
-  return Invalid(refused->second.message);
+  return refused->second.waits ? Unavailable(refused->second.message) : Invalid(refused->second.message);
 }
 
 void EnsureNode(const NodeView& view, const failover::PodView* process, const std::string& group_uid,

@@ -40,6 +40,7 @@ Status EnsureKeys(const std::string& ns, const Settings& settings, const std::op
                   std::vector<Action>* actions);
 
 // What one node is made from while it is wanted. kInvalid: the settings can't be built (see ValidateSettings).
+// kUnavailable: not while the API server refuses their Pod.
 struct NodeObjects {
   const NodeView* view = nullptr;
   api::NodeSettings settings;

@@ -345,6 +345,7 @@ class Window(Case):
                              ("InvalidParameterCombination", "the API server refuses its Pod: no PriorityClass with name "
                               f"{name} was found"))
             self.assertEqual(lab.condition(self.get(kind, node), "Ready")["status"], "True")
+            self.assertEqual(lab.condition(self.get(kind, node), "Stalled")["status"], "False", "the class helps")
         self.assertEqual(lab.condition(self.group("refused"), "Accepted")["status"], "False")
         self.assertEqual(self.redis(self.ip("alone"))("GET", "k"), "v")
         self.assertEqual({node: lab.pod_of(node, self.namespace)["metadata"]["uid"] for _, node in nodes}, before)

@@ -248,6 +248,7 @@ TEST_F(PlanApplierTest, AStatefulSetWhosePodTheServerRefusesIsNotWritten) {
   EXPECT_EQ(outcome->rejected_name, "a");
   EXPECT_EQ(outcome->rejection.message, "the API server refuses its Pod: no PriorityClass with name none was found");
   EXPECT_EQ(outcome->rejection.hash, "h");
+  EXPECT_TRUE(outcome->rejection.waits) << "for that class";
   EXPECT_THAT(server_.Seen(), ElementsAre("POST pods"));
   EXPECT_THAT(server_.Query(0), HasSubstr("dryRun=All"));
   const Json pod = server_.Body(0);

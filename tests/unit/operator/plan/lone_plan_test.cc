@@ -308,7 +308,7 @@ TEST(Lone, WordsOfTheApiServerAreOneLineInConditionsAndEvents) {
   const auto built = BuildNode(objects, view.settings);
   ASSERT_TRUE(built.ok());
   view.memory.rejected["a"] = {manifests::AppliedHash(*built), "the API server refuses its Pod: spec.x: Invalid value:\n\t\"y\"\r\n  must be z\n",
-                               MonoTime{2'000}};
+                               false, MonoTime{2'000}};
   const Plan plan = PlanLone(view, MonoTime{1'000}, WallTime{1'760'000'000'000});
   const std::string line = "the API server refuses its Pod: spec.x: Invalid value: \"y\" must be z";
   ASSERT_EQ(plan.statuses.size(), 1u);

@@ -79,7 +79,7 @@ TEST(Rejection, ContentsThatTheServerRefusedAreNotSentAgainBeforeTheirTime) {
   std::map<std::string, Rejection> rejected;
   objects.rejected = &rejected;
   objects.now = MonoTime{1'000};
-  rejected["a"] = {manifests::AppliedHash(*built), "the API server refuses its Pod: no", MonoTime{2'000}};
+  rejected["a"] = {manifests::AppliedHash(*built), "the API server refuses its Pod: no", true, MonoTime{2'000}};
   EXPECT_EQ(std::string(BuildNode(objects, {}).status().message()), "the API server refuses its Pod: no");
   objects.settings.parameters["hz"] = "20";  // other contents
   EXPECT_TRUE(BuildNode(objects, {}).ok());
