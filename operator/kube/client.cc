@@ -140,25 +140,23 @@ Result<Json> Client::List(const Resource& resource, const std::string& name_spac
               deadline);
 }
 
-Result<Json> Client::Create(const Resource& resource, const Json& object, Deadline deadline) {
+Result<Json> Client::Post(const Resource& resource, const Json& object, const std::string& dry_run,
+                          Deadline deadline) {
   const Named named = NameOf(resource, object);
   return Call({.method = "POST",
                .path = CollectionPath(resource, named.name_space) +
-                       Query({{"fieldManager", kFieldManager}}),
+                       Query({{"fieldManager", kFieldManager}, {"dryRun", dry_run}}),
                .body = Text(object),
                .content_type = "application/json"},
               deadline);
 }
 
+Result<Json> Client::Create(const Resource& resource, const Json& object, Deadline deadline) {
+  return Post(resource, object, "", deadline);
+}
+
 Status Client::TryCreate(const Resource& resource, const Json& object, Deadline deadline) {
-  const Named named = NameOf(resource, object);
-  return Call({.method = "POST",
-               .path = CollectionPath(resource, named.name_space) +
-                       Query({{"fieldManager", kFieldManager}, {"dryRun", "All"}}),
-               .body = Text(object),
-               .content_type = "application/json"},
-              deadline)
-      .status();
+  return Post(resource, object, "All", deadline).status();
 }
 
 Result<FirstWrite> Client::CreateOwned(const Resource& resource, const Json& object,

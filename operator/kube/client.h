@@ -100,6 +100,8 @@ class Client {
 
  private:
   Result<Json> Call(const Request& request, Deadline deadline);
+  // dry_run: "All", or empty for one that is carried out.
+  Result<Json> Post(const Resource& resource, const Json& object, const std::string& dry_run, Deadline deadline);
   // True after `delay`, false if stopped.
   bool Wait(Duration delay);
 

@@ -95,6 +95,10 @@ std::optional<WallTime> WaitsSince(const NodeView& node) {
   return node.pod->accepted_at;
 }
 
+bool LastsSince(const std::optional<WallTime>& since, WallTime wall) {
+  return since && wall.unix_ms >= since->unix_ms + kPatience.ms();
+}
+
 std::string Describe(const char* kind, const api::ObjectMeta& meta) {
   return std::string("kubectl describe ") + kind + " " + meta.name + " -n " + meta.ns;
 }
@@ -108,18 +112,17 @@ bool NeverRan(const api::Pod& pod, const failover::PodView* process) {
 
 std::optional<WallTime> MoreIsSaidAt(const NodeView& node, WallTime wall) {
   const std::optional<WallTime> since = WaitsSince(node);
-  if (!since || wall.unix_ms >= since->unix_ms + kPatience.ms()) return std::nullopt;
+  if (!since || LastsSince(since, wall)) return std::nullopt;
   return WallTime{since->unix_ms + kPatience.ms()};
 }
 
 bool LacksPod(const NodeView& node, WallTime wall) {
-  const std::optional<WallTime> since = WaitsSince(node);
-  return !node.pod && since && wall.unix_ms >= since->unix_ms + kPatience.ms();
+  return !node.pod && LastsSince(WaitsSince(node), wall);
 }
 
 std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* process, WallTime wall) {
   const std::optional<WallTime> since = WaitsSince(node);
-  const bool lasts = since && wall.unix_ms >= since->unix_ms + kPatience.ms();
+  const bool lasts = LastsSince(since, wall);
   if (!node.pod) {
     if (!node.stateful_set) return std::nullopt;
     if (!lasts) return Fault{api::reason::kCreating, "its Pod is being created"};

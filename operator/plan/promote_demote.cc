@@ -72,7 +72,8 @@ bool MayDrop(const api::CacheNode& node, const NodeState& words, const GroupObje
 
 // Since the node was asked to give its data up for the group's: what it has may be the last that is left. Asked again,
 // by any edit, it does. Said by its conditions, which outlive an operator.
-bool GroupLostDataSince(const api::CacheNode& node, const GroupObject& group) {
+bool GivenUpForLostData(const api::CacheNode& node, const NodeState& words, const GroupObject& group) {
+  if (!HoldsItsOwn(words, group)) return false;
   const api::Condition* accepted = node.status.conditions.Find(api::kAccepted);
   if (accepted != nullptr && accepted->reason == reason::kGroupLostData) {
     return accepted->observed_generation == node.meta.generation;
@@ -117,7 +118,7 @@ Permission JudgeDemote(const api::CacheNode& node, const NodeState* words, const
     return Waits(reason::kDemoting, "joins replication group " + name + " when its process answers");
   }
   if (!MayDrop(node, *words, group)) return WouldDiscard(node, *words, name);
-  if (HoldsItsOwn(*words, group) && GroupLostDataSince(node, group)) {
+  if (GivenUpForLostData(node, *words, group)) {
     return Refused(reason::kGroupLostData,
                    "replication group " + name + " has lost data since " + node.meta.name + " was asked to drop its own and "
                    "join it; " + node.meta.name + " goes on as it is, until any edit of this object asks for it again");
@@ -440,7 +441,7 @@ std::vector<const NodeView*> JoinersOf(const GroupView& view, MonoTime now, Wall
   for (const NodeView& one : view.nodes) {
     const NodeState* words = WordsOfCandidate(view, one);
     if (words == nullptr || !MayDrop(one.node, *words, view.group)) continue;
-    if (HoldsItsOwn(*words, view.group) && GroupLostDataSince(one.node, view.group)) continue;
+    if (GivenUpForLostData(one.node, *words, view.group)) continue;
     Deferral deferral;
     if (AskForDemote(one.node, view.group.object, Given(reason::kDemoting, ""), wall, &deferral)) {
       joiners.push_back(&one);
