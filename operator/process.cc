@@ -32,7 +32,7 @@ namespace {
 
 // What this operator writes into status needs at least this schema (annotation on the CRDs): a server with an
 // older one would answer 500 to unknown fields and stop every takeover at its first write.
-constexpr int kNeededSchema = 4;
+constexpr int kNeededSchema = 5;
 // How often the Secret with the operator's key is looked at: put back if it was deleted, followed if replaced.
 constexpr Duration kKeyPeriod = Seconds(20);
 constexpr const char* kSchemaAnnotation = "cache.understudy.dev/schema";

@@ -42,6 +42,7 @@ ReplicationGroupSpec ParseSpec(const Json& json) {
   spec.max_per_hour = OptionalInt(failover, "maxPerHour");
   spec.apply_immediately = OptionalBool(json, "applyImmediately");
   spec.preferred_maintenance_window = JsonString(json, "preferredMaintenanceWindow");
+  spec.test_failover_at = JsonString(JsonAt(json, "testFailover"), "requestedAt");
   spec.node = ParseNodeSettings(JsonAt(json, "node"));
   if (JsonString(json, "deletionPolicy") == "Delete") spec.deletion_policy = DeletionPolicy::kDelete;
   return spec;

@@ -44,6 +44,7 @@ struct ReplicationGroupSpec {
   std::optional<int> max_per_hour;
   std::optional<bool> apply_immediately;
   std::string preferred_maintenance_window;  // "" = absent: derived from the UID
+  std::string test_failover_at;  // testFailover.requestedAt, RFC 3339; "" = absent
   NodeSettings node;
   DeletionPolicy deletion_policy = DeletionPolicy::kRetainClusters;
 

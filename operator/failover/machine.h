@@ -156,6 +156,7 @@ inline constexpr Duration kCopyLimit = Seconds(600);     // restore: a copy that
 inline constexpr Duration kVoterSilence = Seconds(10);   // 5: a silent voter leaves
 inline constexpr Duration kMoveRetry = Seconds(5);       // after an aborted switchover away
 inline constexpr Duration kBlockedMoveRetry = Milliseconds(500);  // one that finds no target yet
+inline constexpr Duration kTestFailoverExpires = Seconds(3600);   // what was not possible for so long is off
 inline constexpr Duration kRecent = Milliseconds(2500);  // connected and heard so lately: reachable
 inline constexpr Duration kLostPodGrace =
     Seconds(10);  // after a deletion that the kubelet did not end

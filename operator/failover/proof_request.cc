@@ -41,7 +41,8 @@ void AskForProof(Turn& turn, MonoTime since, const std::string& why, const std::
     incarnations += (incarnations.empty() ? "" : ",") + node.incarnation;
   }
   turn.out.findings.waiting_for_proof = nodes.front();
-  turn.out.findings.waiting_message = why + WhyNotConfirmed(turn, nodes) + "; if " + names + " will not come back, confirm it with annotation " +
+  turn.out.findings.waiting_message = why + WhyNotConfirmed(turn, nodes) + "; if " + names +
+                                      " will not come back, and what nobody else has may be lost, confirm it with annotation " +
                                       "cache.understudy.dev/confirm-dead: " + incarnations;
 }
 

@@ -30,7 +30,7 @@ bool Handled(const Turn& turn, const MoveRequest& r) {
       if (!ParseRfc3339(r.id, &asked)) return true;
       const bool newer = !ParseRfc3339(turn.state.handled_test_failover, &last) || asked > last;
       const int64_t age_ms = turn.wall.unix_ms - asked.unix_ms;
-      return !(newer && asked > turn.spec.created && age_ms < 3'600'000);
+      return !(newer && asked > turn.spec.created && age_ms < kTestFailoverExpires.ms());
     }
     case MoveRequest::Source::kAway:
       return false;

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "common/check.h"
+#include "operator/plan/promote_demote.h"
 
 namespace understudy::plan {
 
@@ -111,10 +112,13 @@ std::string PendingText(const api::PendingModifications& pending) {
   return text;
 }
 
-std::string ValueText(const std::string& value) { return value.empty() ? "unset" : value; }
+std::string ValueText(std::string_view field, const std::string& value) {
+  if (!value.empty()) return value;
+  return field == kPromoteField || field == kDemoteField ? "independent" : "unset";
+}
 
 std::string ChangeText(const api::PendingModification& one) {
-  return ValueText(one.from) + " -> " + ValueText(one.to);
+  return ValueText(one.field, one.from) + " -> " + ValueText(one.field, one.to);
 }
 
 }  // namespace understudy::plan

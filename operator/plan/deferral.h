@@ -87,9 +87,10 @@ Deferral DeferralOf(const api::CacheNode& node, const api::ReplicationGroup* gro
 // status.pending: "image, Promote until Sun 05:00Z"; "image now" for what is due. "" when nothing is pending.
 std::string PendingText(const api::PendingModifications& pending);
 
-// A value as people see it: "unset" when there is none. Its field of status.pendingModifiedValues is absent then.
-std::string ValueText(const std::string& value);
-// "a -> b", "a -> unset".
+// A value as people see it: "unset" when there is none ("independent" for a group). Its field of
+// status.pendingModifiedValues is absent then.
+std::string ValueText(std::string_view field, const std::string& value);
+// "a -> b", "a -> unset", "g -> independent".
 std::string ChangeText(const api::PendingModification& one);
 
 }  // namespace understudy::plan

@@ -5,6 +5,7 @@
 
 #include "operator/plan/group_steps.h"
 #include "operator/plan/group_turn.h"
+#include "operator/plan/moves.h"
 #include "operator/plan/objects.h"
 #include "operator/plan/pending_status.h"
 #include "operator/plan/promote_demote.h"
@@ -176,6 +177,7 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
   CarryDecision(turn, std::move(decision), &plan);
   TellWhyNotHandedOver(findings.switchover_blocked, &turn);
   TellWhyNotSwitchedOver(findings.switchover_blocked, &turn);
+  WakeForTest(turn, now, &plan);
   JudgeSettled(findings, &turn, &plan);
   if (!turn.settled) {
     if (const auto status = ServiceStatus(turn, findings)) {

@@ -304,8 +304,9 @@ const Member* RefusedForGroupsSettings(const GroupTurn& turn) {
 void SetAccepted(bool accepted, std::string_view why, const std::string& message, int64_t generation,
                  WallTime wall, api::Conditions* conditions, bool waits) {
   conditions->Set(api::kAccepted, accepted ? Truth::kTrue : Truth::kFalse, why, message, generation, wall);
-  // Only an edit can help where the object was not accepted, unless it is another object that is waited for.
-  const bool stalled = !accepted && !waits;
+  // Only an edit can help where the object was not accepted, unless it is another object that is waited for, or that
+  // has the name: it may go.
+  const bool stalled = !accepted && !waits && why != reason::kNameConflict;
   conditions->Set(api::kStalled, stalled ? Truth::kTrue : Truth::kFalse, stalled ? why : reason::kAccepted,
                   stalled ? message : "nothing waits for an edit", generation, wall);
 }

@@ -88,6 +88,24 @@ std::optional<Asked> AskedByAnnotation(const GroupTurn& turn) {
   return Asked{to->node, ""};
 }
 
+// spec.testFailover; nullopt: nothing new. As with the annotation, what is older than the group is history.
+std::optional<Asked> AskedByTest(const GroupTurn& turn) {
+  const std::string& text = turn.group.spec.test_failover_at;
+  WallTime at, handled;
+  if (!failover::Started(turn.state) || turn.group.meta.deleted || !ParseRfc3339(text, &at)) return std::nullopt;
+  if (at < turn.group.meta.created) return std::nullopt;
+  if (ParseRfc3339(turn.state.handled_test_failover, &handled) && at <= handled) return std::nullopt;
+  if (at > turn.wall) return std::nullopt;
+  const std::string asks = "testFailover asks for a failover at " + text;
+  if (turn.wall.unix_ms - at.unix_ms >= failover::kTestFailoverExpires.ms()) {
+    return Asked{"", asks + ", which is more than an hour ago; nothing is done any more: set requestedAt to the present time"};
+  }
+  if (!turn.group.spec.automatic_failover) {
+    return Asked{"", asks + "; it waits as long as automaticFailover is false"};
+  }
+  return Asked{};
+}
+
 }  // namespace
 
 Result<SwitchoverTo> ParseSwitchoverTo(std::string_view text) {
@@ -112,6 +130,10 @@ std::vector<MoveRequest> MovesOf(const GroupTurn& turn) {
     moves.push_back({Source::kAnnotation, value, asked->target,
                      "annotation switchover-to asks for " + asked->target, asked->forever});
   }
+  if (const auto asked = AskedByTest(turn); asked && asked->refused.empty()) {
+    const std::string& at = turn.group.spec.test_failover_at;
+    moves.push_back({Source::kTest, at, "", "testFailover asks for a failover at " + at});
+  }
   if (const std::string named = EditedPrimary(turn); turn.edit_due && !named.empty()) {
     moves.push_back({Source::kEdit, named, named, EditReason(named)});
   }
@@ -124,6 +146,14 @@ std::vector<MoveRequest> MovesOf(const GroupTurn& turn) {
   return moves;
 }
 
+void WakeForTest(const GroupTurn& turn, MonoTime now, Plan* plan) {
+  WallTime at;
+  if (!ParseRfc3339(turn.group.spec.test_failover_at, &at)) return;
+  for (const int64_t when : {at.unix_ms, at.unix_ms + failover::kTestFailoverExpires.ms()}) {
+    if (when > turn.wall.unix_ms) plan->wake_at = std::min(plan->wake_at, now + Milliseconds(when - turn.wall.unix_ms));
+  }
+}
+
 std::string EditedPrimary(const GroupTurn& turn) {
   const auto asked = AskedByEdit(turn);
   return asked && asked->refused.empty() ? asked->target : "";
@@ -132,7 +162,7 @@ std::string EditedPrimary(const GroupTurn& turn) {
 std::string EditReason(const std::string& named) { return "primaryClusterId was set to " + named; }
 
 std::string RefusedMove(const GroupTurn& turn) {
-  for (const auto& asked : {AskedByAnnotation(turn), AskedByEdit(turn)}) {
+  for (const auto& asked : {AskedByAnnotation(turn), AskedByTest(turn), AskedByEdit(turn)}) {
     if (asked && !asked->refused.empty()) return asked->refused;
   }
   return "";

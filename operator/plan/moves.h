@@ -1,9 +1,9 @@
 // Who asks for the primary role to move: the input of FAILOVER.md section 7.
 //
-// An edit of spec.primaryClusterId (in the maintenance window, rollout.h) and a value of the annotation
-// switchover-to (at once) are each acted on once; what takes the primary away (eviction, the end of a deleted
-// group's own nodes, the replacement of its Pod in a rollout, its own leave: leaving_primary.h) is asked for as long
-// as it is so.
+// An edit of spec.primaryClusterId (in the maintenance window, rollout.h), a value of the annotation switchover-to (at
+// once) and a time in spec.testFailover (at that time) are each acted on once; what takes the primary away (eviction,
+// the end of a deleted group's own nodes, the replacement of its Pod in a rollout, its own leave: leaving_primary.h) is
+// asked for as long as it is so.
 // What the primary itself shows (SIGTERM, deletion of its Pod or object, unfit) the failover machine sees by
 // itself. Pure. Source: API.md "ReplicationGroup.spec", "CacheCluster.spec", "Deletion".
 #pragma once
@@ -29,6 +29,8 @@ Result<SwitchoverTo> ParseSwitchoverTo(std::string_view text);
 
 // Those that are due, the most pressing first. Needs FillMembers, and FillRollout for the edit and the rollout.
 std::vector<failover::MoveRequest> MovesOf(const GroupTurn& turn);
+// A time in spec.testFailover that has not come, or whose hour is not over.
+void WakeForTest(const GroupTurn& turn, MonoTime now, Plan* plan);
 // The member that spec.primaryClusterId asks to switch over to; "" when it asks for nothing new, or is refused.
 std::string EditedPrimary(const GroupTurn& turn);
 // Why the primary hands over to it.

@@ -123,7 +123,7 @@ void AddPendingEvents(const api::ObjectRef& ref, const api::PendingModifications
     const bool begins = then == nullptr || replaced;
     const std::string change = value.field + " " + ChangeText(value);
     if (begins && value.reason != reason::kApplyingModifications) {
-      add(&pending, Sentence(LineOf(entry)) + (replaced ? ", instead of the change to " + ValueText(then->to) : ""));
+      add(&pending, Sentence(LineOf(entry)) + (replaced ? ", instead of the change to " + ValueText(then->field, then->to) : ""));
       cost = entry.cost;
     }
     if (value.reason == reason::kApplyingModifications && (begins || then->reason != value.reason)) {

@@ -51,7 +51,7 @@ std::string WhyUnavailable(const GroupObject& group) {
   if (group.state.failover) return "its primary role is moving";
   if (group.object.status.conditions.IsTrue(api::kReady) || LacksReplicas(group)) return "";
   const api::Condition* ready = group.object.status.conditions.Find(api::kReady);
-  return ready == nullptr ? "it has no status yet" : ready->message;
+  return ready == nullptr ? "it has only just started" : ready->message;
 }
 
 // Who waits for a place keeps it while the role moves: a member that leaves may have handed over first.

@@ -92,6 +92,27 @@ class Switchover(Case):
         self.quiet("edit")
         self.assertEqual(self.primary("edit"), "edit-a")
 
+    def test_a_test_failover_moves_the_role_once_per_time(self):
+        self.begin("test", 2)
+        self.assertIn("requestedAt", self.refused(
+            "{apiVersion: cache.understudy.dev/v1alpha1, kind: ReplicationGroup, metadata: {name: never}, "
+            "spec: {testFailover: {requestedAt: soon}}}"))
+        wanted = now()
+
+        def ask(at):
+            lab.kubectl("patch", "rg", "test", "-n", self.namespace, "--type=merge", "-p",
+                        f'{{"spec":{{"testFailover":{{"requestedAt":"{at}"}}}}}}')
+        ask(now(-3600))  # before the group was made
+        self.quiet("test")
+        ask(wanted)
+        lab.until("the role has moved", lambda: self.primary("test") != self.old, 20, 0.05)
+        record = self.end(self.primary("test"))
+        self.assertEqual(record["reason"], "TestFailover", record)
+        group = self.wait_whole("test", 3)
+        self.assertEqual(group["status"]["handledTestFailover"], wanted)
+        ask(wanted)
+        self.quiet("test")
+
     def test_clients_that_a_late_kube_proxy_leads_to_the_old_primary_go_on_at_the_new_one(self):
         self.begin("late", 2)
         client, closed = self.primary_client("late"), None

@@ -81,7 +81,7 @@ TEST(Crds, HelmKeepsThemAndTheOperatorKnowsTheirSchema) {
   for (const char* kind : {"cachecluster", "readreplica", "replicationgroup"}) {
     const std::string crd = Read("crds/" + std::string(kind) + ".yaml");
     EXPECT_THAT(crd, ::testing::HasSubstr("helm.sh/resource-policy: keep"));
-    EXPECT_THAT(crd, ::testing::HasSubstr("cache.understudy.dev/schema: '4'"));
+    EXPECT_THAT(crd, ::testing::HasSubstr("cache.understudy.dev/schema: '5'"));
   }
 }
 

@@ -114,7 +114,7 @@ TEST(Suspicion, WithoutVotersSilenceWaitsForProof) {
   EXPECT_TRUE(d.findings.waiting_for_proof);
   EXPECT_EQ(d.findings.waiting_message,
             "a does not answer, and there is no replica that could tell whether it has ended; if a will not come back, "
-            "confirm it with annotation cache.understudy.dev/confirm-dead: a1");
+            "and what nobody else has may be lost, confirm it with annotation cache.understudy.dev/confirm-dead: a1");
 }
 
 TEST(Suspicion, NothingCanProveTheEndOfALonePrimaryWhosePodIsGoneSoPeopleAreAskedAtOnce) {

@@ -67,7 +67,7 @@ TEST_F(DeferredVerbs, APromoteWaitsShowsItAndBeginsWhenTheWindowOpens) {
   ExpectReplica(kRr, "b");
   EXPECT_EQ(world.Column(kRr, "b", "pending"), "Promote until Sat 02:00Z");
   EXPECT_EQ(world.Column(kRg, "g", "pending"), "Promote until Sat 02:00Z");
-  EXPECT_THAT(world.Message(kRr, "b", "PendingModifications"), HasSubstr("Promote (g -> unset) waits"));
+  EXPECT_THAT(world.Message(kRr, "b", "PendingModifications"), HasSubstr("Promote (g -> independent) waits"));
   EXPECT_EQ(world.Reason(kRr, "b", "Accepted"), "Promoting");
   EXPECT_EQ(world.Truth(kRr, "b", "Accepted"), "True");
   EXPECT_THAT(world.Message(kRr, "b", "Accepted"), HasSubstr("in the maintenance window, Sat 02:00Z"));

@@ -253,7 +253,7 @@ TEST_F(Demote, WaitsForAGroupThatIsNotAvailable) {
   EXPECT_EQ(world.Column(kCc, "n", "pending"), "Demote now") << "nobody has to ask again";
   EXPECT_EQ(world.Reason(kCc, "n", "PendingModifications"), "WaitingForMembers");
   EXPECT_THAT(world.Message(kCc, "n", "PendingModifications"),
-              ::testing::StartsWith("Demote (unset -> h) can't be applied yet: replication group h is not available"));
+              ::testing::StartsWith("Demote (independent -> h) can't be applied yet: replication group h is not available"));
 }
 
 // It may be the cure.

@@ -229,7 +229,7 @@ TEST_F(GroupOfOne, WhosePodWasDeletedByForceSaysWhatItWaitsFor) {
   EXPECT_EQ(world.Reason(kRg, "g", "Ready"), "PrimaryUnreachable");
   EXPECT_EQ(world.Message(kRg, "g", "Ready"),
             "the Pod of a was deleted before its process was seen to end, and there is no replica that could tell "
-            "whether it has ended; if a will not come back, confirm it with annotation "
+            "whether it has ended; if a will not come back, and what nobody else has may be lost, confirm it with annotation "
             "cache.understudy.dev/confirm-dead: " + incarnation);
   EXPECT_EQ(world.Message(kRg, "g", "WaitingForProofOfDeath"), world.Message(kRg, "g", "Ready"));
   EXPECT_EQ(world.Column(kRg, "g", "phase"), "modifying") << "nobody is there to take over";

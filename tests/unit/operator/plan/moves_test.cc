@@ -32,6 +32,17 @@ class Moves : public testing::Test {
     world.Annotate(kRg, "g", api::kSwitchoverToAnnotation, value);
     return value;
   }
+  void SetField(const char* name, Json value) {
+    Json document = *world.Get(kRg, "g");
+    document["spec"][name] = std::move(value);
+    world.ApplyYaml(kRg, "g", document["spec"].dump());
+  }
+  // testFailover, asked for `seconds` from now; returns its value.
+  std::string TestAt(int64_t seconds) {
+    const std::string at = FormatRfc3339({world.wall().unix_ms + seconds * 1000});
+    SetField("testFailover", {{"requestedAt", at}});
+    return at;
+  }
   size_t Moved() { return JsonAt((*world.Get(kRg, "g"))["status"], "failoverHistory").size(); }
   World world;
 };
@@ -65,6 +76,59 @@ TEST_F(Moves, TheAnnotationIsActedOnOncePerValue) {
   AskFor("b", 1);
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(Primary(), "b");
+}
+
+TEST_F(Moves, ATestFailoverHappensOncePerTimeWithoutLossAndIsNotReplayed) {
+  world.Advance(Seconds(3));
+  const std::string at = TestAt(0);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_NE(Primary(), "a");
+  EXPECT_EQ(Moved(), 1u);
+  EXPECT_EQ(world.Column(kRg, "g", "handledTestFailover"), at);
+  EXPECT_TRUE(world.HadEvent("TestFailoverStarted"));
+  world.Advance(Seconds(30));
+  TestAt(-40);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(Moved(), 1u) << "a revert to an earlier time asks for nothing";
+  TestAt(0);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(Moved(), 2u);
+}
+
+TEST_F(Moves, ATestFailoverThatIsOlderThanTheGroupIsHistory) {
+  TestAt(-3600);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(Moved(), 0u);
+  EXPECT_EQ(Blocked(), "");
+}
+
+TEST_F(Moves, ATestFailoverOfALaterTimeHappensThen) {
+  TestAt(600);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(Moved(), 0u);
+  EXPECT_LE((world.GroupPlan("g").wake_at - world.now()).ms(), 600'000);
+  world.Advance(Seconds(601));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(Moved(), 1u);
+}
+
+TEST_F(Moves, ATestFailoverWaitsForAutomaticFailoverAndIsOffAfterAnHour) {
+  world.Advance(Seconds(3));
+  SetField("automaticFailover", false);
+  const std::string at = TestAt(0);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(Blocked(), "testFailover asks for a failover at " + at + "; it waits as long as automaticFailover is false");
+  world.Advance(Seconds(3601));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(Blocked(), "testFailover asks for a failover at " + at +
+                           ", which is more than an hour ago; nothing is done any more: set requestedAt to the present time");
+  SetField("automaticFailover", true);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(Moved(), 0u);
+  TestAt(0);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(Moved(), 1u);
+  EXPECT_EQ(Blocked(), "");
 }
 
 TEST_F(Moves, TheAnnotationForThePresentPrimaryIsHandledWithoutAMove) {

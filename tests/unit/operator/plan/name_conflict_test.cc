@@ -10,6 +10,7 @@ namespace {
 void ExpectConflict(World* world, const char* kind, const std::string& name, const std::string& message) {
   ASSERT_TRUE(world->Settle());
   EXPECT_EQ(world->Reason(kind, name, "Accepted"), "NameConflict");
+  EXPECT_EQ(world->Truth(kind, name, "Stalled"), "False") << "the other may go";
   EXPECT_EQ(world->Message(kind, name, "Accepted"), message);
 }
 

@@ -122,7 +122,7 @@ TEST_F(SeveralDatasets, WhatWasBeingAppliedWaitsForTheStartAsWell) {
   node = world.Get(kCc, "b");
   ASSERT_EQ((*node)["status"]["pendingModifiedValues"].size(), 2U);
   for (const Json& one : (*node)["status"]["pendingModifiedValues"]) EXPECT_EQ(one["reason"], "WaitingForMembers") << one;
-  EXPECT_THAT(world.Message(kCc, "b", "PendingModifications"), HasSubstr("Demote (unset -> g) waits until the group has started"));
+  EXPECT_THAT(world.Message(kCc, "b", "PendingModifications"), HasSubstr("Demote (independent -> g) waits until the group has started"));
 }
 
 TEST_F(SeveralDatasets, TheNodesSayThatTheyServeAlone) {
