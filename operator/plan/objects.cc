@@ -150,6 +150,16 @@ Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings) {
   return refused->second.waits ? Unavailable(refused->second.message) : Invalid(refused->second.message);
 }
 
+std::string_view RefusalReason(const Status& status) {
+  if (status.code() == Code::kConflict) return api::reason::kNameConflict;
+  if (status.code() == Code::kNotFound) return api::reason::kUnschedulable;
+  return api::reason::kInvalidParameterCombination;
+}
+
+bool RefusalWaits(const Status& status) {
+  return status.code() == Code::kUnavailable || status.code() == Code::kNotFound;
+}
+
 void EnsureNode(const NodeView& view, const failover::PodView* process, const std::string& group_uid,
                 const std::string& zone, Json stateful_set, MonoTime now, Plan* plan) {
   const api::ObjectRef owner = view.node.Ref();

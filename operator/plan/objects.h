@@ -53,6 +53,11 @@ struct NodeObjects {
 };
 // The StatefulSet as it should be.
 Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings);
+// Condition Accepted of a node whose objects can't be made, by what BuildNode, EnsureKeys or JudgePlacement
+// (pod_template.h) says.
+std::string_view RefusalReason(const Status& status);
+// No edit is needed: another object, or a Node, helps.
+bool RefusalWaits(const Status& status);
 // The node's children, with that StatefulSet, the first of which waits for view.first_pod_at unless the node's zone is
 // given anyway. zone: of the Node that its Pod is on. group_uid: as for JudgeLeftover.
 void EnsureNode(const NodeView& view, const failover::PodView* process, const std::string& group_uid,
