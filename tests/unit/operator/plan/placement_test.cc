@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <memory>
 #include <ostream>
+#include <string>
 
 namespace understudy::plan {
 namespace {
