@@ -267,12 +267,12 @@ void World::OnHost(const watch::Change<api::Node>& change) {
   const auto& b = change.after;
   const bool other_pods = !a || !b || !a->TakesTheSame(*b);
   const bool readiness = !a || !b || a->ready != b->ready;
-  if (!other_pods && !readiness) return;
   {
     std::lock_guard lock(mutex_);
-    ++fleet_version_;
+    fleet_.reset();  // also after a heartbeat: else it would keep a second copy of each Node
+    if (other_pods || readiness) ++fleet_version_;
   }
-  if (change.initial) return;
+  if ((!other_pods && !readiness) || change.initial) return;
   const bool matters = readiness || a->zone != b->zone || a->unschedulable != b->unschedulable ||
                        a->OutOfService() != b->OutOfService();
   if (matters) {

@@ -69,8 +69,8 @@ class World {
   // apart: it is whole when nothing has come to its namespace for kManifestPause, at the latest after kManifestLimit.
   MonoTime ManifestWholeAt(const api::ObjectMeta& node) const;
 
-  // All Kubernetes Nodes as they were when one of them changed in what concerns Pods last. O(Nodes) for the first who asks
-  // after that.
+  // All Kubernetes Nodes; its version is another one when what a Node takes, or whether it is ready, has changed. O(Nodes)
+  // for the first who asks after an event of a Node.
   std::shared_ptr<const plan::Fleet> Fleet() const;
 
   // DELETE events of our three kinds in the last hour: uid -> when.
@@ -112,7 +112,7 @@ class World {
   };
   std::map<std::string, Arrival> arrivals_;  // mutex_; by uid: groups and nodes that came in the last kManifestLimit
   uint64_t fleet_version_ = 1;                        // mutex_
-  mutable std::shared_ptr<const plan::Fleet> fleet_;  // mutex_; null or of an older version: to be made
+  mutable std::shared_ptr<const plan::Fleet> fleet_;  // mutex_; null, or of an older version: to be made
 };
 
 }  // namespace understudy::observe

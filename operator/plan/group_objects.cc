@@ -133,6 +133,7 @@ void EnsureMembers(GroupTurn* turn, Plan* plan) {
       }
       continue;
     }
+    EnsureNodeSlice(*member.view, now.zone, &plan->actions);
     member.accepted = member.can_run = false;
     member.waits = RefusalWaits(made);
     member.reason = RefusalReason(made);

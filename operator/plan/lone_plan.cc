@@ -354,6 +354,7 @@ void EnsureObjects(Lone* lone, Plan* plan) {
       return;
     }
   }
+  EnsureNodeSlice(lone->view.node, ZoneOf(lone->view.node, lone->view.hosts), &plan->actions);
   lone->can_run = false;
   lone->waits = RefusalWaits(made);
   Refuse(lone, RefusalReason(made), std::string(made.message()));

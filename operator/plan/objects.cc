@@ -114,9 +114,6 @@ Leftover JudgeLeftover(const NodeView& view, const failover::PodView* process, c
   return StandsAlone(node) ? Leftover::kTake : Leftover::kRemove;
 }
 
-namespace {
-
-// Follows the present Pod; between two Pods it stays as it is.
 void EnsureNodeSlice(const NodeView& view, const std::string& zone, std::vector<Action>* actions) {
   const std::string& uid = view.node.meta.uid;
   if (!view.service || view.service->meta.OwnerUid() != uid || view.service->meta.deleted) return;
@@ -127,8 +124,6 @@ void EnsureNodeSlice(const NodeView& view, const std::string& zone, std::vector<
               manifests::BuildNodeSlice(view.node, view.service->meta.uid, AddressTypeOf(*view.service), target),
               view.node.Ref(), actions);
 }
-
-}  // namespace
 
 Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings) {
   manifests::NodeInput input;

@@ -20,9 +20,9 @@
 
 namespace understudy::plan {
 
-// The Kubernetes Nodes; shared by views and never changed: a new one is made when one of them takes other Pods.
+// The Kubernetes Nodes; shared by views and never changed.
 struct Fleet {
-  uint64_t version = 0;  // of this process
+  uint64_t version = 0;  // of this process: the same as long as the Nodes take the same Pods
   std::vector<std::shared_ptr<const api::Node>> nodes;
   std::set<std::string> zones;  // of those that are ready and schedulable
 };

@@ -57,10 +57,13 @@ namespace {
 // What is there is to be kept from a template with this hash, in case that no Node takes its Pod.
 bool IsWorthKeeping(const NodeView& view, const failover::PodView* process, const std::string& hash, WallTime wall) {
   const auto& pod = view.pod;
+  const auto& set = view.stateful_set;
+  // What an older object of its name left is taken over or removed first.
+  if (!set || set->meta.OwnerUid() != view.node.meta.uid) return false;
   if (pod && (pod->template_hash.empty() || pod->template_hash == hash)) return false;
   if (pod && pod->running) return true;
   // Between two Pods of the template that it had, so that a drain does not bring in the one that was refused.
-  if (!IsHeldBack(view.node.status) || !view.stateful_set || view.stateful_set->template_hash == hash) return false;
+  if (!IsHeldBack(view.node.status) || set->template_hash == hash) return false;
   if (!pod) return !LacksPod(view, wall);
   if (pod->meta.deleted || pod->phase == "Failed") return true;
   const auto fault = FaultOf(view, process, {});

@@ -214,7 +214,7 @@ TEST_F(WorldTest, WhoIsHeldBackIsLookedAtWhenANodeTakesOtherPodsAndAtNoHeartbeat
   EXPECT_THAT(Taken(), IsEmpty());
 }
 
-TEST_F(WorldTest, TheListOfNodesIsMadeAnewOnlyWhenOneOfThemChanges) {
+TEST_F(WorldTest, TheListOfNodesHasAnotherVersionOnlyWhenOneOfThemChanges) {
   const auto empty = world.Fleet();
   EXPECT_TRUE(empty->nodes.empty());
   world.hosts.cache.Upsert(Host("n", 1, {{"topology.kubernetes.io/zone", "a"}}));
@@ -223,10 +223,12 @@ TEST_F(WorldTest, TheListOfNodesIsMadeAnewOnlyWhenOneOfThemChanges) {
   ASSERT_EQ(one->nodes.size(), 1u);
   EXPECT_THAT(one->zones, ElementsAre("a"));
   world.hosts.cache.Upsert(Host("n", 2, {{"topology.kubernetes.io/zone", "a"}}));
-  EXPECT_EQ(world.Fleet(), one) << "a heartbeat";
+  EXPECT_EQ(world.Fleet()->version, one->version) << "a heartbeat";
+  EXPECT_EQ(world.Fleet()->nodes.front(), world.hosts.cache.Get("n")) << "no second copy is kept";
   Json lost = Host("n", 3, {{"topology.kubernetes.io/zone", "a"}});
   lost["status"]["conditions"][0]["status"] = "Unknown";
   world.hosts.cache.Upsert(lost);
+  EXPECT_NE(world.Fleet()->version, one->version);
   EXPECT_THAT(world.Fleet()->zones, IsEmpty());
   EXPECT_EQ(world.Fleet()->nodes.size(), 1u);
   const Observer observer(world, table, {});

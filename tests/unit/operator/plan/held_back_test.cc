@@ -123,9 +123,23 @@ TEST_F(Alone, ADrainBringsItsPodBackAsItWas) {
     EXPECT_EQ(world.LonePlan(kCc, "a").actions.size(), 0u) << "between two Pods";
     Rest(&world);
     EXPECT_EQ(SelectorOf(&world, "a"), "");
+    const Json& slice = *world.Get("EndpointSlice", manifests::NodeSliceName("a"));
+    EXPECT_EQ(slice["endpoints"][0]["targetRef"]["uid"], PodUid(&world, "a")) << "its Service leads to the new one";
     EXPECT_EQ(world.Column(kCc, "a", "phase"), "available");
     EXPECT_EQ(world.Message(kCc, "a", "Accepted"), kNoNvme);
   }
+}
+
+TEST_F(Alone, OneThatIsMadeAnewIsNotHeldBackByThePodThatTheOlderOneLeft) {
+  Edit(kNvme);
+  ExpectHeldBack(kNoNvme);
+  world.Erase(kCc, "a");
+  Edit(kNvme);
+  world.Advance(Seconds(1));
+  Rest(&world);
+  EXPECT_NE(PodUid(&world, "a"), uid);
+  EXPECT_EQ(SelectorOf(&world, "a"), "nvme");
+  EXPECT_EQ(world.Truth(kCc, "a", "Accepted"), "True");
 }
 
 TEST_F(Alone, BetweenTwoPodsItIsNotAFailedCreation) {
