@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace understudy::api {
 namespace {
@@ -72,6 +73,20 @@ std::string DecodeBase64(const std::string& text) {
   return bytes;
 }
 
+// There are thousands of Nodes: nothing that no Pod of ours asks for, and no room for "none".
+std::vector<std::pair<std::string, int64_t>> ParseAllocatable(const Json& list) {
+  std::vector<std::pair<std::string, int64_t>> allocatable;
+  if (!list.is_object()) return allocatable;
+  for (const auto& [name, value] : list.items()) {
+    const auto amount = ParseQuantityMillis(IntOrString(value));
+    const bool extended = name.find('/') != std::string::npos;
+    if (name == "pods" || (amount.ok() && *amount == 0 && !extended)) continue;
+    allocatable.emplace_back(name, amount.ok() ? *amount : INT64_MAX);  // what can't be read is enough
+  }
+  allocatable.shrink_to_fit();
+  return allocatable;
+}
+
 }  // namespace
 
 Result<Pod> ParsePod(const Json& document) {
@@ -110,6 +125,11 @@ bool Node::OutOfService() const {
   });
 }
 
+bool Node::TakesTheSame(const Node& other) const {
+  return unschedulable == other.unschedulable && meta.name == other.meta.name && taints == other.taints &&
+         allocatable == other.allocatable && meta.labels == other.meta.labels;
+}
+
 Result<Node> ParseNode(const Json& document) {
   auto meta = MetaOf(document, "Node");
   if (!meta.ok()) return meta.status();
@@ -117,7 +137,9 @@ Result<Node> ParseNode(const Json& document) {
   Node node;
   node.meta = *std::move(meta);
   node.zone = node.meta.Label("topology.kubernetes.io/zone");
-  node.ready = JsonString(ConditionOf(JsonAt(document, "status"), "Ready"), "status") == "True";
+  const Json& status = JsonAt(document, "status");
+  node.ready = JsonString(ConditionOf(status, "Ready"), "status") == "True";
+  node.allocatable = ParseAllocatable(JsonAt(status, "allocatable"));
   node.unschedulable = JsonBool(spec, "unschedulable");
   for (const Json& taint : Items(spec, "taints")) {
     node.taints.push_back({JsonString(taint, "key"), JsonString(taint, "value"), JsonString(taint, "effect")});

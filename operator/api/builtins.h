@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/json.h"
@@ -51,6 +52,7 @@ struct Taint {
   std::string key;
   std::string value;
   std::string effect;
+  bool operator==(const Taint&) const = default;
 };
 
 struct Node {
@@ -59,6 +61,11 @@ struct Node {
   bool ready = false;
   bool unschedulable = false;
   std::vector<Taint> taints;
+  // What all its Pods together may request, in thousandths, by name; without the number of Pods. Of Kubernetes' own
+  // resources what is not listed is not there. Empty: it has not said.
+  std::vector<std::pair<std::string, int64_t>> allocatable;
+  // Whether `other` takes the same Pods, as far as the scheduler asks nobody but the Node.
+  bool TakesTheSame(const Node& other) const;
   bool OutOfService() const;  // an administrator's word: taint node.kubernetes.io/out-of-service
 };
 Result<Node> ParseNode(const Json& document);

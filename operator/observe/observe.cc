@@ -138,9 +138,8 @@ std::optional<plan::GroupView> Observer::Group(const std::string& ns, const std:
       view.claims.push_back(std::move(claim));
     }
   }
-  for (const auto& host : world_.hosts.cache.All()) {
-    if (host->ready && !host->unschedulable && !host->zone.empty()) view.zones.insert(host->zone);
-  }
+  view.fleet = world_.Fleet();
+  view.zones = view.fleet->zones;
 
   failover::View& seen = view.failover;
   seen.me = {.leads = leadership.leading,
@@ -196,6 +195,7 @@ std::optional<plan::LoneView> Observer::Lone(api::NodeKind kind, const std::stri
     view.process = Process(*view.node.pod, true);
     AddHost(*view.node.pod, &view.hosts, nullptr);
   }
+  view.fleet = world_.Fleet();
   view.claims = Claims(ns, api::NodeKindName(node->kind), name);
   view.leads = leadership.leading;
   view.fresh_dataset = fresh.dataset;

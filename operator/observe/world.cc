@@ -12,6 +12,8 @@ namespace {
 constexpr const char* kByNamespace = "namespace";
 constexpr const char* kByService = "service";
 constexpr const char* kByHost = "host";
+constexpr const char* kWithoutNode = "without-node";  // held back: kYes
+constexpr const char* kYes = "yes";
 
 template <typename T>
 std::string KeyOf(const T& object) {
@@ -51,6 +53,12 @@ World::World(nodes::Nodes& nodes, const Clock& clock)
   const auto by_namespace = [](const auto& object) { return std::vector<std::string>{object.meta.ns}; };
   cache_clusters.cache.AddIndex(kByNamespace, by_namespace);
   read_replicas.cache.AddIndex(kByNamespace, by_namespace);
+  const auto without_node = [](const api::CacheNode& node) {
+    const bool waits = plan::IsHeldBack(node.status);
+    return waits ? std::vector<std::string>{kYes} : std::vector<std::string>{};
+  };
+  cache_clusters.cache.AddIndex(kWithoutNode, without_node);
+  read_replicas.cache.AddIndex(kWithoutNode, without_node);
   groups.cache.AddIndex(kByNamespace,
                         [](const plan::GroupObject& group) { return std::vector<std::string>{group.object.meta.ns}; });
   slices.cache.AddIndex(kByService, [](const api::EndpointSlice& slice) {
@@ -257,12 +265,42 @@ void World::OnPod(const watch::Change<api::Pod>& change) {
 void World::OnHost(const watch::Change<api::Node>& change) {
   const auto& a = change.before;
   const auto& b = change.after;
-  const bool matters = !a || !b || a->ready != b->ready || a->zone != b->zone || a->unschedulable != b->unschedulable ||
-                       a->OutOfService() != b->OutOfService();
-  if (!matters || change.initial) return;
-  for (const auto& pod : pods.cache.Find(kByHost, change.key)) {
-    EnqueueNode(pod->meta.ns, MemberOf(*pod), watch::Priority::kNormal);
+  const bool other_pods = !a || !b || !a->TakesTheSame(*b);
+  const bool readiness = !a || !b || a->ready != b->ready;
+  {
+    std::lock_guard lock(mutex_);
+    fleet_.reset();  // also after a heartbeat: else it would keep a second copy of each Node
+    if (other_pods || readiness) ++fleet_version_;
   }
+  if ((!other_pods && !readiness) || change.initial) return;
+  const bool matters = readiness || a->zone != b->zone || a->unschedulable != b->unschedulable ||
+                       a->OutOfService() != b->OutOfService();
+  if (matters) {
+    for (const auto& pod : pods.cache.Find(kByHost, change.key)) {
+      EnqueueNode(pod->meta.ns, MemberOf(*pod), watch::Priority::kNormal);
+    }
+  }
+  if (!other_pods) return;
+  for (const auto* store : {&cache_clusters, &read_replicas}) {
+    for (const auto& node : store->cache.Find(kWithoutNode, kYes)) enqueue_(KeyOfNode(*node), watch::Priority::kNormal);
+  }
+}
+
+std::shared_ptr<const plan::Fleet> World::Fleet() const {
+  uint64_t version = 0;
+  {
+    std::lock_guard lock(mutex_);
+    if (fleet_ && fleet_->version == fleet_version_) return fleet_;
+    version = fleet_version_;
+  }
+  plan::Fleet fleet{version, hosts.cache.All(), {}};
+  for (const auto& host : fleet.nodes) {
+    if (host->ready && !host->unschedulable && !host->zone.empty()) fleet.zones.insert(host->zone);
+  }
+  auto made = std::make_shared<const plan::Fleet>(std::move(fleet));
+  std::lock_guard lock(mutex_);
+  if (!fleet_ || fleet_->version < version) fleet_ = made;
+  return made;
 }
 
 template <typename T>

@@ -6,6 +6,7 @@
 // Any thread; handlers run on the watchers' threads.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -68,6 +69,10 @@ class World {
   // apart: it is whole when nothing has come to its namespace for kManifestPause, at the latest after kManifestLimit.
   MonoTime ManifestWholeAt(const api::ObjectMeta& node) const;
 
+  // All Kubernetes Nodes; its version is another one when what a Node takes, or whether it is ready, has changed. O(Nodes)
+  // for the first who asks after an event of a Node.
+  std::shared_ptr<const plan::Fleet> Fleet() const;
+
   // DELETE events of our three kinds in the last hour: uid -> when.
   std::map<std::string, MonoTime> DeletionsSeen() const;
 
@@ -106,6 +111,8 @@ class World {
     MonoTime at;
   };
   std::map<std::string, Arrival> arrivals_;  // mutex_; by uid: groups and nodes that came in the last kManifestLimit
+  uint64_t fleet_version_ = 1;                        // mutex_
+  mutable std::shared_ptr<const plan::Fleet> fleet_;  // mutex_; null, or of an older version: to be made
 };
 
 }  // namespace understudy::observe

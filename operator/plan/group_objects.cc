@@ -114,6 +114,7 @@ void EnsureMembers(GroupTurn* turn, Plan* plan) {
   for (Member& member : members) {
     if (!runs(member)) continue;
     const MemberNow& now = *turn->Find(member.name());
+    if (now.placement) plan->memory.placements[member.name()] = *now.placement;
     const Status& made = keys.ok() ? now.unbuildable : keys;
     if (made.ok()) {
       EnsureNode(*member.view, now.process, turn->group.meta.uid, now.zone, now.pod_template->stateful_set, turn->now,
@@ -132,13 +133,15 @@ void EnsureMembers(GroupTurn* turn, Plan* plan) {
       }
       continue;
     }
+    EnsureNodeSlice(*member.view, now.zone, &plan->actions);
     member.accepted = member.can_run = false;
-    member.waits = made.code() == Code::kUnavailable;
-    member.reason = made.code() == Code::kConflict ? api::reason::kNameConflict
-                                                   : api::reason::kInvalidParameterCombination;
+    member.waits = RefusalWaits(made);
+    member.reason = RefusalReason(made);
     member.message = std::string(made.message());
   }
-  std::erase_if(plan->memory.parameters, [&](const auto& known) { return turn->Find(known.first) == nullptr; });
+  const auto gone = [turn](const auto& known) { return turn->Find(known.first) == nullptr; };
+  std::erase_if(plan->memory.parameters, gone);
+  std::erase_if(plan->memory.placements, gone);
 }
 
 void EnsureLabels(const GroupTurn& turn, Plan* plan) {

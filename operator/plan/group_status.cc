@@ -292,7 +292,10 @@ std::string MembersReady(const GroupTurn& turn, bool primary_silent) {
 const Member* RefusedForGroupsSettings(const GroupTurn& turn) {
   for (const MemberNow& now : turn.members) {
     const Member& member = *now.member;
-    const bool refused = member.reason == reason::kInvalidParameterCombination || member.reason == reason::kInvalidParameterValue;
+    // availabilityZone is a node's own.
+    const bool homeless = member.reason == reason::kUnschedulable && member.view->node.spec.availability_zone.empty();
+    const bool refused = homeless || member.reason == reason::kInvalidParameterCombination ||
+                         member.reason == reason::kInvalidParameterValue;
     const bool inherited = member.view->node.spec.node == api::NodeSettings{};
     if (member.wanted && !member.accepted && refused && inherited) return &member;
   }

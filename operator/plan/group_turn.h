@@ -49,6 +49,7 @@ struct MemberNow {
   std::string sync_message;
   Deferral deferral;  // asked by FillMembers (Promote, Demote) and FillRollout
   std::optional<PodTemplate> pod_template;  // of those that may run
+  std::optional<Placement> placement;       // of the template, if it was asked for
   Status unbuildable;                       // or why it has none
 
   const std::string& name() const { return member->name(); }

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <span>
@@ -21,6 +22,7 @@
 #include "operator/failover/machine.h"
 #include "operator/failover/state.h"
 #include "operator/failover/view.h"
+#include "operator/plan/placement.h"
 
 namespace understudy::plan {
 
@@ -92,6 +94,7 @@ struct Memory {
   std::map<std::string, TakenParameters> parameters;  // by name of the node
   std::map<std::string, Rejection> rejected;  // by name of the StatefulSet
   std::map<std::string, MonoTime> tried;      // by name of the node: when its missing Pod was tried last
+  std::map<std::string, Placement> placements;  // by name of the node
 };
 
 struct GroupView {
@@ -115,6 +118,7 @@ struct GroupView {
   std::map<std::string, api::Node> hosts;  // Kubernetes Nodes by name: those that the members' Pods are on
   std::set<std::string> lost_hosts;        // names of Nodes that Pods are bound to and whose object is gone
   std::set<std::string> zones;             // of all Nodes that are ready and schedulable
+  std::shared_ptr<const Fleet> fleet;      // all Nodes; null: not known
   std::vector<NameClaim> claims;           // NameCandidates of the group and of its nodes, without themselves
 
   // Filled by observe: me, pods (PodViewOf helps; vanished ones that the status names stay), lifelines,
@@ -135,6 +139,7 @@ struct LoneView {
   std::optional<GroupObject> named_group;
   std::optional<failover::PodView> process;     // of node.pod's UID
   std::map<std::string, api::Node> hosts;       // the Node that the Pod is on
+  std::shared_ptr<const Fleet> fleet;           // all Nodes; null: not known
   std::vector<NameClaim> claims;
   bool leads = false;
   std::string fresh_dataset;  // 32 hex digits, drawn for this call

@@ -322,6 +322,14 @@ void ReplaceOutdated(Lone* lone, Plan* plan) {
   }
 }
 
+Status Place(const Lone& lone, const failover::PodView* process, const Json& stateful_set, Plan* plan) {
+  const LoneView& view = lone.view;
+  const auto placement = JudgePlacement(view.node, process, stateful_set, view.fleet.get(), view.memory, lone.wall);
+  plan->memory.placements.clear();
+  if (placement) plan->memory.placements[lone.node.meta.name] = *placement;
+  return PlacementStatus(placement);
+}
+
 void EnsureObjects(Lone* lone, Plan* plan) {
   NodeObjects objects;
   objects.view = &lone->view.node;
@@ -331,8 +339,10 @@ void EnsureObjects(Lone* lone, Plan* plan) {
   Status made = EnsureKeys(lone->node.meta.ns, lone->view.settings, lone->view.config_map, &plan->actions);
   if (made.ok()) {
     auto built = BuildNode(objects, lone->view.settings);
-    if (built.ok()) {
-      const auto* process = lone->view.process ? &*lone->view.process : nullptr;
+    const auto* process = lone->view.process ? &*lone->view.process : nullptr;
+    made = built.status();
+    if (built.ok()) made = Place(*lone, process, *built, plan);
+    if (made.ok()) {
       lone->pod_template = PodTemplateOf(lone->view.node, {process, &lone->view.memory, lone->now}, *std::move(built), true);
       EnsureNode(lone->view.node, process, "", ZoneOf(lone->view.node, lone->view.hosts), lone->pod_template->stateful_set,
                  lone->now, plan);
@@ -343,14 +353,14 @@ void EnsureObjects(Lone* lone, Plan* plan) {
       if (!refused.empty() && lone->accepted) Refuse(lone, reason::kInvalidParameterValue, refused);
       return;
     }
-    made = built.status();
   }
+  EnsureNodeSlice(lone->view.node, ZoneOf(lone->view.node, lone->view.hosts), &plan->actions);
   lone->can_run = false;
-  lone->waits = made.code() == Code::kUnavailable;
-  Refuse(lone,
-         made.code() == Code::kConflict ? reason::kNameConflict : reason::kInvalidParameterCombination,
-         std::string(made.message()));
+  lone->waits = RefusalWaits(made);
+  Refuse(lone, RefusalReason(made), std::string(made.message()));
 }
+
+bool GetsPod(const Lone& lone) { return HasOrGetsPod(lone.view.node, lone.wall); }
 
 void SetConditions(const Lone& lone, const std::optional<Fault>& fault, api::CacheNodeStatus* status) {
   const int64_t generation = lone.node.meta.generation;
@@ -366,7 +376,7 @@ void SetConditions(const Lone& lone, const std::optional<Fault>& fault, api::Cac
     set(api::kInSync, Truth::kTrue, reason::kStandsAlone, "stands alone");
     return;
   }
-  if (!lone.can_run && !lone.view.node.pod) {
+  if (!lone.can_run && !GetsPod(lone)) {
     set(api::kReady, Truth::kFalse, lone.accepted_reason, lone.accepted_message);
   } else if (lone.situation != Situation::kStandsAlone) {
     set(api::kReady, Truth::kFalse, lone.why, lone.message);
@@ -397,7 +407,7 @@ api::CacheNodeStatus StatusOf(const Lone& lone) {
                      group->object.meta.name == lone.node.spec.replication_group_id;
   if (!still) status.moving_to.clear();
   status.availability_zone = ZoneOf(lone.view.node, lone.view.hosts);
-  const bool made = lone.can_run || lone.view.node.pod;
+  const bool made = lone.can_run || GetsPod(lone);
   status.endpoint = made ? manifests::ServiceEndpoint(lone.node.meta.name, lone.node.meta.ns) : "";
   status.lag.clear();
   if (lone.pod_template) status.effective_image = lone.pod_template->in_force.image;
@@ -405,7 +415,7 @@ api::CacheNodeStatus StatusOf(const Lone& lone) {
     status.phase = "deleting";
   } else if (has_role) {
     status.phase = "available";
-  } else if ((!lone.can_run && !lone.view.node.pod) || (fault && fault->reason == reason::kContainerFailing)) {
+  } else if ((!lone.can_run && !GetsPod(lone)) || (fault && fault->reason == reason::kContainerFailing)) {
     status.phase = "create-failed";
   } else if (lone.situation == Situation::kLeft) {
     status.phase = PhaseOfLeft(lone);

@@ -17,7 +17,7 @@ bool Worked(const api::CacheNodeStatus& status) {
 std::string NodePhase(const GroupTurn& turn, const MemberNow& now) {
   const api::CacheNodeStatus& before = now.member->view->node.status;
   if (now.member->view->node.meta.deleted) return "deleting";
-  if (!now.member->can_run && !now.member->view->pod) return "create-failed";
+  if (!now.member->can_run && !HasOrGetsPod(*now.member->view, turn.wall)) return "create-failed";
   if (now.parts) return "modifying";
   if (now.ready || now.serves_alone) return "available";
   // Its primary has left to stand alone: it keeps what it has, read-only.
@@ -62,7 +62,7 @@ void SetReady(const GroupTurn& turn, const MemberNow& now, api::CacheNodeStatus*
                            "stands alone and accepts writes, because replication group " + group +
                                " has not been started (see its condition Ready)",
                            generation, turn.wall);
-  } else if (!now.member->can_run && !now.member->view->pod) {
+  } else if (!now.member->can_run && !HasOrGetsPod(*now.member->view, turn.wall)) {
     status->conditions.Set(api::kReady, Truth::kFalse, now.member->reason, now.member->message, generation, turn.wall);
   } else if (now.fault) {
     status->conditions.Set(api::kReady, Truth::kFalse, now.fault->reason, now.fault->message, generation, turn.wall);

@@ -114,9 +114,6 @@ Leftover JudgeLeftover(const NodeView& view, const failover::PodView* process, c
   return StandsAlone(node) ? Leftover::kTake : Leftover::kRemove;
 }
 
-namespace {
-
-// Follows the present Pod; between two Pods it stays as it is.
 void EnsureNodeSlice(const NodeView& view, const std::string& zone, std::vector<Action>* actions) {
   const std::string& uid = view.node.meta.uid;
   if (!view.service || view.service->meta.OwnerUid() != uid || view.service->meta.deleted) return;
@@ -127,8 +124,6 @@ void EnsureNodeSlice(const NodeView& view, const std::string& zone, std::vector<
               manifests::BuildNodeSlice(view.node, view.service->meta.uid, AddressTypeOf(*view.service), target),
               view.node.Ref(), actions);
 }
-
-}  // namespace
 
 Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings) {
   manifests::NodeInput input;
@@ -148,6 +143,16 @@ Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings) {
     return built;
   }
   return refused->second.waits ? Unavailable(refused->second.message) : Invalid(refused->second.message);
+}
+
+std::string_view RefusalReason(const Status& status) {
+  if (status.code() == Code::kConflict) return api::reason::kNameConflict;
+  if (status.code() == Code::kNotFound) return api::reason::kUnschedulable;
+  return api::reason::kInvalidParameterCombination;
+}
+
+bool RefusalWaits(const Status& status) {
+  return status.code() == Code::kUnavailable || status.code() == Code::kNotFound;
 }
 
 void EnsureNode(const NodeView& view, const failover::PodView* process, const std::string& group_uid,

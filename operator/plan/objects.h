@@ -53,6 +53,14 @@ struct NodeObjects {
 };
 // The StatefulSet as it should be.
 Result<Json> BuildNode(const NodeObjects& objects, const Settings& settings);
+// Of the node's Service, once it is there: follows the present Pod; between two Pods it stays as it is. Part of
+// EnsureNode; by itself for a node whose other objects stay as they are, as its settings are refused.
+void EnsureNodeSlice(const NodeView& view, const std::string& zone, std::vector<Action>* actions);
+// Condition Accepted of a node whose objects can't be made, by what BuildNode, EnsureKeys or JudgePlacement
+// (pod_template.h) says.
+std::string_view RefusalReason(const Status& status);
+// No edit is needed: another object, or a Node, helps.
+bool RefusalWaits(const Status& status);
 // The node's children, with that StatefulSet, the first of which waits for view.first_pod_at unless the node's zone is
 // given anyway. zone: of the Node that its Pod is on. group_uid: as for JudgeLeftover.
 void EnsureNode(const NodeView& view, const failover::PodView* process, const std::string& group_uid,

@@ -52,6 +52,47 @@ bool NothingRuns(const NodeView& view, const failover::PodView* process,
   });
 }
 
+namespace {
+
+// What is there is to be kept from a template with this hash, in case that no Node takes its Pod.
+bool IsWorthKeeping(const NodeView& view, const failover::PodView* process, const std::string& hash, WallTime wall) {
+  const auto& pod = view.pod;
+  const auto& set = view.stateful_set;
+  // What an older object of its name left is taken over or removed first.
+  if (!set || set->meta.OwnerUid() != view.node.meta.uid) return false;
+  if (pod && (pod->template_hash.empty() || pod->template_hash == hash)) return false;
+  if (pod && pod->running) return true;
+  // Between two Pods of the template that it had, so that a drain does not bring in the one that was refused.
+  if (!IsHeldBack(view.node.status) || set->template_hash == hash) return false;
+  if (!pod) return !LacksPod(view, wall);
+  if (pod->meta.deleted || pod->phase == "Failed") return true;
+  const auto fault = FaultOf(view, process, {});
+  return !fault || (fault->reason != api::reason::kUnschedulable && fault->reason != api::reason::kContainerFailing);
+}
+
+}  // namespace
+
+std::optional<Placement> JudgePlacement(const NodeView& view, const failover::PodView* process, const Json& stateful_set,
+                                        const Fleet* fleet, const Memory& memory, WallTime wall) {
+  const std::string hash = manifests::TemplateHashOf(stateful_set);
+  if (fleet == nullptr || !IsWorthKeeping(view, process, hash, wall)) return std::nullopt;
+  const auto known = memory.placements.find(view.node.meta.name);
+  if (known != memory.placements.end() && known->second.template_hash == hash &&
+      known->second.fleet_version == fleet->version) {
+    return known->second;
+  }
+  return Placement{hash, fleet->version, WhyNoNodeTakes(stateful_set, view.node.spec.availability_zone, *fleet)};
+}
+
+Status PlacementStatus(const std::optional<Placement>& placement) {
+  return placement && !placement->why_not.empty() ? NotFound(placement->why_not) : Status();
+}
+
+bool HasOrGetsPod(const NodeView& view, WallTime wall) {
+  if (view.pod) return true;
+  return view.stateful_set && view.stateful_set->meta.OwnerUid() == view.node.meta.uid && !LacksPod(view, wall);
+}
+
 bool AskForReplacement(const PodTemplate& pod_template, const DeferrableStep& step, Deferral* deferral) {
   bool due = false;
   const auto ask = [&](const char* field, const std::string& from, const std::string& to) {

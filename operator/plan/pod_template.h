@@ -6,6 +6,7 @@
 // has taken while it runs (live_parameters.h). Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,17 @@ inline constexpr const char* kNobodyAskedWords =
     "would cost the data and was not asked for, as only the operator is another one: add a ReadReplica, or set image";
 
 inline constexpr const char* kRefusedWords = "waits until the parameters that its process refuses are corrected";
+
+// Whether a Node takes the Pod that would come with `stateful_set`, where one goes on as it is if none does: one that
+// runs, or that the StatefulSet makes anew while the node is held back for that reason. nullopt: nothing is to be kept,
+// so that a Pod may wait for a Node, which a cluster autoscaler needs, or nothing is known of Nodes.
+std::optional<Placement> JudgePlacement(const NodeView& view, const failover::PodView* process, const Json& stateful_set,
+                                        const Fleet* fleet, const Memory& memory, WallTime wall);
+// OK, or why the node is held back, for RefusalReason (objects.h).
+Status PlacementStatus(const std::optional<Placement>& placement);
+
+// It has a Pod, or is given one whatever is refused now: its StatefulSet makes it.
+bool HasOrGetsPod(const NodeView& view, WallTime wall);
 
 // Whether the status says already that these modifications are being applied: it is written first, so that
 // the reason of what follows outlives this operator, and nothing is told twice.

@@ -261,6 +261,9 @@ void FillTemplate(const GroupTurn& turn, MemberNow* now) {
   objects.now = turn.now;
   auto built = BuildNode(objects, turn.view.settings);
   if (built.ok()) {
+    now->placement = JudgePlacement(*now->member->view, now->process, *built, turn.view.fleet.get(), turn.view.memory, turn.wall);
+    now->unbuildable = PlacementStatus(now->placement);
+    if (!now->unbuildable.ok()) return;
     now->pod_template = PodTemplateOf(*now->member->view, {now->process, &turn.view.memory, turn.now}, *std::move(built));
   } else {
     now->unbuildable = built.status();

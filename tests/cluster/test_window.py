@@ -369,6 +369,62 @@ class Window(Case):
         lab.until("the new one runs", lambda: self.get("ccl", "fresh")["status"]["phase"] == "available", 120)
         self.assertEqual(lab.pod_of("alone", self.namespace)["metadata"]["uid"], before["alone"])
 
+    def test_a_pod_that_no_node_could_take_costs_no_other_one(self):
+        label = f"understudy.test/{self.namespace}"
+        settings = f"applyImmediately: true, node: {{nodeSelector: {{{label}: nvme}}}}"
+        alone = HEAD + "kind: CacheCluster\nmetadata: {name: alone}\nspec: "
+        self.apply(alone + "{}\n")
+        self.make_group("homeless", 1)
+        nodes = (("ccl", "alone"), ("ccl", "homeless-a"), ("rr", "homeless-r1"))
+        lab.until("it runs", lambda: (self.get("ccl", "alone").get("status") or {}).get("phase") == "available", 60)
+        self.redis(self.ip("alone"))("SET", "k", "v")
+        before = {node: lab.pod_of(node, self.namespace)["metadata"]["uid"] for _, node in nodes}
+
+        def refused(kind, node, words):
+            def says():
+                accepted = lab.condition(self.get(kind, node), "Accepted")
+                return accepted["status"] == "False" and words in accepted["message"]
+            lab.until(f"{node} says so", says, 30)
+            found = self.get(kind, node)
+            self.assertEqual(lab.condition(found, "Accepted")["reason"], "InsufficientCacheClusterCapacity")
+            self.assertEqual(lab.condition(found, "Ready")["status"], "True")
+            self.assertEqual(lab.condition(found, "Stalled")["status"], "False", "a Node helps")
+
+        self.apply(alone + "{applyImmediately: true, availabilityZone: nowhere}\n")
+        refused("ccl", "alone", "no Node is in zone nowhere; there are Nodes in zone")
+        self.apply(alone + "{applyImmediately: true, node: {resources: {requests: {cpu: 4000}}}}\n")
+        refused("ccl", "alone", "no Node has 4000 CPUs for it: the largest has ")
+        self.apply(alone + "{" + settings + "}\n")
+        self.edit("homeless", ", " + settings)
+        for kind, node in nodes:
+            refused(kind, node, f"no Node has the label {label}=nvme of nodeSelector")
+        self.assertEqual(lab.condition(self.group("homeless"), "Accepted")["reason"], "InsufficientCacheClusterCapacity")
+        time.sleep(5)  # a Pod would go now
+        self.assertEqual(self.redis(self.ip("alone"))("GET", "k"), "v")
+        self.assertEqual({node: lab.pod_of(node, self.namespace)["metadata"]["uid"] for _, node in nodes}, before)
+        for _, node in nodes:
+            self.assertEqual(self.events(node, "ApplyingModification"), 0)
+
+        # A new node is not held back: an autoscaler has to see its Pod wait.
+        self.apply(HEAD + f"kind: CacheCluster\nmetadata: {{name: fresh}}\nspec: {{{settings}}}\n")
+        lab.until("its Pod waits", lambda: lab.condition(self.get("ccl", "fresh"), "Ready").get("reason") ==
+                  "InsufficientCacheClusterCapacity", 60)
+        self.assertEqual(lab.condition(self.get("ccl", "fresh"), "Accepted")["status"], "True")
+
+        # Taken back where it would cost data; in the group it comes into force once there is such a Node.
+        self.apply(alone + "{}\n")
+        lab.until("accepted", lambda: lab.condition(self.get("ccl", "alone"), "Accepted")["status"] == "True", 30)
+        host = lab.pod_of("homeless-a", self.namespace)["spec"]["nodeName"]
+        self.addCleanup(lab.kubectl, "label", "node", host, f"{label}-")
+        lab.kubectl("label", "node", host, f"{label}=nvme")
+        for _, node in nodes[1:]:
+            lab.until(f"{node} has it", lambda: ((lab.pod_of(node, self.namespace) or {"spec": {}})["spec"]
+                                                 .get("nodeSelector") or {}).get(label) == "nvme", 120)
+        self.wait_whole("homeless", 2)
+        self.assertEqual(lab.condition(self.group("homeless"), "Accepted")["status"], "True")
+        lab.until("the new one runs", lambda: self.get("ccl", "fresh")["status"]["phase"] == "available", 120)
+        self.assertEqual(lab.pod_of("alone", self.namespace)["metadata"]["uid"], before["alone"])
+
     def test_a_new_node_whose_parameters_stop_it_says_so_and_starts_once_they_are_corrected(self):
         self.apply(HEAD + "kind: CacheCluster\nmetadata: {name: stops}\nspec: {node: {parameters: {nosuch: 1}}}\n")
 

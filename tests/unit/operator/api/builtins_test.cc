@@ -48,6 +48,32 @@ TEST(PodProjection, KeepsTheSchedulersWords) {
   EXPECT_THAT(pod->scheduler_message, ::testing::StartsWith("0/3 nodes"));
 }
 
+TEST(NodeProjection, KnowsWhatItsPodsMayRequest) {
+  const auto node = ParseNode(Parse(R"({"metadata": {"name": "n1"}, "status": {"allocatable": {
+    "cpu": "1930m", "memory": "3Gi", "pods": "110", "hugepages-2Mi": "0", "example.com/gpu": "0", "odd": "1 x"}}})"));
+  ASSERT_TRUE(node.ok());
+  EXPECT_THAT(node->allocatable,
+              ::testing::UnorderedElementsAre(std::pair("cpu", 1930), std::pair("memory", 3 * (int64_t{1} << 30) * 1000),
+                                              std::pair("example.com/gpu", 0), std::pair("odd", INT64_MAX)));
+  EXPECT_TRUE(ParseNode(Parse(R"({"metadata": {"name": "n1"}})"))->allocatable.empty());
+}
+
+TEST(NodeProjection, AHeartbeatChangesNothingOfWhichPodsItTakes) {
+  const Json document = Parse(R"({"metadata": {"name": "n1", "labels": {"disk": "ssd"}}, "spec": {"taints": [
+    {"key": "k", "value": "v", "effect": "NoSchedule"}]}, "status": {"allocatable": {"cpu": "2"}}})");
+  const auto changed = [&](const char* patch) {
+    Json other = document;
+    other.merge_patch(Parse(patch));
+    return !ParseNode(document)->TakesTheSame(*ParseNode(other));
+  };
+  EXPECT_FALSE(changed(R"({"metadata": {"resourceVersion": "2", "annotations": {"a": "b"}}, "status": {
+    "conditions": [{"type": "Ready", "status": "True", "lastHeartbeatTime": "x"}], "images": ["i"], "capacity": {"cpu": "3"}}})"));
+  EXPECT_TRUE(changed(R"({"metadata": {"labels": {"disk": "nvme"}}})"));
+  EXPECT_TRUE(changed(R"({"spec": {"taints": [{"key": "k", "value": "v", "effect": "NoExecute"}]}})"));
+  EXPECT_TRUE(changed(R"({"spec": {"unschedulable": true}})"));
+  EXPECT_TRUE(changed(R"({"status": {"allocatable": {"cpu": "3"}}})"));
+}
+
 TEST(NodeProjection, KnowsZoneReadinessAndTheAdministratorsWord) {
   const auto node = ParseNode(Parse(R"({
     "metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": "z1"}},

@@ -168,6 +168,76 @@ TEST_F(WorldTest, WhatWasThereBeforeIsWhole) {
   EXPECT_EQ(other.ManifestWholeAt(other.FindNode("ns", "a")->meta), MonoTime{});
 }
 
+Json Host(const std::string& name, int version, Json labels = Json::object()) {
+  Json host = Object(name, version, {}, std::move(labels));
+  host["metadata"]["uid"] = "uid-" + name;
+  host["metadata"].erase("namespace");
+  host["status"] = {{"conditions", Json::array({{{"type", "Ready"}, {"status", "True"}}})}, {"allocatable", {{"cpu", "2"}}}};
+  return host;
+}
+
+TEST_F(WorldTest, WhoIsHeldBackIsLookedAtWhenANodeTakesOtherPodsAndAtNoHeartbeat) {
+  Json held = Object("a", 1);
+  held["status"]["conditions"] =
+      Json::array({{{"type", "Accepted"}, {"status", "False"}, {"reason", api::reason::kUnschedulable}}});
+  world.groups.cache.Upsert(Object("g", 2));
+  Json member = Object("m", 3, {{"replicationGroupId", "g"}});
+  member["status"] = held["status"];
+  world.cache_clusters.cache.Upsert(held);
+  world.read_replicas.cache.Upsert(member);
+  world.cache_clusters.cache.Upsert(Object("b", 4));
+  Json full = Object("full", 5);
+  full["status"]["conditions"] = Json::array({{{"type", "Accepted"}, {"status", "False"}, {"reason", "NameConflict"}}});
+  world.cache_clusters.cache.Upsert(full);
+  (void)Taken();
+  world.hosts.cache.Upsert(Host("n", 6));
+  EXPECT_THAT(Taken(), UnorderedElementsAre("c/ns/a", "g/ns/g"));
+
+  Json beat = Host("n", 7);
+  beat["metadata"]["annotations"] = {{"volumes", "2"}};
+  beat["status"]["conditions"][0]["lastHeartbeatTime"] = "2026-01-01T00:00:00Z";
+  world.hosts.cache.Upsert(beat);
+  EXPECT_THAT(Taken(), IsEmpty());
+  world.hosts.cache.Upsert(Host("n", 8, {{"disk", "nvme"}}));
+  EXPECT_THAT(Taken(), UnorderedElementsAre("c/ns/a", "g/ns/g"));
+  Json larger = Host("n", 9, {{"disk", "nvme"}});
+  larger["status"]["allocatable"]["cpu"] = "4";
+  world.hosts.cache.Upsert(larger);
+  EXPECT_THAT(Taken(), UnorderedElementsAre("c/ns/a", "g/ns/g"));
+  world.hosts.cache.Remove(larger);
+  EXPECT_THAT(Taken(), UnorderedElementsAre("c/ns/a", "g/ns/g")) << "what is said of it may be another thing";
+
+  world.cache_clusters.cache.Upsert(Object("a", 10));
+  world.read_replicas.cache.Remove(member);
+  (void)Taken();
+  world.hosts.cache.Upsert(Host("n", 11));
+  EXPECT_THAT(Taken(), IsEmpty());
+}
+
+TEST_F(WorldTest, TheListOfNodesHasAnotherVersionOnlyWhenOneOfThemChanges) {
+  const auto empty = world.Fleet();
+  EXPECT_TRUE(empty->nodes.empty());
+  world.hosts.cache.Upsert(Host("n", 1, {{"topology.kubernetes.io/zone", "a"}}));
+  const auto one = world.Fleet();
+  EXPECT_NE(one->version, empty->version);
+  ASSERT_EQ(one->nodes.size(), 1u);
+  EXPECT_THAT(one->zones, ElementsAre("a"));
+  world.hosts.cache.Upsert(Host("n", 2, {{"topology.kubernetes.io/zone", "a"}}));
+  EXPECT_EQ(world.Fleet()->version, one->version) << "a heartbeat";
+  EXPECT_EQ(world.Fleet()->nodes.front(), world.hosts.cache.Get("n")) << "no second copy is kept";
+  Json lost = Host("n", 3, {{"topology.kubernetes.io/zone", "a"}});
+  lost["status"]["conditions"][0]["status"] = "Unknown";
+  world.hosts.cache.Upsert(lost);
+  EXPECT_NE(world.Fleet()->version, one->version);
+  EXPECT_THAT(world.Fleet()->zones, IsEmpty());
+  EXPECT_EQ(world.Fleet()->nodes.size(), 1u);
+  const Observer observer(world, table, {});
+  world.groups.cache.Upsert(Object("g", 4));
+  world.cache_clusters.cache.Upsert(Object("a", 5));
+  EXPECT_EQ(observer.Group("ns", "g", {}, {}, {})->fleet, world.Fleet());
+  EXPECT_EQ(observer.Lone(api::NodeKind::kCacheCluster, "ns", "a", {}, {}, {})->fleet, world.Fleet());
+}
+
 TEST_F(WorldTest, APodOfNobodyConcernsNobody) {
   world.pods.cache.Upsert(Object("x-0", 1, {}, {{"cache.understudy.dev/cluster", "x"}}));
   EXPECT_THAT(Taken(), IsEmpty());

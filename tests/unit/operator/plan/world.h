@@ -7,6 +7,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -48,6 +49,9 @@ class World {
   std::set<std::string> ended_at_once;
   // Kubernetes Nodes that take no Pods.
   std::set<std::string> cordoned;
+  // The Kubernetes Nodes as the operator knows them, as documents by name; empty: it knows nothing of what they take.
+  // The scheduler of this cluster asks for less than Kubernetes': it places what it is given.
+  std::map<std::string, Json> fleet;
   // New Pods of this node do not start, for what the kubelet calls `reason`; "" = they do again.
   void SetBroken(const std::string& node, const std::string& reason);
   // An older node: it changes nothing while it runs, and says nothing of parameters.
@@ -143,6 +147,7 @@ class World {
   failover::PodView PodViewFor(const api::Pod& pod, const std::string& member);
   GroupView GroupViewOf(const GroupObject& group);
   LoneView LoneViewOf(const api::CacheNode& node);
+  std::shared_ptr<const Fleet> FleetNow() const;
   std::vector<NameClaim> Claims(const std::set<std::string>& names, const std::set<std::string>& without);
   template <typename T, typename F>
   std::optional<T> Typed(const char* kind, const std::string& name, F parse);

@@ -1,5 +1,6 @@
 // What the operator sees of a World.
 #include <algorithm>
+#include <functional>
 
 #include "operator/manifests/manifests.h"
 #include "operator/plan/membership.h"
@@ -15,6 +16,18 @@ Json HostDocument(const std::string& name) {
 }
 
 }  // namespace
+
+std::shared_ptr<const Fleet> World::FleetNow() const {
+  if (fleet.empty()) return nullptr;
+  Fleet now;
+  for (const auto& [name, document] : fleet) {
+    Json whole = document;
+    whole["metadata"]["name"] = name;
+    now.version = now.version * 31 + std::hash<std::string>()(whole.dump());
+    now.nodes.push_back(std::make_shared<const api::Node>(*api::ParseNode(whole)));
+  }
+  return std::make_shared<const Fleet>(std::move(now));
+}
 
 std::vector<GroupObject> World::Groups() const {
   std::vector<GroupObject> groups;
@@ -122,6 +135,7 @@ GroupView World::GroupViewOf(const GroupObject& group) {
     if (cordoned.contains(host)) continue;
     view.zones.insert(ZoneOfHost(host));
   }
+  view.fleet = FleetNow();
   view.failover.me = {.leads = true,
                       .acquired_at = leads_since_,
                       .predecessors_until = leads_since_,
@@ -143,6 +157,7 @@ LoneView World::LoneViewOf(const api::CacheNode& node) {
   if (Exists("ReplicationGroup", group)) view.named_group = *ParseGroupObject(*Get("ReplicationGroup", group));
   if (view.node.pod) view.process = PodViewFor(*view.node.pod, node.meta.name);
   for (const std::string& host : kHosts) view.hosts[host] = *api::ParseNode(HostDocument(host));
+  view.fleet = FleetNow();
   std::set<std::string> names;
   for (const std::string& n : NameCandidates(api::NodeKindName(node.kind), node.meta.name)) names.insert(n);
   view.claims = Claims(names, {node.meta.uid});
