@@ -6,8 +6,8 @@
 #include <new>
 
 #include "common/check.h"
+#include "common/keyed_hash.h"
 #include "node/store/bucket_pool.h"
-#include "node/store/hash.h"
 #include "node/store/table_bits.h"
 
 namespace understudy::store {
