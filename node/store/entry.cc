@@ -2,7 +2,6 @@
 
 #include <malloc.h>
 
-#include <charconv>
 #include <cstdlib>
 #include <new>
 
@@ -48,16 +47,6 @@ size_t Entry::BlockBytes() const {
 
 size_t Entry::AllocatedBytes() const {
   return EntryHeap::BlockBytes(this, BlockBytes()) + (external() ? blob()->allocated_bytes() : 0);
-}
-
-bool ParseCanonicalInt(std::string_view text, int64_t* out) {
-  if (text.empty() || text.size() > 20) return false;
-  const bool negative = text[0] == '-';
-  const std::string_view digits = text.substr(negative ? 1 : 0);
-  if (digits.empty() || digits[0] < '0' || digits[0] > '9') return false;
-  if (digits[0] == '0' && (digits.size() > 1 || negative)) return false;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
-  return error == std::errc() && end == text.data() + text.size();
 }
 
 }  // namespace understudy::store

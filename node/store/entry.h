@@ -22,6 +22,7 @@
 #include <string_view>
 #include <utility>
 
+#include "common/canonical_int.h"
 #include "node/store/access.h"
 
 namespace understudy::store {
@@ -211,7 +212,6 @@ class Entry {
 };
 static_assert(sizeof(Entry) == 8, "the header is 8 bytes: memory per key is a promise");
 
-// True and *out if `text` is what the integer prints as: no sign but '-', no leading zeros, fits 64 bits.
-bool ParseCanonicalInt(std::string_view text, int64_t* out);
+using understudy::ParseCanonicalInt;
 
 }  // namespace understudy::store

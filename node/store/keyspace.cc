@@ -11,8 +11,6 @@
 
 namespace understudy::store {
 
-const HashSeed kHashSeed = {RandomU64() | 1, RandomU64() | 1, RandomU64() | 1, RandomU64() | 1};
-
 ShardSet::ShardSet(std::span<const uint32_t> indexes) {
   uint32_t* first = inline_;
   if (indexes.size() > kInline) {

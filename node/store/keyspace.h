@@ -18,8 +18,8 @@
 #include <vector>
 
 #include "common/clock.h"
+#include "common/keyed_hash.h"
 #include "node/store/function_ref.h"
-#include "node/store/hash.h"
 #include "node/store/shard.h"
 #include "node/store/table.h"
 

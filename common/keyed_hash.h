@@ -1,7 +1,7 @@
 // HashKey: the keyed 64-bit hash of the whole node.
 //
 // Multiply-and-fold over 16 bytes at a time, every operand mixed with secret bits drawn at start, so that
-// clients cannot choose keys that fall into one segment. The same within a process, different in the next:
+// clients cannot choose keys that fall into one segment or bucket. The same within a process, different in the next:
 // it is never stored or sent. Any thread.
 #pragma once
 
@@ -9,7 +9,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace understudy::store {
+namespace understudy {
 
 struct HashSeed {
   uint64_t a, b, c, d;
@@ -42,4 +42,4 @@ inline uint64_t HashKey(std::string_view key) {
   return HashFold(HashFold(x ^ seed.b ^ h, y ^ seed.c), h ^ seed.d);
 }
 
-}  // namespace understudy::store
+}  // namespace understudy
