@@ -68,11 +68,13 @@ uint64_t CountWhile(ListpackView pack, IsBefore is_before) {
 void InsertPair(Listpack& pack, std::string_view member, double score) {
   ScoreBuffer text;
   const std::string_view score_text = ListpackScore(score, text);
-  const uint64_t before = CountWhile(pack, [&](double other_score, const ListpackValue& value) {
+  Position at = pack.First();
+  while (at != ListpackView::kNone) {
     ListpackValue::Buffer buffer;
-    return other_score < score || (other_score == score && value.Text(buffer) < member);
-  });
-  const Position at = pack.Seek(static_cast<int64_t>(2 * before));
+    const Position other_score = pack.Next(at);
+    if (!IsBefore(ReadScore(pack.Get(other_score)), pack.Get(at).Text(buffer), score, member)) break;
+    at = pack.Next(other_score);
+  }
   if (at == ListpackView::kNone) {
     pack.AppendPair(member, score_text);
   } else {
