@@ -15,7 +15,8 @@ bool ParseCanonicalDigits(std::string_view text, int64_t* out);
 // True and *out if `text` is what the integer prints as and it fits 64 bits.
 inline bool ParseCanonicalInt(std::string_view text, int64_t* out) {
   // Most texts that are no numbers end here.
-  if (text.empty() || text.size() > kMaxIntText || text[0] > '9' || text.back() < '0' || text.back() > '9') return false;
+  if (text.empty() || text.size() > kMaxIntText) return false;
+  if (text[0] > '9' || text.back() < '0' || text.back() > '9') return false;
   return ParseCanonicalDigits(text, out);
 }
 

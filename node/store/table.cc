@@ -16,7 +16,6 @@ namespace {
 constexpr int kMinBuckets = 8, kMaxBuckets = 64;
 // By how many a segment grows: small steps keep it full, and each moves its slots once more.
 constexpr int kBucketStep = 4;
-constexpr uint8_t kPassedFull = 255;
 constexpr int kCursorBits = 48;
 
 // Keys a segment takes before it grows: 7/8 of its slots.
@@ -28,12 +27,6 @@ int BucketsFor(uint32_t count) {
   }
   return kMaxBuckets;
 }
-
-uint8_t Passed(const Bucket& bucket) { return static_cast<uint8_t>(bucket.head >> 56); }
-void SetPassed(Bucket& bucket, uint8_t n) {
-  bucket.head = (bucket.head & ~(uint64_t{0xff} << 56)) | uint64_t{n} << 56;
-}
-uint8_t TagAt(const Bucket& bucket, uint32_t slot) { return static_cast<uint8_t>(bucket.head >> (8 * slot)); }
 
 }  // namespace
 
@@ -110,24 +103,6 @@ void Table::Publish(Segment& segment) {
   for (size_t i = first; i < first + n; ++i) directory_[i] = {word, &segment};
 }
 
-void Table::PutSlot(Bucket* buckets, uint32_t bucket_count, uint64_t word, uint8_t tag) {
-  uint32_t b = HomeBucket(static_cast<uint32_t>(word >> 48), bucket_count);
-  for (uint32_t tried = 0; tried < bucket_count; ++tried) {
-    Bucket& bucket = buckets[b];
-    if (const uint64_t room = MatchTag(bucket.head, 0); room != 0) {
-      const uint32_t slot = SlotOfMatch(room);
-      bucket.head |= uint64_t{tag} << (8 * slot);
-      bucket.slots[slot] = word;
-      return;
-    }
-    if (Passed(bucket) != kPassedFull) SetPassed(bucket, static_cast<uint8_t>(Passed(bucket) + 1));
-    if (++b == bucket_count) b = 0;
-  }
-  // A segment has room for 8/7 of MaxCount; more than that many keys with one 48-bit prefix do not occur by
-  // chance, and the hash's key is secret.
-  CHECK(false);
-}
-
 // Puts a new entry in, for a key that is not there. The segment grows or splits first where needed.
 Entry* Table::Install(const Place& place, uint64_t hash, Entry* entry) {
   if (place) {  // replaces place.entry, which the caller frees
@@ -155,26 +130,14 @@ Entry* Table::Install(const Place& place, uint64_t hash, Entry* entry) {
 }
 
 void Table::RemoveSlot(Segment& segment, uint32_t bucket, uint32_t slot) {
-  const auto window = static_cast<uint32_t>(segment.buckets[bucket].slots[slot] >> 48);
-  for (uint32_t b = HomeBucket(window, segment.bucket_count); b != bucket;) {
-    Bucket& passed = segment.buckets[b];
-    if (Passed(passed) != kPassedFull) SetPassed(passed, static_cast<uint8_t>(Passed(passed) - 1));
-    if (++b == segment.bucket_count) b = 0;
-  }
-  segment.buckets[bucket].head &= ~(uint64_t{0xff} << (8 * slot));
-  segment.buckets[bucket].slots[slot] = 0;
+  ClearSlot(segment.buckets, segment.bucket_count, bucket, slot);
   --segment.count;
   --size_;
 }
 
 void Table::Rehash(Segment& segment, int bucket_count) {
   Bucket* buckets = NewBuckets(bucket_count);
-  for (uint32_t b = 0; b < segment.bucket_count; ++b) {
-    const Bucket& old = segment.buckets[b];
-    for (uint32_t s = 0; s < 7; ++s) {
-      if (TagAt(old, s) != 0) PutSlot(buckets, static_cast<uint32_t>(bucket_count), old.slots[s], TagAt(old, s));
-    }
-  }
+  CopySlots(segment.buckets, segment.bucket_count, buckets, static_cast<uint32_t>(bucket_count));
   DeleteBuckets(segment.buckets, segment.bucket_count);
   segment.buckets = buckets;
   segment.bucket_count = static_cast<uint8_t>(bucket_count);

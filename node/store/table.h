@@ -39,12 +39,6 @@
 
 namespace understudy::store {
 
-struct alignas(64) Bucket {
-  uint64_t head = 0;  // bytes 0-6 tags, byte 7 passed (255: that many or more, until the next rehash)
-  uint64_t slots[7] = {};
-};
-static_assert(sizeof(Bucket) == 64);
-
 struct Segment {
   Bucket* buckets = nullptr;
   uint8_t bucket_count = 0;
@@ -183,8 +177,6 @@ class Table {
   void DeleteSegment(Segment* segment);
   Bucket* NewBuckets(int bucket_count);
   void DeleteBuckets(Bucket* buckets, int bucket_count);
-  // Puts a slot into the first bucket with room from its own on.
-  static void PutSlot(Bucket* buckets, uint32_t bucket_count, uint64_t word, uint8_t tag);
   void RemoveSlot(Segment& segment, uint32_t bucket, uint32_t slot);
   void Rehash(Segment& segment, int bucket_count);
   void Split(Segment& segment);

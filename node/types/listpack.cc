@@ -5,7 +5,6 @@
 #include <bit>
 #include <charconv>
 #include <cstdlib>
-#include <new>
 
 #include "common/canonical_int.h"
 #include "common/check.h"
@@ -51,7 +50,7 @@ void StoreTotal(uint8_t* block, size_t total) {
 
 uint8_t* NewBlock(size_t bytes) {
   auto* block = static_cast<uint8_t*>(std::malloc(bytes));
-  if (block == nullptr) throw std::bad_alloc();
+  CHECK(block != nullptr);
   return block;
 }
 
@@ -180,7 +179,7 @@ void ListpackView::ForEach(FunctionRef<bool(const ListpackValue&)> fn) const {
 bool ListpackView::Validate(std::string_view bytes, bool deep) {
   const auto* block = reinterpret_cast<const uint8_t*>(bytes.data());
   const size_t size = bytes.size();
-  if (size < kHeaderBytes + 1 || size > kMaxBytes || LoadTotal(block) != size || block[size - 1] != kEnd) return false;
+  if (size < kHeaderBytes + 1 || LoadTotal(block) != size || block[size - 1] != kEnd) return false;
   if (!deep) return true;
   // Up to here texts may reach; the last byte is the end mark.
   const size_t end = size - 1;
@@ -284,11 +283,11 @@ Listpack::~Listpack() { std::free(block_); }
 void Listpack::MakeRoom(Position at, size_t old_bytes, size_t new_bytes, int64_t added) {
   const size_t total = bytes();
   const size_t wanted = total - old_bytes + new_bytes;
-  CHECK(wanted <= kMaxBytes);
+  CHECK(wanted <= UINT32_MAX);
   // The allocator's own rounding is all the spare room there is: growth in a size class costs nothing.
   if (wanted > total && wanted > malloc_usable_size(block_)) {
     auto* grown = static_cast<uint8_t*>(std::realloc(block_, wanted));
-    if (grown == nullptr) throw std::bad_alloc();
+    CHECK(grown != nullptr);
     block_ = grown;
   }
   std::memmove(block_ + at + new_bytes, block_ + at + old_bytes, total - at - old_bytes);

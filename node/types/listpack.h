@@ -67,7 +67,7 @@ class ListpackView {
   using Position = uint32_t;
   static constexpr Position kNone = 0;
   static constexpr size_t kHeaderBytes = 6;
-  // No larger ones are made, as in Redis; what would grow beyond must take another form.
+  // What would grow beyond must take another form, as in Redis: HasRoomFor. Four times as much is the format's end.
   static constexpr size_t kMaxBytes = size_t{1} << 30;
   static constexpr uint32_t kCountUnknown = 65535;
 
