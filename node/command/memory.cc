@@ -27,6 +27,8 @@ constexpr Duration kEvictAgain = Milliseconds(2);
 constexpr Duration kLongestWait = Seconds(2);
 // The share that a worker takes at most; what it may use counts as used for the others.
 constexpr int64_t kLeastShare = 64 * 1024;
+// Evicted at once beyond what is needed: some hundred small keys, a fifth of a millisecond.
+constexpr int64_t kSpare = 32 * 1024;
 // Of an entry, beside its key and value.
 constexpr size_t kEntryBytes = 64;
 // The log holds whole blocks, and the one that is being filled.
@@ -172,8 +174,8 @@ Dispatcher::Room Dispatcher::Evict(WorkerState& state, int64_t limit, int64_t ne
     const int64_t tenacity = services_->config.eviction_tenacity.load(std::memory_order_relaxed);
     state.eviction_until = services_->clock.Mono() + EvictionTime(tenacity);
   }
-  // A little more than needed, so that not each command has to.
-  const int64_t spare = std::min<int64_t>({limit / 1024, 1 << 20, limit - least});
+  // A little more than needed, so that not each command has to; not so much that others wait for it.
+  const int64_t spare = std::min<int64_t>({limit / 1024, kSpare, limit - least});
   int64_t left = *used - waiting + need - (limit - spare);
   bool in_time = true;
   while (left > 0 && in_time) {
