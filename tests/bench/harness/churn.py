@@ -45,7 +45,7 @@ def churn(setting, contenders, own_name):
                  "(10 connections, pipeline 16) sends SET at a quarter of its saturated rate: in the quiet phase before each change it overwrites known "
                  f"keys, during the change it writes new ones (expiry: it goes on as before, {setting.churn_keys // 5:,} keys that were written with "
                  "one TTL fall due meanwhile). Latency is the clients', µs, from the moment at which a command was due; medians over the rounds, the "
-                 "longest turn over all. A turn's CPU time is its thread's own; its wall time includes what others did on the core.")
+                 "longest turn over all. Both loads sleep between their moments, as they share CPU 1; what waking up takes is in all phases alike. A turn's CPU time is its thread's own; its wall time includes what others did on the core.")
     found = {}
     for turn in range(setting.rounds):
         order = compared[turn % len(compared):] + compared[:turn % len(compared)]
