@@ -17,8 +17,8 @@
 namespace understudy::net {
 namespace {
 
-// Accepting and closing take up to 10 us each, with what the kernel does for the other end on loopback: a storm of
-// either makes turns of half a millisecond.
+// Accepting takes 10 us, with what the kernel does for the other end on loopback: a storm makes turns of a fifth of a
+// millisecond.
 constexpr size_t kEventsPerTurn = 128;
 constexpr size_t kAcceptsPerTurn = 16;
 constexpr size_t kArenaBytes = 512 * 1024;
