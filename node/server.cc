@@ -203,6 +203,16 @@ void Server::CollectMetrics(metrics::Writer& writer) const {
   writer.Sample("understudy_evicted_clients_total", "counter",
                 "Clients closed because all together took more than maxmemory-clients.", {},
                 static_cast<double>(dispatcher_->evicted_clients()));
+  for (const auto& worker : workers_) {
+    writer.Sample("understudy_worker_longest_turn_cpu_seconds", "gauge",
+                  "Most CPU time that a turn of the worker's loop took since the start or CONFIG RESETSTAT.",
+                  {{"worker", std::to_string(worker->index())}}, worker->meter().longest_cpu().seconds());
+  }
+  for (const auto& worker : workers_) {
+    writer.Sample("understudy_worker_longest_turn_seconds", "gauge",
+                  "Longest turn of the worker's loop since then, with what others did on its core meanwhile.",
+                  {{"worker", std::to_string(worker->index())}}, worker->meter().longest().seconds());
+  }
 }
 
 void Server::PostToAllWorkers(std::function<void(net::Worker&)> task, std::function<void()> done) {

@@ -15,7 +15,7 @@
 namespace understudy::command {
 namespace {
 
-constexpr Duration kSweepAgain = Milliseconds(4);
+constexpr Duration kSweepAgain = Milliseconds(1);
 constexpr Duration kLateReplyLimit = Milliseconds(200);  // shorter than from the end of a lease to a takeover
 
 }  // namespace
@@ -368,15 +368,15 @@ void Dispatcher::OnTick(net::Worker& worker) {
   const double us = static_cast<double>((worker.now() - first_time_).us());
   if (us > 1000) ticks_per_us_.store(static_cast<double>(Ticks() - first_ticks_) / us, std::memory_order_relaxed);
   SampleRates();
-  Sweep(worker);
+  if (!sweeping_) Sweep(worker);
   WatchMemory(worker);
 }
 
 void Dispatcher::Sweep(net::Worker& worker) {
-  if (!active_expire_.load(std::memory_order_relaxed) || !MayExpire(worker)) return;
-  const auto result = services_->keyspace.Sweep(worker.wall_ms(), services_->clock);
+  sweeping_ = active_expire_.load(std::memory_order_relaxed) && MayExpire(worker) &&
+              services_->keyspace.Sweep(worker.wall_ms(), services_->clock).more;
   // A quarter of a core at most, however much is due.
-  if (result.more) worker.RunAt(worker.now() + kSweepAgain, [this, &worker] { Sweep(worker); });
+  if (sweeping_) worker.RunAt(worker.now() + kSweepAgain, [this, &worker] { Sweep(worker); });
 }
 
 void Dispatcher::SampleRates() {
@@ -416,6 +416,7 @@ void Dispatcher::ResetStats() {
     std::lock_guard lock(stats.mutex);
     stats.errors.clear();
   }
+  for (net::Worker* worker : workers_) worker->ResetMeter();
   services_->keyspace.ResetTotals();
   evicted_clients_ = 0;
   exceeded_ms_ = 0;

@@ -182,7 +182,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   std::atomic<size_t> startup_bytes_{0}, peak_bytes_{0};
   std::atomic<uint64_t> evicted_clients_{0};
   std::atomic<int64_t> exceeded_ms_{0}, exceeded_since_ms_{0};  // worker 0 writes
-  bool evicting_ = false;  // worker 0's
+  bool evicting_ = false, sweeping_ = false;  // worker 0's: a timer goes on with it
   std::mutex evict_clients_mutex_;
 
   // Samples of the totals every 100 ms: worker 0 writes.

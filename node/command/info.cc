@@ -170,6 +170,25 @@ Sums SumStats(const Services& s) {
   return sums;
 }
 
+// Longest and sums over all workers; microseconds.
+void AddTurns(const Services& s, Lines& lines) {
+  uint64_t turns = 0, long_turns = 0;
+  Duration total, longest, longest_cpu;
+  for (const net::Worker* worker : s.dispatcher.workers()) {
+    const net::TurnMeter& meter = worker->meter();
+    turns += meter.turns();
+    long_turns += meter.long_turns();
+    total = total + meter.total();
+    longest = std::max(longest, meter.longest());
+    longest_cpu = std::max(longest_cpu, meter.longest_cpu());
+  }
+  lines.Add("eventloop_cycles", turns);
+  lines.Add("eventloop_duration_sum", total.us());
+  lines.Add("eventloop_duration_max", longest.us());
+  lines.Add("eventloop_cpu_max", longest_cpu.us());
+  lines.Add("eventloop_cpu_over_1ms", long_turns);
+}
+
 void Stats(const Services& s, std::string* out) {
   Lines lines(out);
   const net::Totals& totals = s.dispatcher.totals();
@@ -198,6 +217,7 @@ void Stats(const Services& s, std::string* out) {
   lines.Add("keyspace_misses", sums.misses);
   lines.Add("total_error_replies", sums.errors);
   lines.Add("slowlog_entries", s.dispatcher.slowlog().size());
+  AddTurns(s, lines);
 }
 
 void Cpu(const Services&, std::string* out) {

@@ -270,7 +270,7 @@ const Option kOptions[] = {
   {"maxmemory-samples", "", kLive, "N", "keys that are looked at to evict one; more = a better choice, slower",
    [](const Config& c) { return Number(c.max_memory_samples); },
    [](Config& c, Words w) -> Status { return SetInt(c.max_memory_samples, w, 1, 64); }},
-  {"maxmemory-eviction-tenacity", "", kLive, "0-100", "how long evictions may delay others: 10 = half a millisecond in a turn, 100 = without limit",
+  {"maxmemory-eviction-tenacity", "", kLive, "0-100", "how long evictions may delay others: 10 = a quarter of a millisecond in a turn, 100 = without limit",
    [](const Config& c) { return Number(c.eviction_tenacity); },
    [](Config& c, Words w) -> Status { return SetInt(c.eviction_tenacity, w, 0, 100); }},
   {"maxmemory-clients", "", kLive | kManaged, "BYTES|N%", "if all clients' buffers together take more, those that take most are closed; 0 = no limit",

@@ -387,6 +387,27 @@ TEST_F(WorkerTest, AStormOfConnectionsBeyondMaxclientsLeavesOthersAlone) {
   EXPECT_LT(worker_->client_bytes(), 4096u);
 }
 
+TEST_F(WorkerTest, ManyClosedAtOnceGoInPortionsAndNoneIsForgotten) {
+  std::vector<std::unique_ptr<RespClient>> clients;
+  for (int i = 0; i < 150; ++i) {
+    clients.push_back(std::make_unique<RespClient>(port_));
+    ASSERT_EQ(clients.back()->Do("ECHO x"), "\"x\"");
+  }
+  uint64_t before = 0;
+  worker_->PostAndWait([&] {
+    before = worker_->turns();
+    worker_->ForEachConnection([&](Connection& connection) {
+      connection.Append("never sent");
+      connection.Close();
+    });
+  });
+  EXPECT_TRUE(Eventually([&] { return totals_.connections == 0; }));
+  EXPECT_GE(worker_->turns() - before, 4u);
+  for (const auto& client : clients) EXPECT_EQ(client->ReadRawUntilClosed(), "");
+  EXPECT_EQ(handler_.closed, 150);
+  EXPECT_EQ(worker_->client_bytes(), 0u);
+}
+
 TEST_F(WorkerTest, TimersRunInTheirOrderAndCanBeCancelled) {
   std::promise<std::string> done;
   std::string order;
