@@ -45,6 +45,7 @@ command::Table BuildCommandTable() {
   const std::span<const command::Row> families[] = {
       command::StringCommands(),     command::StringNumberCommands(), command::KeyCommands(),
       command::KeyspaceCommands(),   command::ExpireCommands(),       command::ConnectionCommands(),
+      command::AclCommands(),
       command::ClientCommands(),     command::ServerCommands(),       command::MemoryCommands(),
       command::CommandCommands(),
       command::TransactionCommands(), command::ReplicationCommands(),
@@ -83,12 +84,14 @@ Status Server::Start() {
   std::error_code ignored;
   process.executable = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
 
+  RETURN_IF_ERROR(dispatcher_->acl().Start(config_));
   RaiseFileLimit();
   ApplySettings();
   config_.OnChange([this] {
     RaiseFileLimit();
     ApplySettings();
     replication_->Configure(ReplicationSettings(config_));
+    dispatcher_->acl().FollowPassword(config_.password());
   });
   const uint32_t count = config_.workers > 0 ? config_.workers : config::AvailableCpus();
   std::vector<std::vector<int>> listeners;

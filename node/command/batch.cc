@@ -133,6 +133,11 @@ void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size
   }
 }
 
+bool Dispatcher::MayRunRestricted(const Session& session, const Row& row, Args args) {
+  return session.authenticated && session.reply_mode == Session::kReplyOn && session.transaction == nullptr &&
+         MayRunOrdinary(*session.acl_user, row, args);
+}
+
 bool Dispatcher::Passes(WorkerState& state, const Session& session, const Row& row, Args args) const {
   const bool writes = (row.flags & kWrite) != 0;
   if (writes) {
@@ -203,6 +208,7 @@ void Dispatcher::RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& p
 uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment) {
   net::Connection& connection = *segment.connection;
   Session& session = Session::Of(connection);
+  if (session.acl_version != acl_.version()) [[unlikely]] acl_.Refresh(session);
   if (!connection.accepts_commands()) return 0;
   session.last_command_ms.store(state.worker->wall_ms(), std::memory_order_relaxed);
   resp::Writer reply(state.worker->OpenOutput(connection), session.protocol.load(std::memory_order_relaxed));
@@ -216,7 +222,8 @@ uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, con
     const net::Command& command = batch.commands[at];
     const Args args = batch.Arguments(command);
     const Plan& plan = state.plans[at];
-    if (plan.ordinary && session.ordinary() && Passes(state, session, *plan.row, args)) [[likely]] {
+    if (plan.ordinary && (session.ordinary() || MayRunRestricted(session, *plan.row, args)) &&
+        Passes(state, session, *plan.row, args)) [[likely]] {
       // Neither parks nor closes, detaches, or changes the session.
       RunOrdinary(state, ctx, plan, args, batch.PlainBytes(command), reply, &ticks);
       if (state.worker->output_full()) [[unlikely]] return i + 1;
@@ -235,6 +242,7 @@ uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, con
       if (session.reply_mode == Session::kReplyOn) reply.SimpleString(Is(args[0], "reset") ? "RESET" : "OK");
       if (skip_this && session.reply_mode == Session::kReplySkip) session.reply_mode = Session::kReplyOn;
     }
+    if (session.acl_version != acl_.version()) [[unlikely]] acl_.Refresh(session);
     if (connection.TakeRepeat()) return i;
     if (!connection.accepts_commands() || state.worker->output_full()) return i + 1;
     ticks = Ticks();

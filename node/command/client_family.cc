@@ -24,8 +24,9 @@ std::string FlagsOf(const Session& s) {
   return flags.empty() ? "N" : flags;
 }
 
-// One client as CLIENT LIST shows it. Under the registry's lock.
-std::string Describe(const Session& s, const Table& table, int64_t now_ms) {
+}  // namespace
+
+std::string DescribeClient(const Session& s, const Table& table, int64_t now_ms) {
   const auto& c = s.connection.counters;
   const auto get = [](const auto& atomic) { return std::to_string(atomic.load(std::memory_order_relaxed)); };
   const auto seconds_since = [&](const std::atomic<int64_t>& at) {
@@ -44,8 +45,31 @@ std::string Describe(const Session& s, const Table& table, int64_t now_ms) {
                     " cmd=" + (last == UINT32_MAX ? "NULL" : table.FullName(last)) + " user=" + s.user +
                     " redir=-1 resp=" + get(s.protocol) + " lib-name=" + s.library_name +
                     " lib-ver=" + s.library_version;
-  return out + "\n";
+  return out;
 }
+
+size_t CloseClients(CallContext& ctx, const std::function<bool(const Session&)>& matches) {
+  struct Target {
+    net::Worker* worker;
+    uint64_t id;
+  };
+  std::vector<Target> targets;
+  ctx.services.dispatcher.clients().ForEach([&](Session& s) {
+    if (matches(s)) targets.push_back({&s.connection.worker(), s.connection.id()});
+  });
+  for (const Target& target : targets) {
+    if (target.id == ctx.session->connection.id()) {
+      ctx.session->connection.CloseAfterFlush();
+      continue;
+    }
+    target.worker->Post([target] {
+      if (net::Connection* connection = target.worker->Find(target.id)) connection->Close();
+    });
+  }
+  return targets.size();
+}
+
+namespace {
 
 bool ReadId(std::string_view text, uint64_t* id) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *id);
@@ -64,7 +88,7 @@ void Id(CallContext& ctx, Args, Writer& reply) {
 }
 
 void Info(CallContext& ctx, Args, Writer& reply) {
-  reply.Verbatim("txt", Describe(*ctx.session, ctx.services.table, ctx.now_ms));
+  reply.Verbatim("txt", DescribeClient(*ctx.session, ctx.services.table, ctx.now_ms) + "\n");
 }
 
 void List(CallContext& ctx, Args args, Writer& reply) {
@@ -85,7 +109,7 @@ void List(CallContext& ctx, Args args, Writer& reply) {
   std::string out;
   ctx.services.dispatcher.clients().ForEach([&](Session& s) {
     const bool wanted = all || std::find(ids.begin(), ids.end(), s.connection.id()) != ids.end();
-    if (wanted) out += Describe(s, ctx.services.table, ctx.now_ms);
+    if (wanted) out += DescribeClient(s, ctx.services.table, ctx.now_ms) + "\n";
   });
   reply.Verbatim("txt", out);
 }
@@ -139,7 +163,7 @@ struct KillFilter {
   }
 };
 
-bool ReadKillFilter(Args args, KillFilter* filter, Writer& reply) {
+bool ReadKillFilter(const Acl& acl, Args args, KillFilter* filter, Writer& reply) {
   for (size_t i = 2; i < args.size(); i += 2) {
     if (i + 1 == args.size()) {
       reply.Error(resp::kSyntaxError);
@@ -165,7 +189,7 @@ bool ReadKillFilter(Args args, KillFilter* filter, Writer& reply) {
     } else if (Is(name, "laddr")) {
       filter->local_address = value;
     } else if (Is(name, "user")) {
-      if (value != "default") {
+      if (acl.Find(value) == nullptr) {
         reply.Error("ERR No such user '" + std::string(value) + "'");
         return false;
       }
@@ -190,29 +214,14 @@ void Kill(CallContext& ctx, Args args, Writer& reply) {
   if (old_style) {
     filter.address = args[2];
     filter.skip_me = false;
-  } else if (!ReadKillFilter(args, &filter, reply)) {
+  } else if (!ReadKillFilter(ctx.services.dispatcher.acl(), args, &filter, reply)) {
     return;
   }
-  struct Target {
-    net::Worker* worker;
-    uint64_t id;
-  };
-  std::vector<Target> targets;
-  ctx.services.dispatcher.clients().ForEach([&](Session& s) {
-    if ((filter.skip_me && &s == ctx.session) || !filter.Matches(s, ctx.now_ms)) return;
-    targets.push_back({&s.connection.worker(), s.connection.id()});
+  const size_t closed = CloseClients(ctx, [&](const Session& s) {
+    return !(filter.skip_me && &s == ctx.session) && filter.Matches(s, ctx.now_ms);
   });
-  for (const Target& target : targets) {
-    if (target.id == ctx.session->connection.id()) {
-      ctx.session->connection.CloseAfterFlush();
-      continue;
-    }
-    target.worker->Post([target] {
-      if (net::Connection* connection = target.worker->Find(target.id)) connection->Close();
-    });
-  }
-  if (!old_style) return reply.Integer(static_cast<int64_t>(targets.size()));
-  if (targets.empty()) return reply.Error("ERR No such client");
+  if (!old_style) return reply.Integer(static_cast<int64_t>(closed));
+  if (closed == 0) return reply.Error("ERR No such client");
   reply.Ok();
 }
 
@@ -321,7 +330,7 @@ const Row kClientRows[] = {
   {"unpause", 2, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "6.2.0", "Ends a pause.", "", Unpause},
 };
 const Row kRows[] = {
-  {"client", -2, 0, {}, KeyAccess::kNone, "@connection", "connection", "2.4.0", "Looks at and manages connections.", "", nullptr, kClientRows},
+  {"client", -2, 0, {}, KeyAccess::kNone, "", "connection", "2.4.0", "Looks at and manages connections.", "", nullptr, kClientRows},
 };
 // clang-format on
 

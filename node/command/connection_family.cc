@@ -1,5 +1,6 @@
 // A client's own connection: AUTH, HELLO, PING, SELECT, QUIT, RESET.
 #include <algorithm>
+#include <utility>
 
 #include "node/command/call_context.h"
 #include "node/command/client_registry.h"
@@ -13,6 +14,8 @@ namespace understudy::command {
 namespace {
 
 using resp::Writer;
+
+constexpr size_t kMostNameBytes = 1024;  // of a user in ACL LOG
 
 void Ping(CallContext&, Args args, Writer& reply) {
   if (args.size() > 2) return reply.Error("ERR wrong number of arguments for 'ping' command");
@@ -37,34 +40,31 @@ void Quit(CallContext& ctx, Args, Writer& reply) {
 
 // ---------------------------------------------------------------------------------------------- AUTH, HELLO
 
-// Takes the same time whatever the difference is.
-bool SamePassword(std::string_view a, std::string_view b) {
-  unsigned char difference = a.size() != b.size();
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b.empty() ? 0 : b[i % b.size()]);
-  }
-  return difference == 0;
-}
-
-// There is one user, "default"; with no password set it takes any.
-bool Authenticate(CallContext& ctx, std::string_view user, std::string_view password) {
-  if (user != "default") return false;
-  if (ctx.services.config.has_password && !SamePassword(password, ctx.services.config.password())) return false;
-  ctx.session->authenticated = true;
-  ctx.session->connection.set_trusted(true);
-  return true;
+// False: the error is written, and ACL LOG has it.
+bool Authenticate(CallContext& ctx, Args args, std::string_view user, std::string_view password, Writer& reply) {
+  Dispatcher& dispatcher = ctx.services.dispatcher;
+  Session& session = *ctx.session;
+  if (dispatcher.acl().LogIn(session, user, password, dispatcher.clients())) return true;
+  acl::DenialLog::Entry entry;
+  entry.reason = "auth";
+  entry.context = ctx.in_exec ? "multi" : "toplevel";
+  entry.object = args[0];
+  entry.user = user.substr(0, kMostNameBytes);
+  entry.client = DescribeClient(session, ctx.services.table, ctx.now_ms);
+  dispatcher.acl().NoteDenial(std::move(entry), ctx.now_ms);
+  reply.Error(resp::kWrongPass);
+  return false;
 }
 
 void Auth(CallContext& ctx, Args args, Writer& reply) {
   if (args.size() > 3) return reply.Error(resp::kSyntaxError);
-  if (args.size() == 2 && !ctx.services.config.has_password) {
+  if (args.size() == 2 && ctx.services.dispatcher.acl().Find(acl::kDefaultUser)->no_password()) {
     return reply.Error(
         "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
         "configuration is correct?");
   }
-  const std::string_view user = args.size() == 3 ? args[1] : "default";
-  if (!Authenticate(ctx, user, args.back())) return reply.Error(resp::kWrongPass);
-  reply.Ok();
+  const std::string_view user = args.size() == 3 ? args[1] : acl::kDefaultUser;
+  if (Authenticate(ctx, args, user, args.back(), reply)) reply.Ok();
 }
 
 bool PrintableName(std::string_view name) {
@@ -80,12 +80,14 @@ void Hello(CallContext& ctx, Args args, Writer& reply) {
     }
     if (protocol < 2 || protocol > 3) return reply.Error(resp::kNoProto);
   }
-  std::string_view name;
-  bool has_name = false;
+  std::string_view name, user, password;
+  bool has_name = false, has_user = false;
   for (size_t i = 2; i < args.size(); ++i) {
     const size_t left = args.size() - i - 1;
     if (Is(args[i], "auth") && left >= 2) {
-      if (!Authenticate(ctx, args[i + 1], args[i + 2])) return reply.Error(resp::kWrongPass);
+      user = args[i + 1];
+      password = args[i + 2];
+      has_user = true;
       i += 2;
     } else if (Is(args[i], "setname") && left >= 1) {
       name = args[++i];
@@ -97,6 +99,7 @@ void Hello(CallContext& ctx, Args args, Writer& reply) {
       return reply.Error("ERR Syntax error in HELLO option '" + std::string(args[i]) + "'");
     }
   }
+  if (has_user && !Authenticate(ctx, args, user, password, reply)) return;
   if (!session.authenticated) {
     return reply.Error(
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> "
@@ -135,8 +138,7 @@ void Reset(CallContext& ctx, Args, Writer& reply) {
   session.reply_mode = Session::kReplyOn;
   session.no_evict.store(false, std::memory_order_relaxed);
   session.no_touch.store(false, std::memory_order_relaxed);
-  session.authenticated = !ctx.services.config.has_password;
-  session.connection.set_trusted(session.authenticated);
+  ctx.services.dispatcher.acl().Open(session, ctx.services.dispatcher.clients());
   ctx.services.dispatcher.clients().Update(session, [](Session& s) { s.name.clear(); });
   reply.set_protocol(2);
   reply.SimpleString("RESET");

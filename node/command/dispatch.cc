@@ -20,7 +20,7 @@ constexpr Duration kLateReplyLimit = Milliseconds(200);  // shorter than from th
 
 }  // namespace
 
-Dispatcher::Dispatcher(const Table& table, uint32_t workers) : table_(table), clients_(workers) {
+Dispatcher::Dispatcher(const Table& table, uint32_t workers) : table_(table), acl_(table), clients_(workers) {
   for (uint32_t i = 0; i < workers; ++i) states_.push_back(std::make_unique<WorkerState>(table.size()));
 }
 
@@ -45,11 +45,10 @@ WorkerStats& Dispatcher::stats(uint32_t worker) const { return states_[worker]->
 
 void Dispatcher::OnOpen(net::Connection& connection) {
   auto session = std::make_unique<Session>(connection);
-  session->authenticated = !services_->config.has_password.load(std::memory_order_relaxed);
   const int64_t now = connection.worker().wall_ms();
   session->created_ms.store(now, std::memory_order_relaxed);
   session->last_command_ms.store(now, std::memory_order_relaxed);
-  connection.set_trusted(session->authenticated);
+  acl_.Open(*session, clients_);
   clients_.Add(*session);
   connection.set_state(std::move(session));
 }
@@ -196,7 +195,7 @@ void Dispatcher::CountUnusual(WorkerState& state, const CallContext& ctx, Args a
   }
   if (ticks >= state.slow_ticks && !(ctx.row->flags & kSkipSlowlog)) {
     const Session& session = *ctx.session;
-    slowlog_.Add(args, ctx.now_ms / 1000, static_cast<int64_t>(static_cast<double>(ticks) / ticks_per_us()),
+    slowlog_.Add(WithoutSecrets(table_.FullName(ctx.row->index), args), ctx.now_ms / 1000, static_cast<int64_t>(static_cast<double>(ticks) / ticks_per_us()),
                  session.connection.peer_address(), session.name,
                  static_cast<size_t>(services_->config.slowlog_entries.load(std::memory_order_relaxed)));
   }
@@ -307,6 +306,15 @@ void Dispatcher::RunTransaction(CallContext& ctx, Transaction& transaction, resp
     for (size_t i = 0; i < transaction.queue.size(); ++i) {
       const Row& row = *transaction.queue[i].row;
       const Args args = arguments[i];
+      // The rules may be others than when it was queued; a command before it may have changed them.
+      if (session.acl_version != acl_.version()) [[unlikely]] acl_.Refresh(session);
+      if (!session.unrestricted) [[unlikely]] {
+        if (const std::string error = ForbiddenInExec(session, row, args); !error.empty()) {
+          reply.Error(error);
+          ctx.stats.CountError(reply.last_error_code());
+          continue;
+        }
+      }
       ctx.db = session.db.load(std::memory_order_relaxed);
       ctx.first_hash = row.keys.first > 0 && args.size() > static_cast<size_t>(row.keys.first)
                            ? keyspace.Hash(args[static_cast<size_t>(row.keys.first)])
@@ -418,6 +426,7 @@ void Dispatcher::ResetStats() {
   }
   for (net::Worker* worker : workers_) worker->ResetMeter();
   services_->keyspace.ResetTotals();
+  acl_.ResetCounters();
   evicted_clients_ = 0;
   exceeded_ms_ = 0;
   totals_.accepted = 0;

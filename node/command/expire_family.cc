@@ -103,15 +103,15 @@ void Persist(CallContext& ctx, Args args, Writer& reply) {
 // clang-format off
 constexpr KeySpec kOne{1, 1, 1};
 const Row kRows[] = {
-  {"expire", -3, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "1.0.0", "Lets a key live for a number of seconds.", "key seconds [NX|XX|GT|LT]", Expire},
-  {"pexpire", -3, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "2.6.0", "Lets a key live for a number of milliseconds.", "key milliseconds [NX|XX|GT|LT]", PExpire},
-  {"expireat", -3, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "1.2.0", "Lets a key live until a Unix time.", "key unix-time-seconds [NX|XX|GT|LT]", ExpireAt},
-  {"pexpireat", -3, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "2.6.0", "Lets a key live until a Unix time in milliseconds.", "key unix-time-milliseconds [NX|XX|GT|LT]", PExpireAt},
+  {"expire", -3, kWrite | kFast, kOne, KeyAccess::kUpdate, "@keyspace", "generic", "1.0.0", "Lets a key live for a number of seconds.", "key seconds [NX|XX|GT|LT]", Expire},
+  {"pexpire", -3, kWrite | kFast, kOne, KeyAccess::kUpdate, "@keyspace", "generic", "2.6.0", "Lets a key live for a number of milliseconds.", "key milliseconds [NX|XX|GT|LT]", PExpire},
+  {"expireat", -3, kWrite | kFast, kOne, KeyAccess::kUpdate, "@keyspace", "generic", "1.2.0", "Lets a key live until a Unix time.", "key unix-time-seconds [NX|XX|GT|LT]", ExpireAt},
+  {"pexpireat", -3, kWrite | kFast, kOne, KeyAccess::kUpdate, "@keyspace", "generic", "2.6.0", "Lets a key live until a Unix time in milliseconds.", "key unix-time-milliseconds [NX|XX|GT|LT]", PExpireAt},
   {"ttl", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@keyspace", "generic", "1.0.0", "Tells for how many seconds a key still lives.", "key", Ttl},
   {"pttl", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@keyspace", "generic", "2.6.0", "Tells for how many milliseconds a key still lives.", "key", PTtl},
   {"expiretime", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@keyspace", "generic", "7.0.0", "Tells until which Unix time a key lives.", "key", ExpireTimeSeconds},
   {"pexpiretime", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@keyspace", "generic", "7.0.0", "Tells until which Unix time in milliseconds a key lives.", "key", ExpireTimeMs},
-  {"persist", 2, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "2.2.0", "Takes the time to live off a key.", "key", Persist},
+  {"persist", 2, kWrite | kFast, kOne, KeyAccess::kUpdate, "@keyspace", "generic", "2.2.0", "Takes the time to live off a key.", "key", Persist},
 };
 // clang-format on
 

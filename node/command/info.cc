@@ -218,6 +218,11 @@ void Stats(const Services& s, std::string* out) {
   lines.Add("total_error_replies", sums.errors);
   lines.Add("slowlog_entries", s.dispatcher.slowlog().size());
   AddTurns(s, lines);
+  const Acl::Counters& denied = s.dispatcher.acl().counters();
+  lines.Add("acl_access_denied_auth", denied.auth.load());
+  lines.Add("acl_access_denied_cmd", denied.command.load());
+  lines.Add("acl_access_denied_key", denied.key.load());
+  lines.Add("acl_access_denied_channel", denied.channel.load());
 }
 
 void Cpu(const Services&, std::string* out) {

@@ -176,25 +176,27 @@ void ObjectHelp(CallContext&, Args, Writer& reply) {
 }
 
 // clang-format off
-constexpr KeySpec kOne{1, 1, 1}, kAll{1, -1, 1}, kTwo{1, 2, 1}, kSecond{2, 2, 1};
+constexpr KeySpec kOne{1, 1, 1}, kAll{1, -1, 1}, kSecond{2, 2, 1};
+constexpr KeySpec kRename{1, 2, 1, nullptr, KeyAccess::kOverwrite}, kRenameNx{1, 2, 1, nullptr, KeyAccess::kCreate};
+constexpr KeySpec kCopy{1, 2, 1, nullptr, KeyAccess::kOverwrite};
 const Row kObjectRows[] = {
-  {"encoding", 3, kReadonly, kSecond, KeyAccess::kRead, "@keyspace", "generic", "2.2.3", "Tells how a value is stored.", "key", ObjectEncoding},
-  {"freq", 3, kReadonly, kSecond, KeyAccess::kRead, "@keyspace", "generic", "4.0.0", "Tells how often a key is used, under an LFU policy.", "key", ObjectFreq},
+  {"encoding", 3, kReadonly, kSecond, KeyAccess::kLook, "@keyspace", "generic", "2.2.3", "Tells how a value is stored.", "key", ObjectEncoding},
+  {"freq", 3, kReadonly, kSecond, KeyAccess::kLook, "@keyspace", "generic", "4.0.0", "Tells how often a key is used, under an LFU policy.", "key", ObjectFreq},
   {"help", 2, kLoading | kStale, {}, KeyAccess::kNone, "@keyspace", "generic", "6.2.0", "Lists the subcommands.", "", ObjectHelp},
-  {"idletime", 3, kReadonly, kSecond, KeyAccess::kRead, "@keyspace", "generic", "2.2.3", "Tells for how many seconds a key was not used.", "key", ObjectIdletime},
-  {"refcount", 3, kReadonly, kSecond, KeyAccess::kRead, "@keyspace", "generic", "2.2.3", "Tells how many references a value has.", "key", ObjectRefcount},
+  {"idletime", 3, kReadonly, kSecond, KeyAccess::kLook, "@keyspace", "generic", "2.2.3", "Tells for how many seconds a key was not used.", "key", ObjectIdletime},
+  {"refcount", 3, kReadonly, kSecond, KeyAccess::kLook, "@keyspace", "generic", "2.2.3", "Tells how many references a value has.", "key", ObjectRefcount},
 };
 const Row kRows[] = {
   {"del", -2, kWrite, kAll, KeyAccess::kRemove, "@keyspace", "generic", "1.0.0", "Removes keys.", "key [key ...]", Del},
   {"unlink", -2, kWrite | kFast, kAll, KeyAccess::kRemove, "@keyspace", "generic", "4.0.0", "Removes keys; their memory is freed in the background.", "key [key ...]", Unlink},
-  {"exists", -2, kReadonly | kFast, kAll, KeyAccess::kRead, "@keyspace", "generic", "1.0.0", "Counts how many of the keys exist.", "key [key ...]", Exists},
-  {"touch", -2, kReadonly | kFast, kAll, KeyAccess::kRead, "@keyspace", "generic", "3.2.1", "Marks keys as just used and counts those that exist.", "key [key ...]", Touch},
-  {"type", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@keyspace", "generic", "1.0.0", "Tells what a key holds.", "key", Type},
-  {"rename", 3, kWrite, kTwo, KeyAccess::kReadWrite, "@keyspace", "generic", "1.0.0", "Gives a key another name, replacing what has that name.", "key newkey", Rename},
-  {"renamenx", 3, kWrite | kFast, kTwo, KeyAccess::kReadWrite, "@keyspace", "generic", "1.0.0", "Gives a key another name if that one is free.", "key newkey", RenameNx},
+  {"exists", -2, kReadonly | kFast, kAll, KeyAccess::kLook, "@keyspace", "generic", "1.0.0", "Counts how many of the keys exist.", "key [key ...]", Exists},
+  {"touch", -2, kReadonly | kFast, kAll, KeyAccess::kLook, "@keyspace", "generic", "3.2.1", "Marks keys as just used and counts those that exist.", "key [key ...]", Touch},
+  {"type", 2, kReadonly | kFast, kOne, KeyAccess::kLook, "@keyspace", "generic", "1.0.0", "Tells what a key holds.", "key", Type},
+  {"rename", 3, kWrite, kRename, KeyAccess::kTake, "@keyspace", "generic", "1.0.0", "Gives a key another name, replacing what has that name.", "key newkey", Rename},
+  {"renamenx", 3, kWrite | kFast, kRenameNx, KeyAccess::kTake, "@keyspace", "generic", "1.0.0", "Gives a key another name if that one is free.", "key newkey", RenameNx},
   {"move", 3, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "1.0.0", "Moves a key to another database.", "key db", Move},
-  {"copy", -3, kWrite | kDenyOom, kTwo, KeyAccess::kReadWrite, "@keyspace", "generic", "6.2.0", "Copies a key's value to another key.", "source destination [DB destination-db] [REPLACE]", Copy},
-  {"object", -2, 0, {}, KeyAccess::kNone, "@keyspace", "generic", "2.2.3", "Looks at how a key is stored.", "", nullptr, kObjectRows},
+  {"copy", -3, kWrite | kDenyOom, kCopy, KeyAccess::kRead, "@keyspace", "generic", "6.2.0", "Copies a key's value to another key.", "source destination [DB destination-db] [REPLACE]", Copy},
+  {"object", -2, 0, {}, KeyAccess::kNone, "", "generic", "2.2.3", "Looks at how a key is stored.", "", nullptr, kObjectRows},
 };
 // clang-format on
 

@@ -16,6 +16,10 @@
 #include "node/net/connection.h"
 #include "node/store/shard.h"
 
+namespace understudy::acl {
+class User;
+}
+
 namespace understudy::command {
 
 struct Row;
@@ -55,10 +59,13 @@ class Session final : public net::ConnectionState {
   net::Connection& connection;
 
   // Nothing of the session's own keeps a command from running and being answered.
-  bool ordinary() const { return authenticated && reply_mode == kReplyOn && transaction == nullptr; }
+  bool ordinary() const { return unrestricted && reply_mode == kReplyOn && transaction == nullptr; }
 
   // The worker's thread only.
   bool authenticated = false;
+  bool unrestricted = false;                       // authenticated, and the user may do everything
+  uint64_t acl_version = 0;                        // Acl::version() when acl_user was read
+  std::shared_ptr<const acl::User> acl_user;       // never null once the client is open
   ReplyMode reply_mode = kReplyOn;
   std::unique_ptr<Transaction> transaction;        // between MULTI and EXEC
   std::list<store::WatchedKey> watches;            // registered in their shards; a list costs an idle client nothing

@@ -1,4 +1,6 @@
 // Strings: values as a whole. Numbers and ranges of strings are in string_number_family.cc.
+#include <algorithm>
+
 #include "node/command/call_context.h"
 #include "node/command/expire_time.h"
 #include "node/config/config.h"
@@ -293,22 +295,30 @@ void Lcs(CallContext& ctx, Args args, Writer& reply) {
   reply.Integer(length);
 }
 
+// SET without GET tells nothing of the old value.
+KeyAccess SetAccess(Args args) {
+  const Args options = args.subspan(std::min<size_t>(args.size(), 3));
+  const bool get = std::any_of(options.begin(), options.end(), [](std::string_view word) { return Is(word, "get"); });
+  return get ? KeyAccess::kReadWrite : KeyAccess::kOverwrite;
+}
+
 // clang-format off
 constexpr KeySpec kOne{1, 1, 1}, kAll{1, -1, 1}, kPairs{1, -1, 2}, kTwo{1, 2, 1};
+constexpr KeySpec kSetKey{1, 1, 1, nullptr, KeyAccess::kNone, SetAccess};
 const Row kRows[] = {
   {"get", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@string", "string", "1.0.0", "Reads a string.", "key", Get},
-  {"set", -3, kWrite | kDenyOom, kOne, KeyAccess::kOverwrite, "@string", "string", "1.0.0", "Stores a string, whatever the key held before.",
+  {"set", -3, kWrite | kDenyOom, kSetKey, KeyAccess::kReadWrite, "@string", "string", "1.0.0", "Stores a string, whatever the key held before.",
    "key value [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]", Set},
-  {"setnx", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kInsert, "@string", "string", "1.0.0", "Stores a string if the key is free.", "key value", SetNx},
+  {"setnx", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kCreate, "@string", "string", "1.0.0", "Stores a string if the key is free.", "key value", SetNx},
   {"setex", 4, kWrite | kDenyOom, kOne, KeyAccess::kOverwrite, "@string", "string", "2.0.0", "Stores a string that lives for a number of seconds.", "key seconds value", SetEx},
   {"psetex", 4, kWrite | kDenyOom, kOne, KeyAccess::kOverwrite, "@string", "string", "2.6.0", "Stores a string that lives for a number of milliseconds.", "key milliseconds value", PSetEx},
   {"getset", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kReadWrite, "@string", "string", "1.0.0", "Stores a string and tells what was there before.", "key value", GetSet},
-  {"getdel", 2, kWrite | kFast, kOne, KeyAccess::kRemove, "@string", "string", "6.2.0", "Reads a string and removes its key.", "key", GetDel},
+  {"getdel", 2, kWrite | kFast, kOne, KeyAccess::kTake, "@string", "string", "6.2.0", "Reads a string and removes its key.", "key", GetDel},
   {"getex", -2, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@string", "string", "6.2.0", "Reads a string and changes its time to live.",
    "key [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST]", GetEx},
   {"mget", -2, kReadonly | kFast, kAll, KeyAccess::kRead, "@string", "string", "1.0.0", "Reads several strings.", "key [key ...]", MGet},
   {"mset", -3, kWrite | kDenyOom, kPairs, KeyAccess::kOverwrite, "@string", "string", "1.0.1", "Stores several strings at once.", "key value [key value ...]", MSet},
-  {"msetnx", -3, kWrite | kDenyOom, kPairs, KeyAccess::kInsert, "@string", "string", "1.0.1", "Stores several strings if all their keys are free.", "key value [key value ...]", MSetNx},
+  {"msetnx", -3, kWrite | kDenyOom, kPairs, KeyAccess::kCreate, "@string", "string", "1.0.1", "Stores several strings if all their keys are free.", "key value [key value ...]", MSetNx},
   {"lcs", -3, kReadonly, kTwo, KeyAccess::kRead, "@string", "string", "7.0.0", "Finds the longest sequence that two strings have in common.", "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]", Lcs},
 };
 // clang-format on

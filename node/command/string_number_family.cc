@@ -147,8 +147,8 @@ const Row kRows[] = {
   {"decrby", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kReadWrite, "@string", "string", "1.0.0", "Takes from a number; a missing key counts as 0.", "key decrement", DecrBy},
   {"incrbyfloat", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kReadWrite, "@string", "string", "2.6.0", "Adds to a number with a fraction; a missing key counts as 0.", "key increment", IncrByFloat},
   {"append", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kInsert, "@string", "string", "2.0.0", "Adds to the end of a string.", "key value", Append},
-  {"strlen", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@string", "string", "2.2.0", "Tells how long a string is.", "key", StrLen},
-  {"setrange", 4, kWrite | kDenyOom | kGrowsToOffset, kOne, KeyAccess::kReadWrite, "@string", "string", "2.2.0", "Writes into a string from an offset on.", "key offset value", SetRange},
+  {"strlen", 2, kReadonly | kFast, kOne, KeyAccess::kLook, "@string", "string", "2.2.0", "Tells how long a string is.", "key", StrLen},
+  {"setrange", 4, kWrite | kDenyOom | kGrowsToOffset, kOne, KeyAccess::kUpdate, "@string", "string", "2.2.0", "Writes into a string from an offset on.", "key offset value", SetRange},
   {"getrange", 4, kReadonly, kOne, KeyAccess::kRead, "@string", "string", "2.4.0", "Reads a part of a string.", "key start end", GetRange},
   {"substr", 4, kReadonly, kOne, KeyAccess::kRead, "@string", "string", "1.0.0", "Reads a part of a string (the old name of GETRANGE).", "key start end", GetRange},
 };

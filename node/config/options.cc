@@ -117,7 +117,6 @@ struct OptionTable {
     if (words[0].size() > 512) return Invalid("Password is longer than CONFIG_AUTHPASS_MAX_LEN");
     std::lock_guard lock(c.mutex_);
     c.password_ = words[0];
-    c.has_password = !words[0].empty();
     return {};
   }
   static Status SetMasterUser(Config& c, Words w) { return SetText(c, c.master_user_, w); }
@@ -260,8 +259,24 @@ const Option kOptions[] = {
   {"tcp-keepalive", "", kLive, "SECONDS", "idle time before TCP probes the other side; 0 = off. For new connections",
    [](const Config& c) { return Number(c.tcp_keepalive_s); },
    [](Config& c, Words w) -> Status { return SetInt(c.tcp_keepalive_s, w, 0, 32767); }},
-  {"requirepass", "", kLive | kManaged | kSecret, "PASSWORD", "clients must AUTH with it; empty = no password",
+  {"requirepass", "", kLive | kManaged | kSecret, "PASSWORD", "password of the default user; empty = clients need no AUTH",
    [](const Config& c) { return c.password(); }, OptionTable::SetPassword},
+  {"user", "", kAtStart | kManyWords, "NAME RULE...", "a user and what he may do, in the words of ACL SETUSER; any number of them", nullptr,
+   [](Config& c, Words w) -> Status { c.users.emplace_back(w.begin(), w.end()); return {}; }},
+  {"aclfile", "", kAtStart, "FILE", "file that holds all users, for ACL LOAD and ACL SAVE; instead of `user`",
+   [](const Config& c) { return c.acl_file; },
+   [](Config& c, Words w) -> Status { c.acl_file = w[0]; return {}; }},
+  {"acl-pubsub-default", "", kLive, "resetchannels|allchannels", "which channels a new user may use: none or all",
+   [](const Config& c) { return std::string(c.new_users_have_channels ? "allchannels" : "resetchannels"); },
+   [](Config& c, Words w) -> Status {
+     const std::string word = Lower(w[0]);
+     if (word != "allchannels" && word != "resetchannels") return Invalid("argument(s) must be one of the following: allchannels, resetchannels");
+     c.new_users_have_channels = word == "allchannels";
+     return {};
+   }},
+  {"acllog-max-len", "", kLive, "N", "entries that ACL LOG keeps",
+   [](const Config& c) { return Number(c.acl_log_entries); },
+   [](Config& c, Words w) -> Status { return SetInt(c.acl_log_entries, w, 0, kMax); }},
   {"maxmemory", "", kLive | kManaged, "BYTES", "above it keys are evicted, or commands that need memory refused; 0 = no limit",
    [](const Config& c) { return Number(c.max_memory_bytes); },
    [](Config& c, Words w) -> Status { return SetMemory(c.max_memory_bytes, w, 0, kMax); }},

@@ -122,7 +122,7 @@ TEST_F(ServerFamilyTest, MaxmemoryRefusesWhatNeedsMemory) {
 
 TEST_F(ServerFamilyTest, CommandTellsAboutCommands) {
   EXPECT_EQ(Do("COMMAND INFO get foo"),
-            "[[\"get\", :2, [+readonly, +fast], :1, :1, :1, [+@read, +@fast, +@string], [], "
+            "[[\"get\", :2, [+readonly, +fast], :1, :1, :1, [+@read, +@string, +@fast], [], "
             "[[\"flags\", [+RO, +access], \"begin_search\", [\"type\", \"index\", \"spec\", [\"index\", :1]], \"find_keys\", "
             "[\"type\", \"range\", \"spec\", [\"lastkey\", :0, \"keystep\", :1, \"limit\", :0]]]], []], nil]");
   const int count = std::stoi(Do("COMMAND COUNT").substr(1));

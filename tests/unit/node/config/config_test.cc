@@ -43,7 +43,6 @@ TEST(Config, ReadsAFileAndLetsTheCommandLineWin) {
   ASSERT_TRUE(Load(c, {path, "--standalone", "yes", "--timeout", "9"}).ok());
   EXPECT_EQ(c.port, 7001);
   EXPECT_EQ(c.password(), "se cret");
-  EXPECT_TRUE(c.has_password);
   EXPECT_EQ(c.timeout_s, 9);
   EXPECT_EQ(c.normal_limit().hard_bytes, 1 << 20);
   EXPECT_EQ(c.normal_limit().soft_bytes, 512 << 10);
