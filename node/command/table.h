@@ -36,13 +36,16 @@ enum Flag : uint32_t {
   kNoAsyncLoading = 1 << 12,
   kAllowBusy = 1 << 13,
   kPubsub = 1 << 14,
-  // For the lock plan, not shown to clients:
+  // For admission and the lock plan, not shown to clients:
+  kMayReplicate = 1 << 23,  // no write, but goes into the replication stream
   kAllShards = 1 << 24,    // runs with every shard locked
   kImmediate = 1 << 25,    // inside MULTI it runs at once instead of being queued (EXEC, DISCARD, ...)
   kWalks = 1 << 26,        // visits shards by WithShard; a transaction with it locks all of them
   kRunsQueue = 1 << 27,    // EXEC
   kGrowsToOffset = 1 << 29,  // argument 2 is an offset to which the value may have to grow
   kForTests = 1 << 28,     // needs enable-debug-command
+  kGrowsToBit = 1 << 30,   // the same, in bits
+  kWhenSubscribed = 1u << 31,  // allowed while a client of RESP2 has subscriptions
 };
 
 // Where a command's keys are: arguments first, first+step, ... last. last < 0 counts from the end (-1 = the
@@ -78,7 +81,7 @@ struct Row {
 
 // Commands with any of these need more than an ordinary command's checks, or end, park or change the session.
 inline constexpr uint32_t kNotOrdinary = kAdmin | kNoAuth | kLoading | kNoMulti | kBlocking | kPubsub | kAllShards |
-                                         kImmediate | kWalks | kRunsQueue | kForTests;
+                                         kImmediate | kWalks | kRunsQueue | kForTests | kMayReplicate;
 
 // Is `args` all right for the row's arity?
 inline bool ArityFits(const Row& row, size_t args) {
@@ -132,5 +135,9 @@ std::span<const Row> MemoryCommands();
 std::span<const Row> CommandCommands();
 std::span<const Row> TransactionCommands();
 std::span<const Row> ReplicationCommands();
+std::span<const Row> BitmapCommands();
+std::span<const Row> BitfieldCommands();
+std::span<const Row> PubsubCommands();
+std::span<const Row> HyperLogLogCommands();
 
 }  // namespace understudy::command
