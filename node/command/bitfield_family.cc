@@ -187,7 +187,7 @@ void BitFieldRo(CallContext& ctx, Args args, Writer& reply) {
 constexpr KeySpec kOne{1, 1, 1};
 const Row kRows[] = {
   {"bitfield", -2, kWrite | kDenyOom, kOne, KeyAccess::kReadWrite, "@bitmap", "bitmap", "3.2.0", "Reads and writes numbers of any width in a string.",
-   "key [GET encoding offset|[OVERFLOW WRAP|SAT|FAIL] SET encoding offset value|INCRBY encoding offset increment ...]", BitField},
+   "key [GET encoding offset|[OVERFLOW WRAP|OVERFLOW SAT|OVERFLOW FAIL] SET encoding offset value|INCRBY encoding offset increment ...]", BitField},
   {"bitfield_ro", -2, kReadonly | kFast, kOne, KeyAccess::kRead, "@bitmap", "bitmap", "6.0.0", "Reads numbers of any width in a string.", "key [GET encoding offset [GET encoding offset ...]]", BitFieldRo},
 };
 // clang-format on

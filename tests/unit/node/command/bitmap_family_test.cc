@@ -122,6 +122,14 @@ TEST_F(BitmapTest, BitFieldRefusesWhatIsWrong) {
   Expect({{"EXISTS k", ":0"}});
 }
 
+TEST_F(BitmapTest, OptionsWithinOptionsAreDocumented) {
+  const std::string docs = Do("COMMAND DOCS bitcount bitfield");
+  EXPECT_NE(docs.find("\"display_text\", \"end\""), std::string::npos) << docs;
+  EXPECT_NE(docs.find("\"display_text\", \"increment\""), std::string::npos) << docs;
+  EXPECT_EQ(docs.find("BIT]"), std::string::npos) << docs;
+  EXPECT_EQ(docs.find("[GET"), std::string::npos) << docs;
+}
+
 TEST_F(BitmapTest, ALongWayToABitNeedsItsMemory) {
   Expect({{"CONFIG SET maxmemory 20mb", "+OK"}, {"SETBIT k 80 1", ":0"}});
   ExpectError({"SETBIT k 400000000 1"}, "OOM command not allowed when used memory > 'maxmemory'.");
