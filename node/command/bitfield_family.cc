@@ -103,7 +103,10 @@ bool NewValue(const Operation& operation, int64_t before, int64_t* out) {
   Wide value = operation.kind == Operation::kAdd ? Wide{before} + operation.argument : Wide{operation.argument};
   // As a number to be stored, a negative one is a large one where there is no sign.
   if (operation.kind == Operation::kSet && !field.is_signed) value = static_cast<uint64_t>(operation.argument);
-  const bool above = value > field.Most(), below = value < field.Least();
+  bool above = value > field.Most();
+  const bool below = value < field.Least();
+  // In Redis the distance to the largest number overflows for the least ones: SAT makes the largest of them.
+  if (operation.kind == Operation::kSet && field.is_signed && field.bits < 64) above |= field.Most() - value > INT64_MAX;
   if ((above || below) && operation.overflow == Overflow::kFail) return false;
   if ((above || below) && operation.overflow == Overflow::kSaturate) value = above ? field.Most() : field.Least();
   *out = field.Read(static_cast<uint64_t>(value));

@@ -51,9 +51,8 @@ Channels::~Channels() = default;
 
 bool Channels::Subscribe(Subscriber& subscriber, Kind kind, std::string_view name) {
   auto& places = subscriber.places_[static_cast<size_t>(kind)];
-  if (places.contains(name)) return false;
+  if (places.find(name) != places.end()) return false;
   std::vector<Letter> letters;
-  std::string_view stored;
   Listeners* listeners;
   {
     std::lock_guard lock(mutex_);
@@ -61,7 +60,6 @@ bool Channels::Subscribe(Subscriber& subscriber, Kind kind, std::string_view nam
     Directory& names = directory(kind);
     auto it = names.find(name);
     if (it == names.end()) it = names.emplace(std::string(name), Name{}).first;
-    stored = it->first;
     Name& entry = it->second;
     if (entry.of_worker.size() <= subscriber.worker_) entry.of_worker.resize(subscriber.worker_ + 1);
     std::unique_ptr<Listeners>& mine = entry.of_worker[subscriber.worker_];
@@ -75,9 +73,9 @@ bool Channels::Subscribe(Subscriber& subscriber, Kind kind, std::string_view nam
     subscriptions_.store(subscriptions_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
   }
   HandOut(subscriber.worker_, std::move(letters));
-  places.emplace(stored, Subscriber::Place{listeners, listeners->subscribers.size()});
+  places.emplace(name, Subscriber::Place{listeners, listeners->subscribers.size()});
   listeners->subscribers.push_back(&subscriber);
-  subscriber.memory_bytes_ += stored.size() + kSubscriptionBytes;
+  subscriber.memory_bytes_ += 2 * name.size() + kSubscriptionBytes;
   return true;
 }
 
@@ -86,9 +84,7 @@ bool Channels::Unsubscribe(Subscriber& subscriber, Kind kind, std::string_view n
   const auto place = places.find(name);
   if (place == places.end()) return false;
   Listeners* const listeners = place->second.listeners;
-  // What is not listened to any more; still needed for its letters, and for views of its name.
-  std::unique_ptr<Listeners> silent;
-  Directory::node_type forgotten;
+  std::unique_ptr<Listeners> silent;  // not listened to any more, still needed for its letters
   std::vector<Letter> letters;
   {
     std::lock_guard lock(mutex_);
@@ -97,7 +93,7 @@ bool Channels::Unsubscribe(Subscriber& subscriber, Kind kind, std::string_view n
     const auto it = names.find(name);
     --it->second.count;
     if (--listeners->count == 0) silent = std::move(it->second.of_worker[subscriber.worker_]);
-    if (it->second.count == 0) forgotten = names.extract(it);
+    if (it->second.count == 0) names.erase(it);
     subscriptions_.store(subscriptions_.load(std::memory_order_relaxed) - 1, std::memory_order_release);
   }
   HandOut(subscriber.worker_, std::move(letters));
@@ -107,7 +103,7 @@ bool Channels::Unsubscribe(Subscriber& subscriber, Kind kind, std::string_view n
   listeners->subscribers[index] = last;
   last->places_[static_cast<size_t>(kind)].find(name)->second.index = index;
   listeners->subscribers.pop_back();
-  subscriber.memory_bytes_ -= place->first.size() + kSubscriptionBytes;
+  subscriber.memory_bytes_ -= 2 * name.size() + kSubscriptionBytes;
   places.erase(place);
   return true;
 }

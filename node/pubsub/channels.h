@@ -72,7 +72,8 @@ class Subscriber {
   };
   const uint32_t worker_;
   size_t memory_bytes_ = 0;
-  std::unordered_map<std::string_view, Place, NameHash> places_[kKinds];  // views of Channels' names
+  // With names of its own: those of the registry go when the last of them is given up, on whatever worker.
+  std::unordered_map<std::string, Place, NameHash, std::equal_to<>> places_[kKinds];
 };
 
 // Those of one worker who listen to one name.

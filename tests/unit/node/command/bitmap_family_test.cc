@@ -99,6 +99,7 @@ TEST_F(BitmapTest, BitFieldOverflows) {
           {"BITFIELD k OVERFLOW FAIL SET u8 0 256 INCRBY u8 0 -1 GET u8 0", "[nil, nil, :0]"},
           {"BITFIELD n SET i64 0 9223372036854775807 INCRBY i64 0 1", "[:0, :-9223372036854775808]"},
           {"BITFIELD n OVERFLOW SAT INCRBY i64 0 -1 INCRBY i64 0 -9223372036854775808", "[:-9223372036854775808, :-9223372036854775808]"},
+          {"BITFIELD s OVERFLOW SAT SET i16 0 -9223372036854775808 GET i16 0", "[:0, :32767]"},
           {"BITFIELD m SET u63 0 9223372036854775807 INCRBY u63 0 1", "[:0, :0]"},
           // It grew to where it would have written.
           {"BITFIELD grown OVERFLOW FAIL SET u8 80 256", "[nil]"},
