@@ -2,7 +2,9 @@
 #include "common/clock.h"
 #include "node/command/dispatch.h"
 #include "node/command/dispatch_state.h"
+#include "node/command/notify.h"
 #include "node/config/config.h"
+#include "node/pubsub/channels.h"
 #include "node/resp/errors.h"
 #include "node/role/role_gate.h"
 
@@ -10,6 +12,7 @@ namespace understudy::command {
 namespace {
 
 constexpr Duration kSnapshotPressureStep = Milliseconds(1);
+constexpr Duration kCrowdedStep = Milliseconds(1);  // a worker hands out its mail in every turn
 
 bool MayDebug(config::DebugCommand allowed, const net::Connection& connection) {
   if (allowed != config::DebugCommand::kLocal) return allowed == config::DebugCommand::kYes;
@@ -68,7 +71,7 @@ std::string Dispatcher::ForbiddenInExec(Session& session, const Row& row, Args a
 bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Args args, resp::Writer& reply) {
   uint32_t flags = row.flags;
   if ((flags & kRunsQueue) && session.transaction) {  // EXEC does what its queue does
-    flags |= session.transaction->flags & (kWrite | kDenyOom);
+    flags |= session.transaction->flags & (kWrite | kDenyOom | kMayReplicate);
     if (session.transaction->needs_role) flags &= ~kLoading;
   }
   const auto refuse = [&](std::string_view error) {
@@ -85,6 +88,10 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
         "local connection, otherwise you need to set this option in the configuration file, and then restart the "
         "server.");
   }
+  if (session.only_listens && !(flags & kWhenSubscribed)) [[unlikely]] {
+    return refuse("ERR Can't execute '" + table_.FullName(row.index) +
+                  "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context");
+  }
   if (session.transaction && (flags & kNoMulti)) return refuse("ERR Command not allowed inside a transaction");
   if (!session.unrestricted && !own_handshake) [[unlikely]] {
     if (const std::string error = Forbidden(session, row, args); !error.empty()) return refuse(error);
@@ -100,6 +107,16 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
   }
 
   const bool writes = (flags & kWrite) != 0;
+  const bool streams = (flags & kMayReplicate) != 0;
+  // What goes into the stream of a primary stays out of it while writes do.
+  if (streams && services_->gate.Check(true, state.worker->now()) == role::Admission::kPaused) [[unlikely]] {
+    ParkUntil(state, session, services_->gate.paused_until());
+    return false;
+  }
+  if ((streams || (writes && Notifies(*services_, ~0u))) && services_->channels.Crowded()) [[unlikely]] {
+    ParkUntil(state, session, state.worker->now() + kCrowdedStep);
+    return false;
+  }
   if (!(flags & kLoading)) {
     state.generation = services_->gate.generation();
     const role::Admission admission = services_->gate.Check(writes, state.worker->now());
@@ -114,7 +131,7 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
     }
   }
   if (const ClientPause paused = pause(state.worker->wall_ms()); paused != ClientPause::kNone) [[unlikely]] {
-    if (paused == ClientPause::kAll || writes) {
+    if (paused == ClientPause::kAll || writes || streams) {
       const int64_t left_ms = pause_until_ms_.load(std::memory_order_relaxed) - state.worker->wall_ms();
       ParkUntil(state, session, state.worker->now() + Milliseconds(left_ms + 1));
       return false;

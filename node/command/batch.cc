@@ -4,6 +4,7 @@
 #include "node/command/dispatch.h"
 #include "node/command/dispatch_state.h"
 #include "node/config/config.h"
+#include "node/pubsub/channels.h"
 #include "node/replication/replication.h"
 #include "node/role/role_gate.h"
 #include "node/store/shard_guard.h"
@@ -49,6 +50,8 @@ void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span
   state.may_expire = MayExpire(worker);
   if (services_->config.max_memory_bytes.load(std::memory_order_relaxed) != 0) [[unlikely]] KeepLimit(state);
   if (state.plans.size() < batch.commands.size()) state.plans.resize(batch.commands.size());
+  // Nobody writes what would be told to listeners who don't keep up: it is for Admit to let it wait.
+  const bool crowded = services_->channels.Crowded() && services_->config.notify_classes != 0;
   size_t prefetched = 0;
   for (size_t i = 0; i < batch.segments.size(); ++i) {
     const net::Segment& segment = batch.segments[i];
@@ -62,6 +65,7 @@ void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span
       if (next >= prefetched) {
         const size_t end = std::min(batch.commands.size(), next + kPrefetchGroup);
         PrefetchGroup(state, batch, next, end);
+        for (size_t at = next; crowded && at < end; ++at) state.plans[at].ordinary = false;
         prefetched = end;
       }
       net::Segment part = segment;
@@ -74,6 +78,7 @@ void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span
     }
     executed[i] = done;
   }
+  services_->channels.Wake();
 }
 
 void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size_t begin, size_t end) {

@@ -17,6 +17,7 @@ using resp::Writer;
 
 std::string FlagsOf(const Session& s) {
   std::string flags;
+  if (s.subscribed()) flags += 'P';
   if (s.multi_commands.load(std::memory_order_relaxed) >= 0) flags += 'x';
   if (s.blocked.load(std::memory_order_relaxed)) flags += 'b';
   if (s.no_evict.load(std::memory_order_relaxed)) flags += 'e';
@@ -38,7 +39,8 @@ std::string DescribeClient(const Session& s, const Table& table, int64_t now_ms)
                     " laddr=" + s.connection.local_address() + " fd=" + std::to_string(s.connection.fd()) +
                     " name=" + s.name + " age=" + seconds_since(s.created_ms) +
                     " idle=" + seconds_since(s.last_command_ms) + " flags=" + FlagsOf(s) + " db=" + get(s.db) +
-                    " sub=0 psub=0 ssub=0 multi=" + get(s.multi_commands) + " watch=" + get(s.watch_count) +
+                    " sub=" + get(s.subscriptions[0]) + " psub=" + get(s.subscriptions[1]) +
+                    " ssub=" + get(s.subscriptions[2]) + " multi=" + get(s.multi_commands) + " watch=" + get(s.watch_count) +
                     " qbuf=" + get(c.input_bytes) + " omem=" + get(c.output_bytes) +
                     " tot-mem=" + get(c.memory_bytes) + " tot-net-in=" + get(c.total_input_bytes) + " tot-net-out=" + get(c.total_output_bytes) +
                     " tot-cmds=" + get(c.commands) + " events=" + (events_write ? "rw" : "r") +
@@ -76,12 +78,17 @@ bool ReadId(std::string_view text, uint64_t* id) {
   return error == std::errc() && end == text.data() + text.size() && *id > 0;
 }
 
-// Only "normal" ones are clients here: replicas leave the workers, and there is no pub/sub.
-std::optional<bool> TypeMatches(std::string_view type) {
-  if (Is(type, "normal")) return true;
-  if (Is(type, "master") || Is(type, "replica") || Is(type, "slave") || Is(type, "pubsub")) return false;
+// Replicas and primaries leave the workers: no client here is one.
+enum class ClientType : uint8_t { kNormal, kPubsub, kElsewhere };
+
+std::optional<ClientType> ReadType(std::string_view type) {
+  if (Is(type, "normal")) return ClientType::kNormal;
+  if (Is(type, "pubsub")) return ClientType::kPubsub;
+  if (Is(type, "master") || Is(type, "replica") || Is(type, "slave")) return ClientType::kElsewhere;
   return std::nullopt;
 }
+
+ClientType TypeOf(const Session& s) { return s.subscribed() ? ClientType::kPubsub : ClientType::kNormal; }
 
 void Id(CallContext& ctx, Args, Writer& reply) {
   reply.Integer(static_cast<int64_t>(ctx.session->connection.id()));
@@ -93,11 +100,11 @@ void Info(CallContext& ctx, Args, Writer& reply) {
 
 void List(CallContext& ctx, Args args, Writer& reply) {
   bool all = true;
+  std::optional<ClientType> type;
   std::vector<uint64_t> ids;
   if (args.size() == 4 && Is(args[2], "type")) {
-    const std::optional<bool> matches = TypeMatches(args[3]);
-    if (!matches) return reply.Error("ERR Unknown client type '" + std::string(args[3]) + "'");
-    all = *matches;
+    type = ReadType(args[3]);
+    if (!type) return reply.Error("ERR Unknown client type '" + std::string(args[3]) + "'");
   } else if (args.size() > 3 && Is(args[2], "id")) {
     all = false;
     for (const std::string_view text : args.subspan(3)) {
@@ -109,7 +116,7 @@ void List(CallContext& ctx, Args args, Writer& reply) {
   std::string out;
   ctx.services.dispatcher.clients().ForEach([&](Session& s) {
     const bool wanted = all || std::find(ids.begin(), ids.end(), s.connection.id()) != ids.end();
-    if (wanted) out += DescribeClient(s, ctx.services.table, ctx.now_ms) + "\n";
+    if (wanted && (!type || TypeOf(s) == *type)) out += DescribeClient(s, ctx.services.table, ctx.now_ms) + "\n";
   });
   reply.Verbatim("txt", out);
 }
@@ -152,12 +159,12 @@ struct KillFilter {
   std::optional<uint64_t> id;
   std::optional<std::string_view> address, local_address, user;
   std::optional<int64_t> older_than_s;
-  bool type_matches = true;
+  std::optional<ClientType> type;
   bool skip_me = true;
 
   bool Matches(const Session& s, int64_t now_ms) const {
     const net::Connection& c = s.connection;
-    return type_matches && (!id || c.id() == *id) && (!address || c.peer_address() == *address) &&
+    return (!type || TypeOf(s) == *type) && (!id || c.id() == *id) && (!address || c.peer_address() == *address) &&
            (!local_address || c.local_address() == *local_address) && (!user || s.user == *user) &&
            (!older_than_s || (now_ms - s.created_ms.load(std::memory_order_relaxed)) / 1000 >= *older_than_s);
   }
@@ -178,12 +185,11 @@ bool ReadKillFilter(const Acl& acl, Args args, KillFilter* filter, Writer& reply
       }
       filter->id = id;
     } else if (Is(name, "type")) {
-      const std::optional<bool> matches = TypeMatches(value);
-      if (!matches) {
+      filter->type = ReadType(value);
+      if (!filter->type) {
         reply.Error("ERR Unknown client type '" + std::string(value) + "'");
         return false;
       }
-      filter->type_matches = *matches;
     } else if (Is(name, "addr")) {
       filter->address = value;
     } else if (Is(name, "laddr")) {

@@ -222,12 +222,22 @@ std::vector<Argument> SplitSyntax(std::string_view syntax) {
   return out;
 }
 
+// Where the character is first, outside of brackets.
+size_t FindOutside(std::string_view text, char wanted) {
+  int depth = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    depth += text[i] == '[' ? 1 : text[i] == ']' ? -1 : 0;
+    if (depth == 0 && text[i] == wanted) return i;
+  }
+  return std::string_view::npos;
+}
+
 std::string_view TypeOf(std::string_view text) {
-  if (text.find('|') != std::string_view::npos) return "oneof";
+  if (FindOutside(text, '|') != std::string_view::npos) return "oneof";
   if (text == "key" || text == "newkey" || text == "source" || text == "destination") return "key";
   if (text == "pattern") return "pattern";
   if (text.find("unix-time") != std::string_view::npos) return "unix-time";
-  if (text.find(' ') != std::string_view::npos) return "block";
+  if (FindOutside(text, ' ') != std::string_view::npos) return "block";
   const bool word = std::all_of(text.begin(), text.end(), [](char c) { return (c >= 'A' && c <= 'Z') || c == '-'; });
   if (word) return "pure-token";
   for (const std::string_view number : {"seconds", "milliseconds", "count", "db", "index", "increment", "decrement",
@@ -270,7 +280,7 @@ void ReplyArgument(const Argument& a, Writer& reply) {
   std::vector<std::string_view> choices;
   std::string_view rest = a.text;
   while (!rest.empty()) {
-    const size_t end = rest.find('|');
+    const size_t end = FindOutside(rest, '|');
     choices.push_back(rest.substr(0, end));
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
   }

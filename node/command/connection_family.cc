@@ -17,8 +17,13 @@ using resp::Writer;
 
 constexpr size_t kMostNameBytes = 1024;  // of a user in ACL LOG
 
-void Ping(CallContext&, Args args, Writer& reply) {
+void Ping(CallContext& ctx, Args args, Writer& reply) {
   if (args.size() > 2) return reply.Error("ERR wrong number of arguments for 'ping' command");
+  if (ctx.session->only_listens) {  // an answer that looks like a message
+    reply.Array(2);
+    reply.Bulk("pong");
+    return reply.Bulk(args.size() == 2 ? args[1] : "");
+  }
   if (args.size() == 2) return reply.Bulk(args[1]);
   reply.SimpleString("PONG");
 }
@@ -110,6 +115,7 @@ void Hello(CallContext& ctx, Args args, Writer& reply) {
   }
   session.protocol.store(static_cast<int>(protocol), std::memory_order_relaxed);
   reply.set_protocol(static_cast<int>(protocol));
+  NoteSubscriptions(session);
   const bool replica = ctx.services.gate.mode() == role::GateState::Mode::kReplica;
   reply.Map(7);
   reply.Bulk("server");
@@ -133,6 +139,7 @@ void Reset(CallContext& ctx, Args, Writer& reply) {
   session.transaction.reset();
   session.multi_commands.store(-1, std::memory_order_relaxed);
   UnwatchAll(ctx.keyspace, session, false);
+  EndSubscriptions(ctx.services, session);
   session.db.store(0, std::memory_order_relaxed);
   session.protocol.store(2, std::memory_order_relaxed);
   session.reply_mode = Session::kReplyOn;
@@ -147,13 +154,13 @@ void Reset(CallContext& ctx, Args, Writer& reply) {
 // clang-format off
 constexpr uint32_t kAlways = kNoScript | kLoading | kStale | kFast | kAllowBusy;
 const Row kRows[] = {
-  {"ping", -1, kFast | kLoading | kStale, {}, KeyAccess::kNone, "@connection", "connection", "1.0.0", "Answers PONG, or its argument.", "[message]", Ping},
+  {"ping", -1, kFast | kLoading | kStale | kWhenSubscribed, {}, KeyAccess::kNone, "@connection", "connection", "1.0.0", "Answers PONG, or its argument.", "[message]", Ping},
   {"echo", 2, kLoading | kStale | kFast, {}, KeyAccess::kNone, "@connection", "connection", "1.0.0", "Answers its argument.", "message", Echo},
   {"select", 2, kLoading | kStale | kFast, {}, KeyAccess::kNone, "@connection", "connection", "1.0.0", "Chooses the database of this connection.", "index", Select},
   {"auth", -2, kAlways | kNoAuth, {}, KeyAccess::kNone, "@connection", "connection", "1.0.0", "Proves who the client is.", "[username] password", Auth},
   {"hello", -1, kAlways | kNoAuth, {}, KeyAccess::kNone, "@connection", "connection", "6.0.0", "Chooses the protocol version and tells about the server.", "[protover [AUTH username password] [SETNAME clientname]]", Hello},
-  {"quit", -1, kAlways | kNoAuth | kImmediate, {}, KeyAccess::kNone, "@connection", "connection", "1.0.0", "Closes the connection.", "", Quit},
-  {"reset", 1, kAlways | kNoAuth | kImmediate, {}, KeyAccess::kNone, "@connection", "connection", "6.2.0", "Puts the connection into the state of a new one.", "", Reset},
+  {"quit", -1, kAlways | kNoAuth | kImmediate | kWhenSubscribed, {}, KeyAccess::kNone, "@connection", "connection", "1.0.0", "Closes the connection.", "", Quit},
+  {"reset", 1, kAlways | kNoAuth | kImmediate | kWhenSubscribed, {}, KeyAccess::kNone, "@connection", "connection", "6.2.0", "Puts the connection into the state of a new one.", "", Reset},
 };
 // clang-format on
 

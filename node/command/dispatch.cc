@@ -6,7 +6,9 @@
 #include "common/log.h"
 #include "common/random.h"
 #include "node/command/dispatch_state.h"
+#include "node/command/notify.h"
 #include "node/config/config.h"
+#include "node/pubsub/channels.h"
 #include "node/replication/replication.h"
 #include "node/resp/errors.h"
 #include "node/role/role_gate.h"
@@ -56,6 +58,7 @@ void Dispatcher::OnOpen(net::Connection& connection) {
 void Dispatcher::OnClose(net::Connection& connection) {
   Session& session = Session::Of(connection);
   clients_.Remove(session);
+  EndSubscriptions(*services_, session);
   UnwatchAll(services_->keyspace, session, false);
 }
 
@@ -222,8 +225,11 @@ void Dispatcher::AppendGathered(WorkerState& state) {
 void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args args, uint64_t hash,
                       resp::Writer& reply) {
   store::Keyspace& keyspace = services_->keyspace;
-  const bool writes = (row.flags & kWrite) != 0 || session.transaction;
-  state.effects.Reset(writes && services_->replication.active());
+  const uint32_t flags = row.flags | (session.transaction ? session.transaction->flags : 0);
+  const bool writes = (flags & kWrite) != 0;
+  // A message is no write: nobody waits for its acknowledgement, and no office is needed to answer it.
+  const bool streams = (flags & (kWrite | kMayReplicate)) != 0;
+  state.effects.Reset(streams && services_->replication.active());
   CallContext ctx{*services_, keyspace, state.effects, state.stats};
   ctx.session = &session;
   ctx.db = session.db.load(std::memory_order_relaxed);
@@ -240,6 +246,7 @@ void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args
       Replicate(ctx);
     } else {
       RunHandler(ctx, row, args, reply);  // EXEC replicates by itself, under its locks
+      if (row.flags & kMayReplicate) Replicate(ctx);
     }
   } else if (row.keys.first == row.keys.last && row.keys.find == nullptr) {
     store::OneShardGuard guard(keyspace, keyspace.ShardOf(hash));
@@ -302,6 +309,7 @@ void Dispatcher::RunTransaction(CallContext& ctx, Transaction& transaction, resp
       return;
     }
     ctx.in_exec = true;
+    if (session.subscriber) session.subscriber->Defer();
     reply.Array(transaction.queue.size());
     for (size_t i = 0; i < transaction.queue.size(); ++i) {
       const Row& row = *transaction.queue[i].row;
@@ -333,12 +341,14 @@ void Dispatcher::RunTransaction(CallContext& ctx, Transaction& transaction, resp
     store::ShardGuard guard(keyspace, shards);
     run();
   }
+  if (session.subscriber) session.subscriber->EndDeferral();
 }
 
 // ---------------------------------------------------------------------------------------------- turns, ticks
 
 void Dispatcher::OnTurnEnd(net::Worker& worker) {
   WorkerState& state = *states_[worker.index()];
+  services_->channels.Wake();
   // Without limits there is nothing reserved, and nobody to evict.
   if (state.reserved.load(std::memory_order_relaxed) != 0) [[unlikely]] ReturnRoom(state);
   if (services_->config.max_clients_memory.load(std::memory_order_relaxed) != 0) [[unlikely]] EvictClients();
@@ -349,6 +359,7 @@ void Dispatcher::OnTurnEnd(net::Worker& worker) {
 }
 
 void Dispatcher::OnExpired(int db, std::string_view key) {
+  if (Notifies(*services_, config::kNotifyExpired)) PublishEvent(*services_, db, "expired", key);
   if (!services_->replication.active()) return;
   const std::string_view argv[] = {"DEL", key};
   const replication::Record record{db, argv};

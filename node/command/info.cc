@@ -16,6 +16,7 @@
 #include "node/command/memory.h"
 #include "node/command/stats.h"
 #include "node/config/config.h"
+#include "node/pubsub/channels.h"
 #include "node/replication/replication.h"
 #include "node/store/run_pool.h"
 
@@ -82,10 +83,11 @@ void Server(const Services& s, std::string* out) {
 
 void Clients(const Services& s, std::string* out) {
   Lines lines(out);
-  size_t blocked = 0, watching = 0, watched = 0;
+  size_t blocked = 0, subscribed = 0, watching = 0, watched = 0;
   uint64_t largest_input = 0, largest_output = 0;
   s.dispatcher.clients().ForEach([&](Session& session) {
     blocked += session.blocked.load(std::memory_order_relaxed);
+    subscribed += session.subscribed();
     const int watches = session.watch_count.load(std::memory_order_relaxed);
     watching += watches > 0;
     watched += static_cast<size_t>(watches);
@@ -97,6 +99,7 @@ void Clients(const Services& s, std::string* out) {
   lines.Add("client_recent_max_input_buffer", largest_input);
   lines.Add("client_recent_max_output_buffer", largest_output);
   lines.Add("blocked_clients", blocked);
+  lines.Add("pubsub_clients", subscribed);
   lines.Add("watching_clients", watching);
   lines.Add("total_watched_keys", watched);
 }
@@ -215,6 +218,9 @@ void Stats(const Services& s, std::string* out) {
   lines.Add("current_eviction_exceeded_time", s.dispatcher.eviction_exceeded_ms(false));
   lines.Add("keyspace_hits", sums.hits);
   lines.Add("keyspace_misses", sums.misses);
+  lines.Add("pubsub_channels", s.channels.CountNames(pubsub::Kind::kChannel));
+  lines.Add("pubsub_patterns", s.channels.CountNames(pubsub::Kind::kPattern));
+  lines.Add("pubsubshard_channels", s.channels.CountNames(pubsub::Kind::kShardChannel));
   lines.Add("total_error_replies", sums.errors);
   lines.Add("slowlog_entries", s.dispatcher.slowlog().size());
   AddTurns(s, lines);

@@ -1,5 +1,6 @@
 // Keys whatever they hold: DEL, RENAME, COPY, OBJECT ...
 #include "node/command/call_context.h"
+#include "node/command/notify.h"
 #include "node/command/stats.h"
 #include "node/config/config.h"
 #include "node/resp/errors.h"
@@ -16,6 +17,7 @@ void Remove(CallContext& ctx, Args args, store::Freeing freeing, Writer& reply) 
     const Key key = AnyKey(ctx, name);
     if (LookupWrite(ctx, key) == nullptr) continue;
     key.shard.Erase(ctx.db, key.name, key.hash, freeing);
+    Notify(ctx, config::kNotifyGeneric, "del", key.name);
     ++erased;
   }
   if (erased > 0) ctx.effects.Verbatim(ctx.db, args);
@@ -30,9 +32,7 @@ void Unlink(CallContext& ctx, Args args, Writer& reply) { Remove(ctx, args, stor
 void Exists(CallContext& ctx, Args args, Writer& reply) {
   int64_t found = 0;
   for (const std::string_view name : args.subspan(1)) {
-    const bool is_there = LookupPeek(ctx, AnyKey(ctx, name)) != nullptr;
-    (is_there ? ctx.stats.hits : ctx.stats.misses).Add();
-    found += is_there;
+    found += LookupUntouched(ctx, AnyKey(ctx, name)) != nullptr;
   }
   reply.Integer(found);
 }
@@ -44,7 +44,9 @@ void Touch(CallContext& ctx, Args args, Writer& reply) {
 }
 
 void Type(CallContext& ctx, Args args, Writer& reply) {
-  const store::Entry* entry = LookupPeek(ctx, FirstKey(ctx, args[1]));
+  const Key key = FirstKey(ctx, args[1]);
+  const store::Entry* entry = LookupPeek(ctx, key);
+  if (entry == nullptr) Notify(ctx, config::kNotifyKeyMiss, "keymiss", key.name);
   reply.SimpleString(entry ? store::TypeName(entry->type()) : "none");
 }
 
@@ -61,6 +63,9 @@ void RenameTo(CallContext& ctx, Args args, bool only_if_absent, Writer& reply) {
   std::optional<store::StoredValue> value = from.shard.Take(ctx.db, from.name, from.hash, ctx.now_ms);
   to.shard.Put(ctx.db, to.name, to.hash, std::move(*value), ctx.now_ms);
   ctx.effects.Verbatim(ctx.db, args);
+  Notify(ctx, config::kNotifyNew, "new", to.name);
+  Notify(ctx, config::kNotifyGeneric, "rename_from", from.name);
+  Notify(ctx, config::kNotifyGeneric, "rename_to", to.name);
   if (only_if_absent) return reply.Integer(1);
   reply.Ok();
 }
@@ -93,6 +98,9 @@ void Move(CallContext& ctx, Args args, Writer& reply) {
   std::optional<store::StoredValue> value = key.shard.Take(ctx.db, key.name, key.hash, ctx.now_ms);
   key.shard.Put(to, key.name, key.hash, std::move(*value), ctx.now_ms);
   ctx.effects.Verbatim(ctx.db, args);
+  NotifyIn(ctx, to, config::kNotifyNew, "new", key.name);
+  Notify(ctx, config::kNotifyGeneric, "move_from", key.name);
+  NotifyIn(ctx, to, config::kNotifyGeneric, "move_to", key.name);
   reply.Integer(1);
 }
 
@@ -116,6 +124,8 @@ void Copy(CallContext& ctx, Args args, Writer& reply) {
   std::optional<store::StoredValue> value = from.shard.Copy(ctx.db, from.name, from.hash, ctx.now_ms);
   to.shard.Put(db, to.name, to.hash, std::move(*value), ctx.now_ms);
   ctx.effects.Verbatim(ctx.db, args);
+  NotifyIn(ctx, db, config::kNotifyNew, "new", to.name);
+  NotifyIn(ctx, db, config::kNotifyGeneric, "copy_to", to.name);
   reply.Integer(1);
 }
 

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "node/command/dispatch.h"
 #include "node/command/dispatch_state.h"
+#include "node/command/notify.h"
 #include "node/config/config.h"
 #include "node/replication/log.h"
 #include "node/replication/replication.h"
@@ -97,7 +98,8 @@ int64_t Dispatcher::MemoryNeed(const Session& session, const Row& row, Args args
   size_t need = kEntryBytes;
   for (const std::string_view arg : args) need += arg.size();
   int64_t offset = 0;
-  if ((row.flags & kGrowsToOffset) && args.size() > 2 && ParseInt64(args[2], &offset) && offset > 0) {
+  if ((row.flags & (kGrowsToOffset | kGrowsToBit)) && args.size() > 2 && ParseInt64(args[2], &offset) && offset > 0) {
+    if (row.flags & kGrowsToBit) offset /= 8;
     need += static_cast<size_t>(std::min<int64_t>(offset, store::kMaxValueBytes));
   }
   return static_cast<int64_t>(need);
@@ -217,6 +219,7 @@ std::optional<Duration> Dispatcher::WaitToReceive(net::Worker& worker, size_t by
 }
 
 void Dispatcher::OnEvicted(int db, std::string_view key) {
+  if (Notifies(*services_, config::kNotifyEvicted)) PublishEvent(*services_, db, "evicted", key);
   if (!services_->replication.active()) return;
   const bool lazy = services_->config.lazy_eviction.load(std::memory_order_relaxed);
   const std::string_view argv[] = {lazy ? "UNLINK" : "DEL", key};

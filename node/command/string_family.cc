@@ -3,6 +3,7 @@
 
 #include "node/command/call_context.h"
 #include "node/command/expire_time.h"
+#include "node/command/notify.h"
 #include "node/config/config.h"
 #include "node/resp/errors.h"
 #include "node/resp/writer.h"
@@ -72,9 +73,13 @@ void Store(CallContext& ctx, const Key& key, std::string_view value, const SetAr
   options.keep_expire = how.keep_ttl;
   if (how.has_expire && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
     // A time in the past: the key is gone, on the replicas, too.
-    if (key.shard.Erase(ctx.db, key.name, key.hash)) ctx.effects.Add(ctx.db, {"DEL", key.name});
+    if (key.shard.Erase(ctx.db, key.name, key.hash)) {
+      ctx.effects.Add(ctx.db, {"DEL", key.name});
+      Notify(ctx, config::kNotifyGeneric, "del", key.name);
+    }
     return;
   }
+  NotifyIfNew(ctx, key);
   key.shard.Set(ctx.db, key.name, key.hash, value, ctx.now_ms, options);
   if (how.has_expire) {
     ctx.effects.Add(ctx.db, {"SET", key.name, value, "PXAT", Decimal(ctx, how.expire_ms)});
@@ -83,11 +88,13 @@ void Store(CallContext& ctx, const Key& key, std::string_view value, const SetAr
   } else {
     ctx.effects.Add(ctx.db, {"SET", key.name, value});
   }
+  Notify(ctx, config::kNotifyString, "set", key.name);
+  if (how.has_expire) Notify(ctx, config::kNotifyGeneric, "expire", key.name);
 }
 
 void Set(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
-  if (args.size() == 3) [[likely]] {
+  if (args.size() == 3 && !Notifies(ctx.services, config::kNotifyString | config::kNotifyNew)) [[likely]] {
     key.shard.Set(ctx.db, key.name, key.hash, args[2], ctx.now_ms);
     ctx.effects.Verbatim(ctx.db, args);
     return reply.Ok();
@@ -99,7 +106,7 @@ void Set(CallContext& ctx, Args args, Writer& reply) {
   if (how.if_absent || how.if_present || how.get || how.keep_ttl) {
     const store::Entry* old = LookupWrite(ctx, key);
     if (how.get) {
-      (old ? ctx.stats.hits : ctx.stats.misses).Add();
+      NoteLookup(ctx, key, old);
       ReplyValue(old, reply);
     }
     if ((how.if_absent && old != nullptr) || (how.if_present && old == nullptr)) {
@@ -134,18 +141,21 @@ void PSetEx(CallContext& ctx, Args args, Writer& reply) {
 
 void GetSet(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
-  ReplyValue(LookupWrite(ctx, key), reply);
+  const store::Entry* old = LookupWrite(ctx, key);
+  NoteLookup(ctx, key, old);
+  ReplyValue(old, reply);
   Store(ctx, key, args[2], {});
 }
 
 void GetDel(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
   const store::Entry* entry = LookupWrite(ctx, key);
-  (entry ? ctx.stats.hits : ctx.stats.misses).Add();
+  NoteLookup(ctx, key, entry);
   ReplyValue(entry, reply);
   if (entry == nullptr) return;
   key.shard.Erase(ctx.db, key.name, key.hash);
   ctx.effects.Add(ctx.db, {"DEL", key.name});
+  Notify(ctx, config::kNotifyGeneric, "del", key.name);
 }
 
 void GetEx(CallContext& ctx, Args args, Writer& reply) {
@@ -154,17 +164,20 @@ void GetEx(CallContext& ctx, Args args, Writer& reply) {
   bool persist = false;
   if (!ReadSetOptions(ctx, args.subspan(2), false, "getex", &how, &persist, reply)) return;
   const store::Entry* entry = LookupWrite(ctx, key);
-  (entry ? ctx.stats.hits : ctx.stats.misses).Add();
+  NoteLookup(ctx, key, entry);
   ReplyValue(entry, reply);
   if (entry == nullptr) return;
   if (how.has_expire && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
     key.shard.Erase(ctx.db, key.name, key.hash);
     ctx.effects.Add(ctx.db, {"DEL", key.name});
+    Notify(ctx, config::kNotifyGeneric, "del", key.name);
   } else if (how.has_expire) {
     key.shard.SetExpire(ctx.db, key.name, key.hash, how.expire_ms);
     ctx.effects.Add(ctx.db, {"PEXPIREAT", key.name, Decimal(ctx, how.expire_ms)});
+    Notify(ctx, config::kNotifyGeneric, "expire", key.name);
   } else if (persist && key.shard.Persist(ctx.db, key.name, key.hash)) {
     ctx.effects.Add(ctx.db, {"PERSIST", key.name});
+    Notify(ctx, config::kNotifyGeneric, "persist", key.name);
   }
 }
 
@@ -187,7 +200,9 @@ bool SetMany(CallContext& ctx, Args args, bool if_absent, std::string_view comma
   }
   for (size_t i = 1; i < args.size(); i += 2) {
     const Key key = AnyKey(ctx, args[i]);
+    NotifyIfNew(ctx, key);
     key.shard.Set(ctx.db, key.name, key.hash, args[i + 1], ctx.now_ms);
+    Notify(ctx, config::kNotifyString, "set", key.name);
   }
   ctx.effects.Verbatim(ctx.db, args);
   return true;

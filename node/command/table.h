@@ -38,14 +38,17 @@ enum Flag : uint32_t {
   kNoAsyncLoading = 1 << 12,
   kAllowBusy = 1 << 13,
   kPubsub = 1 << 14,
-  // For the lock plan, not shown to clients:
+  // For admission and the lock plan, not shown to clients:
+  kHandshake = 1 << 22,    // of a replica; in a group its node proves itself by other means than AUTH (replication/hello.h)
+  kMayReplicate = 1 << 23,  // no write, but goes into the replication stream
   kAllShards = 1 << 24,    // runs with every shard locked
   kImmediate = 1 << 25,    // inside MULTI it runs at once instead of being queued (EXEC, DISCARD, ...)
   kWalks = 1 << 26,        // visits shards by WithShard; a transaction with it locks all of them
   kRunsQueue = 1 << 27,    // EXEC
   kGrowsToOffset = 1 << 29,  // argument 2 is an offset to which the value may have to grow
   kForTests = 1 << 28,     // needs enable-debug-command
-  kHandshake = 1 << 30,    // of a replica; in a group its node proves itself by other means than AUTH (replication/hello.h)
+  kGrowsToBit = 1 << 30,   // the same, in bits
+  kWhenSubscribed = 1u << 31,  // allowed while a client of RESP2 has subscriptions
 };
 
 // What a command does with its keys, as COMMAND INFO tells it; ACL rules for keys (%R~, %W~) ask for it.
@@ -101,7 +104,7 @@ struct Row {
 
 // Commands with any of these need more than an ordinary command's checks, or end, park or change the session.
 inline constexpr uint32_t kNotOrdinary = kAdmin | kNoAuth | kLoading | kNoMulti | kBlocking | kPubsub | kAllShards |
-                                         kImmediate | kWalks | kRunsQueue | kForTests;
+                                         kImmediate | kWalks | kRunsQueue | kForTests | kMayReplicate;
 
 // Is `args` all right for the row's arity?
 inline bool ArityFits(const Row& row, size_t args) {
@@ -166,5 +169,9 @@ std::span<const Row> MemoryCommands();
 std::span<const Row> CommandCommands();
 std::span<const Row> TransactionCommands();
 std::span<const Row> ReplicationCommands();
+std::span<const Row> BitmapCommands();
+std::span<const Row> BitfieldCommands();
+std::span<const Row> PubsubCommands();
+std::span<const Row> HyperLogLogCommands();
 
 }  // namespace understudy::command

@@ -43,6 +43,11 @@ OutputLimit Config::replica_limit() const {
   return replica_limit_;
 }
 
+OutputLimit Config::pubsub_limit() const {
+  std::lock_guard lock(mutex_);
+  return pubsub_limit_;
+}
+
 Status Config::Apply(std::string_view name, std::span<const std::string> words, bool at_start) {
   const Option* option = FindOption(name);
   if (option == nullptr) {

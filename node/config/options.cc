@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "node/config/config.h"
+#include "node/config/notify_classes.h"
 #include "node/config/option_table.h"
 
 namespace understudy::config {
@@ -125,28 +126,31 @@ struct OptionTable {
 
   static Status SetOutputLimit(Config& c, Words words) {
     if (words.size() % 4 != 0) return Invalid("Wrong number of arguments in buffer limit configuration.");
-    std::optional<OutputLimit> normal, replica;
+    std::optional<OutputLimit> normal, replica, pubsub;
     for (size_t i = 0; i < words.size(); i += 4) {
       const std::string name = Lower(words[i]);
-      if (name != "normal" && name != "replica" && name != "slave") {
-        return Invalid("Invalid client class '" + words[i] + "' in buffer limit configuration: it may be normal or replica.");
+      if (name != "normal" && name != "replica" && name != "slave" && name != "pubsub") {
+        return Invalid("Invalid client class '" + words[i] +
+                       "' in buffer limit configuration: it may be normal, replica or pubsub.");
       }
       const Result<int64_t> hard = ParseMemory(words[i + 1]), soft = ParseMemory(words[i + 2]);
       const Result<int64_t> seconds = ParseInt(words[i + 3], 0, INT32_MAX);
       if (!hard.ok() || !soft.ok() || !seconds.ok() || *hard < 0 || *soft < 0) {
         return Invalid("Error in hard, soft or soft_seconds setting in buffer limit configuration.");
       }
-      (name == "normal" ? normal : replica) = OutputLimit{*hard, *soft, *seconds};
+      (name == "normal" ? normal : name == "pubsub" ? pubsub : replica) = OutputLimit{*hard, *soft, *seconds};
     }
     std::lock_guard lock(c.mutex_);
     if (normal) c.normal_limit_ = *normal;
     if (replica) c.replica_limit_ = *replica;
+    if (pubsub) c.pubsub_limit_ = *pubsub;
     return {};
   }
   static std::string GetOutputLimit(const Config& c) {
-    const OutputLimit n = c.normal_limit(), r = c.replica_limit();
-    return "normal " + Number(n.hard_bytes) + " " + Number(n.soft_bytes) + " " + Number(n.soft_s) + " slave " +
-           Number(r.hard_bytes) + " " + Number(r.soft_bytes) + " " + Number(r.soft_s);
+    const auto show = [](std::string_view name, const OutputLimit& limit) {
+      return std::string(name) + " " + Number(limit.hard_bytes) + " " + Number(limit.soft_bytes) + " " + Number(limit.soft_s);
+    };
+    return show("normal", c.normal_limit()) + " " + show("slave", c.replica_limit()) + " " + show("pubsub", c.pubsub_limit());
   }
 
   static Status SetReplicaOf(Config& c, Words words) {
@@ -323,8 +327,19 @@ const Option kOptions[] = {
   {"client-query-buffer-limit", "", kLive, "BYTES", "longest command",
    [](const Config& c) { return Number(c.query_buffer_bytes); },
    [](Config& c, Words w) -> Status { return SetMemory(c.query_buffer_bytes, w, 1024 * 1024, kMax); }},
-  {"client-output-buffer-limit", "", kLive | kManyWords, "CLASS HARD SOFT SECONDS...", "close a client of the class (normal, replica) for which more bytes wait; 0 = no limit",
+  {"client-output-buffer-limit", "", kLive | kManyWords, "CLASS HARD SOFT SECONDS...", "close a client of the class (normal, replica, pubsub) for which more bytes wait; 0 = no limit",
    OptionTable::GetOutputLimit, OptionTable::SetOutputLimit},
+  {"notify-keyspace-events", "", kLive, "LETTERS", "what happens to keys is published: K (__keyspace@<db>__:<key>) or E (__keyevent@<db>__:<event>) or both, and of g$lshzxetdmnA what; empty = nothing",
+   [](const Config& c) { return NotifyLetters(c.notify_classes); },
+   [](Config& c, Words w) -> Status {
+     const std::optional<uint32_t> classes = ParseNotifyClasses(w[0]);
+     if (!classes) return Invalid("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.");
+     c.notify_classes = *classes;
+     return {};
+   }},
+  {"hll-sparse-max-bytes", "", kLive, "BYTES", "a HyperLogLog that takes more gets its dense form",
+   [](const Config& c) { return Number(c.hll_sparse_bytes); },
+   [](Config& c, Words w) -> Status { return SetMemory(c.hll_sparse_bytes, w, 0, kMax); }},
   {"slowlog-log-slower-than", "", kLive, "MICROSECONDS", "commands that took longer go into SLOWLOG; negative = none",
    [](const Config& c) { return Number(c.slowlog_us); },
    [](Config& c, Words w) -> Status { return SetInt(c.slowlog_us, w, -1, kMax); }},

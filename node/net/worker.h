@@ -86,6 +86,11 @@ class Handler {
   virtual void OnTurnEnd(Worker& worker) = 0;
 };
 
+// client-output-buffer-limit of one class; 0 = none.
+struct OutputLimit {
+  std::atomic<int64_t> hard_bytes{0}, soft_bytes{0}, soft_s{0};
+};
+
 // Limits that CONFIG SET changes while workers run; shared by all workers.
 struct Settings {
   std::atomic<int64_t> max_bulk_bytes{512LL << 20};
@@ -93,9 +98,7 @@ struct Settings {
   std::atomic<int64_t> max_clients{10000};
   std::atomic<int64_t> idle_timeout_s{0};         // 0 = never
   std::atomic<int64_t> tcp_keepalive_s{300};      // 0 = off
-  std::atomic<int64_t> output_hard_bytes{0};      // client-output-buffer-limit normal; 0 = none
-  std::atomic<int64_t> output_soft_bytes{0};
-  std::atomic<int64_t> output_soft_s{0};
+  OutputLimit output_limits[2];                   // by Connection::OutputClass
 };
 
 // Sums over all workers.

@@ -35,12 +35,13 @@ void Worker::AccountChange(Connection& connection) {
 
 void Worker::CheckOutputLimits(Connection& connection) {
   const size_t pending = connection.queue_.size();
-  const auto hard = static_cast<size_t>(settings_.output_hard_bytes.load(std::memory_order_relaxed));
-  const auto soft = static_cast<size_t>(settings_.output_soft_bytes.load(std::memory_order_relaxed));
+  const OutputLimit& limit = settings_.output_limits[static_cast<size_t>(connection.output_class_)];
+  const auto hard = static_cast<size_t>(limit.hard_bytes.load(std::memory_order_relaxed));
+  const auto soft = static_cast<size_t>(limit.soft_bytes.load(std::memory_order_relaxed));
   bool over = (hard > 0 && pending > hard) || (!connection.trusted_ && pending > kUnauthenticatedOutputBytes);
   if (soft > 0 && pending > soft) {
     if (connection.soft_limit_since_ == MonoTime{}) connection.soft_limit_since_ = now_;
-    const Duration allowed = Seconds(settings_.output_soft_s.load(std::memory_order_relaxed));
+    const Duration allowed = Seconds(limit.soft_s.load(std::memory_order_relaxed));
     over = over || now_ - connection.soft_limit_since_ > allowed;
   } else {
     connection.soft_limit_since_ = {};
@@ -69,6 +70,7 @@ void Worker::SweepConnection(Connection& connection) {
   if ((connection.closing() || connection.detach_) && now_ > connection.close_deadline_) {
     connection.Close();
   } else if (timeout_s > 0 && !connection.parked_ &&
+             connection.output_class_ == Connection::OutputClass::kNormal &&  // subscribers only listen
              wall_ms_ - connection.counters.last_input_ms.load(std::memory_order_relaxed) > timeout_s * 1000) {
     connection.Close();
   } else if (!connection.queue_.empty()) {

@@ -299,7 +299,7 @@ TEST_F(WorkerTest, MaxclientsRefusesWithASentence) {
 }
 
 TEST_F(WorkerTest, TheHardOutputLimitClosesAClientThatDoesNotRead) {
-  settings_.output_hard_bytes = 1 << 20;
+  settings_.output_limits[0].hard_bytes = 1 << 20;
   RespClient client(port_);
   client.SendRaw(EncodeCommand({"BIG", "30000000"}));
   EXPECT_TRUE(Eventually([&] { return totals_.closed_output_buffer == 1; }));
