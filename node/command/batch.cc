@@ -139,8 +139,7 @@ void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size
 }
 
 bool Dispatcher::MayRunRestricted(const Session& session, const Row& row, Args args) {
-  return session.authenticated && session.reply_mode == Session::kReplyOn && session.transaction == nullptr &&
-         MayRunOrdinary(*session.acl_user, row, args);
+  return session.authenticated && session.runs_and_answers() && MayRunOrdinary(*session.acl_user, row, args);
 }
 
 bool Dispatcher::Passes(WorkerState& state, const Session& session, const Row& row, Args args) const {

@@ -186,10 +186,24 @@ void BitFieldRo(CallContext& ctx, Args args, Writer& reply) {
   ReadFields(ctx, args, operations, reply);
 }
 
+// What ACL rules for keys ask for: reading is enough where nothing but GET is asked.
+KeyAccess AccessOf(Args args) {
+  for (size_t i = 2; i < args.size();) {
+    if (Is(args[i], "get")) {
+      i += 3;
+    } else if (Is(args[i], "overflow")) {
+      i += 2;
+    } else {
+      return KeyAccess::kReadWrite;
+    }
+  }
+  return KeyAccess::kRead;
+}
+
 // clang-format off
-constexpr KeySpec kOne{1, 1, 1};
+constexpr KeySpec kOne{1, 1, 1}, kVaries{1, 1, 1, nullptr, KeyAccess::kNone, AccessOf};
 const Row kRows[] = {
-  {"bitfield", -2, kWrite | kDenyOom, kOne, KeyAccess::kReadWrite, "@bitmap", "bitmap", "3.2.0", "Reads and writes numbers of any width in a string.",
+  {"bitfield", -2, kWrite | kDenyOom, kVaries, KeyAccess::kReadWrite, "@bitmap", "bitmap", "3.2.0", "Reads and writes numbers of any width in a string.",
    "key [GET encoding offset|[OVERFLOW WRAP|OVERFLOW SAT|OVERFLOW FAIL] SET encoding offset value|INCRBY encoding offset increment ...]", BitField},
   {"bitfield_ro", -2, kReadonly | kFast, kOne, KeyAccess::kRead, "@bitmap", "bitmap", "6.0.0", "Reads numbers of any width in a string.", "key [GET encoding offset [GET encoding offset ...]]", BitFieldRo},
 };

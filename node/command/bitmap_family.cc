@@ -178,13 +178,13 @@ void BitOp(CallContext& ctx, Args args, Writer& reply) {
 }
 
 // clang-format off
-constexpr KeySpec kOne{1, 1, 1}, kFromSecond{2, -1, 1};
+constexpr KeySpec kOne{1, 1, 1}, kFromSecond{2, -1, 1, nullptr, KeyAccess::kRead};
 const Row kRows[] = {
   {"getbit", 3, kReadonly | kFast, kOne, KeyAccess::kRead, "@bitmap", "bitmap", "2.2.0", "Reads one bit of a string.", "key offset", GetBit},
   {"setbit", 4, kWrite | kDenyOom | kGrowsToBit, kOne, KeyAccess::kReadWrite, "@bitmap", "bitmap", "2.2.0", "Writes one bit of a string and tells what it was.", "key offset value", SetBit},
   {"bitcount", -2, kReadonly, kOne, KeyAccess::kRead, "@bitmap", "bitmap", "2.6.0", "Counts the bits of a string that are set.", "key [start [end [BYTE|BIT]]]", BitCount},
   {"bitpos", -3, kReadonly, kOne, KeyAccess::kRead, "@bitmap", "bitmap", "2.8.7", "Finds the first bit that is set, or not set.", "key bit [start [end [BYTE|BIT]]]", BitPos},
-  {"bitop", -4, kWrite | kDenyOom, kFromSecond, KeyAccess::kReadWrite, "@bitmap", "bitmap", "2.6.0", "Combines strings bit by bit and stores the outcome.", "AND|OR|XOR|NOT destkey key [key ...]", BitOp},
+  {"bitop", -4, kWrite | kDenyOom, kFromSecond, KeyAccess::kOverwrite, "@bitmap", "bitmap", "2.6.0", "Combines strings bit by bit and stores the outcome.", "AND|OR|XOR|NOT destkey key [key ...]", BitOp},
 };
 // clang-format on
 

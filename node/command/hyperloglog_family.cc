@@ -179,12 +179,12 @@ void PfSelfTest(CallContext& ctx, Args, Writer& reply) {
 }
 
 // clang-format off
-constexpr KeySpec kOne{1, 1, 1}, kAll{1, -1, 1}, kSecond{2, 2, 1};
+constexpr KeySpec kOne{1, 1, 1}, kAll{1, -1, 1}, kSecond{2, 2, 1}, kMerged{1, -1, 1, nullptr, KeyAccess::kRead};
 const Row kRows[] = {
   {"pfadd", -2, kWrite | kDenyOom | kFast, kOne, KeyAccess::kInsert, "@hyperloglog", "hyperloglog", "2.8.9", "Adds elements to a HyperLogLog.", "key [element [element ...]]", PfAdd},
-  {"pfcount", -2, kReadonly | kMayReplicate, kAll, KeyAccess::kRead, "@hyperloglog", "hyperloglog", "2.8.9", "Estimates how many different elements were added to the HyperLogLogs.", "key [key ...]", PfCount},
-  {"pfmerge", -2, kWrite | kDenyOom, kAll, KeyAccess::kInsert, "@hyperloglog", "hyperloglog", "2.8.9", "Merges HyperLogLogs into the first one.", "destkey [sourcekey [sourcekey ...]]", PfMerge},
-  {"pfdebug", 3, kWrite | kDenyOom | kAdmin, kSecond, KeyAccess::kReadWrite, "@hyperloglog", "hyperloglog", "2.8.9", "Looks into a HyperLogLog.", "subcommand key", PfDebug},
+  {"pfcount", -2, kReadonly | kMayReplicate, kAll, KeyAccess::kReadCached, "@hyperloglog", "hyperloglog", "2.8.9", "Estimates how many different elements were added to the HyperLogLogs.", "key [key ...]", PfCount},
+  {"pfmerge", -2, kWrite | kDenyOom, kMerged, KeyAccess::kMerge, "@hyperloglog", "hyperloglog", "2.8.9", "Merges HyperLogLogs into the first one.", "destkey [sourcekey [sourcekey ...]]", PfMerge},
+  {"pfdebug", 3, kWrite | kDenyOom | kAdmin, kSecond, KeyAccess::kReadCached, "@hyperloglog", "hyperloglog", "2.8.9", "Looks into a HyperLogLog.", "subcommand key", PfDebug},
   {"pfselftest", 1, kAdmin, {}, KeyAccess::kNone, "@hyperloglog", "hyperloglog", "2.8.9", "Tests the HyperLogLogs.", "", PfSelfTest},
 };
 // clang-format on

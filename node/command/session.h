@@ -63,9 +63,9 @@ class Session final : public net::ConnectionState {
   net::Connection& connection;
 
   // Nothing of the session's own keeps a command from running and being answered.
-  bool ordinary() const {
-    return unrestricted && reply_mode == kReplyOn && !only_listens && transaction == nullptr;
-  }
+  bool ordinary() const { return unrestricted && runs_and_answers(); }
+  // The same, but for what the user may do.
+  bool runs_and_answers() const { return reply_mode == kReplyOn && !only_listens && transaction == nullptr; }
   bool subscribed() const {
     return std::any_of(std::begin(subscriptions), std::end(subscriptions),
                        [](const auto& n) { return n.load(std::memory_order_relaxed) > 0; });
