@@ -197,6 +197,7 @@ std::optional<StatusWrite> FollowProcess(const Lone& lone) {
   status.moving_to.clear();
   status.dataset = words.dataset;
   status.group_uid = words.group;
+  status.role = "replica";  // what it leaves as, should it be promoted
   return StatusWrite{lone.node.Ref(), api::CacheNodeStatusJson(status)};
 }
 
@@ -216,6 +217,7 @@ std::optional<StatusWrite> PromoteLeft(const Lone& lone, Plan* plan) {
   // The primary of a group that vanished keeps its data set's id, as an heir does.
   status.dataset = words.role == control::Role::kPrimary ? words.dataset : lone.view.fresh_dataset;
   status.group_uid.clear();
+  if (status.role != "primary") status.role = "replica";  // it leaves as one (LeavesAsReplica)
   status.phase = "modifying";
   plan->events.push_back({node.Ref(), false, "PromoteStarted", "Promote",
                           "Promoting " + node.meta.name + ", which replication group " +
@@ -305,9 +307,9 @@ void ReplaceOutdated(Lone* lone, Plan* plan) {
   const auto* process = lone->view.process ? &*lone->view.process : nullptr;
   DeferrableStep step;
   step.needed = kRestartNeeds;
-  step.cost = lone->node.meta.name + " has no replica, so its data is lost when its Pod is replaced";
   // The end of its process needs no proof: the next one starts under a new epoch, empty.
   step.harmless = lone->pod_template->outdated && NothingRuns(lone->view.node, process, {});
+  if (!step.harmless) step.cost = lone->node.meta.name + " has no replica, so its data is lost when its Pod is replaced";
   if (!AskForReplacement(*lone->pod_template, step, &lone->deferral)) return;
   const bool refused = !lone->pod_template->live.refused.empty();
   if (!step.harmless && (refused || NobodyAsked(*lone->pod_template, lone->node.spec.node))) {
@@ -432,6 +434,8 @@ void EnsureLabels(const Lone& lone, Plan* plan) {
   if (lone.situation == Situation::kStandsAlone) {
     wanted[api::kGroupLabel] = std::nullopt;
     wanted[api::kRoleLabel] = HasRole(lone) ? std::optional<std::string>("standalone") : std::nullopt;
+  } else if (lone.situation == Situation::kLeft && lone.words != nullptr && !IsBlank(lone)) {
+    wanted[api::kRoleLabel] = "replica";
   }
   EnsurePodLabels(lone.view.node, wanted, &plan->actions);
 }

@@ -70,14 +70,18 @@ bool MayDrop(const api::CacheNode& node, const NodeState& words, const GroupObje
   return !HoldsItsOwn(words, group) || words.dataset == DiscardableDataset(node, group);
 }
 
-// Since the node was asked to give its data up for the group's: what it has may be the last that is left. Asked again,
-// by any edit, it does. Said by its conditions, which outlive an operator.
-bool GivenUpForLostData(const api::CacheNode& node, const NodeState& words, const GroupObject& group) {
-  if (!HoldsItsOwn(words, group)) return false;
+std::string LostDataWords(const GroupObject& group) { return "replication group " + group.object.meta.name + " has lost data"; }
+
+// Since the node was asked to give its data up for the group's: what it has may be the last that is left. It does when
+// the wish or the leave to drop its data was taken back and is given again: another edit means something else. Said by
+// its conditions, which outlive an operator. words: null, its process does not answer.
+bool GivenUpForLostData(const api::CacheNode& node, const NodeState* words, const GroupObject& group) {
   const api::Condition* accepted = node.status.conditions.Find(api::kAccepted);
-  if (accepted != nullptr && accepted->reason == reason::kGroupLostData) {
-    return accepted->observed_generation == node.meta.generation;
-  }
+  const bool said = accepted != nullptr && accepted->reason == reason::kGroupLostData &&
+                    accepted->message.starts_with(LostDataWords(group));
+  if (words == nullptr) return said;
+  if (!HoldsItsOwn(*words, group) || !MayDrop(node, *words, group)) return false;
+  if (said) return true;
   const api::Condition* pending = node.status.conditions.Find(api::kPendingModifications);
   if (pending == nullptr || pending->status != api::Truth::kTrue ||
       api::FindPending(node.status.pending_modified_values, kDemoteField) == nullptr) {
@@ -100,6 +104,13 @@ Permission WouldDiscard(const api::CacheNode& node, const NodeState& words, cons
 // has_place: the group has not its six nodes yet.
 Permission JudgeDemote(const api::CacheNode& node, const NodeState* words, const GroupObject& group, bool has_place) {
   const std::string& name = group.object.meta.name;
+  // Before all that passes: in its place nothing else would remember it.
+  if (GivenUpForLostData(node, words, group)) {
+    return Refused(reason::kGroupLostData,
+                   LostDataWords(group) + " since " + node.meta.name + " was asked to drop its own and join it; " +
+                       node.meta.name + " goes on as it is; to ask for it again, take discardExistingData out of its spec "
+                       "and set it anew");
+  }
   if (group.object.meta.deleted) {
     return Held(reason::kReplicationGroupNotFound,
                 "replication group " + name + " is being deleted; " + node.meta.name + " goes on as it is");
@@ -118,11 +129,6 @@ Permission JudgeDemote(const api::CacheNode& node, const NodeState* words, const
     return Waits(reason::kDemoting, "joins replication group " + name + " when its process answers");
   }
   if (!MayDrop(node, *words, group)) return WouldDiscard(node, *words, name);
-  if (GivenUpForLostData(node, *words, group)) {
-    return Refused(reason::kGroupLostData,
-                   "replication group " + name + " has lost data since " + node.meta.name + " was asked to drop its own and "
-                   "join it; " + node.meta.name + " goes on as it is, until any edit of this object asks for it again");
-  }
   return Given(reason::kDemoting, "joins replication group " + name);
 }
 
@@ -441,7 +447,7 @@ std::vector<const NodeView*> JoinersOf(const GroupView& view, MonoTime now, Wall
   for (const NodeView& one : view.nodes) {
     const NodeState* words = WordsOfCandidate(view, one);
     if (words == nullptr || !MayDrop(one.node, *words, view.group)) continue;
-    if (GivenUpForLostData(one.node, *words, view.group)) continue;
+    if (GivenUpForLostData(one.node, words, view.group)) continue;
     Deferral deferral;
     if (AskForDemote(one.node, view.group.object, Given(reason::kDemoting, ""), wall, &deferral)) {
       joiners.push_back(&one);

@@ -218,9 +218,45 @@ TEST_F(Demote, IsAskedForAnewWhereTheGroupHasLostItsDataMeanwhile) {
   EXPECT_EQ(world.Truth(kCc, "n", "Stalled"), "True");
   EXPECT_EQ(world.Column(kCc, "n", "pending"), "");
   EXPECT_EQ(world.Told("GroupLostData", "n"), 1);
+  // Another edit means something else, and what passes makes nothing of it forgotten.
+  world.ApplyYaml(kCc, "n", joins(R"("applyImmediately": true)"));
+  world.SetChannel("p", false);
+  world.SetChannel("n", false);
+  for (int i = 0; i < 5; ++i) {
+    world.Advance(Seconds(3));
+    world.Settle();
+  }
+  world.SetChannel("p", true);
+  world.SetChannel("n", true);
+  world.Advance(Seconds(3));
+  ASSERT_TRUE(world.Settle());
+  ExpectAlone(world, kCc, "n", 3);
+  EXPECT_THAT(world.Message(kCc, "n", "Accepted"),
+              HasSubstr("to ask for it again, take discardExistingData out of its spec and set it anew"));
+  world.ApplyYaml(kCc, "n", R"({"replicationGroupId": "h", "applyImmediately": true})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kCc, "n", "Accepted"), "WouldDiscardData");
   world.ApplyYaml(kCc, "n", joins(R"("applyImmediately": true)"));
   ASSERT_TRUE(world.Settle());
   ExpectReplicaOf(world, "h", kCc, "n");
+}
+
+TEST_F(Demote, WhoseGroupGoesBeforeItIsOverLeavesWhatCanBePromoted) {
+  world.ApplyYaml(kCc, "n",
+                  R"({"replicationGroupId": "h", "applyImmediately": true, "discardExistingData": ")" +
+                      world.Process("n")->dataset + "\"}");
+  for (int i = 0; i < 200 && world.Process("n")->role != Role::kReplica; ++i) world.OneStep();
+  ASSERT_EQ(world.Process("n")->role, Role::kReplica);
+  ASSERT_EQ(world.Column(kCc, "n", "role"), "standalone") << "its status does not know yet";
+  world.Erase(kRg, "h");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kCc, "n", "role"), "replica");
+  EXPECT_EQ(world.PodLabel("n", api::kRoleLabel), "replica");
+  world.ApplyYaml(kCc, "n", R"({"promotedFrom": "h"})");
+  ASSERT_TRUE(world.Settle());
+  ExpectAlone(world, kCc, "n", 7);
+  EXPECT_EQ(world.Told("PromoteStarted", "n"), 1);
+  EXPECT_EQ(world.Told("PromoteComplete", "n"), 1);
 }
 
 TEST_F(Demote, WaitsForAGroupThatDoesNotExistAndServesMeanwhile) {
