@@ -139,7 +139,7 @@ uint64_t StreamLog::Trim(const StreamTrim& trim) {
     const uint64_t live = StreamNode::LiveIn(at.value());
     if (trim.limit > 0 && removed + live > trim.limit) break;
     const bool whole = by_length ? size_ - live >= trim.max_length
-                                 : StreamNode(master, at.value()).Last()->id() < trim.min_id;
+                                 : StreamNode(master, at.value()).LastWritten() < trim.min_id;
     if (whole) {
       RemoveNode(master, at.value());
       size_ -= live;
@@ -155,6 +155,8 @@ uint64_t StreamLog::Trim(const StreamTrim& trim) {
     });
     size_ -= here;
     removed += here;
+    // What is left may be deleted entries only; Redis keeps such a node.
+    if (here == live) RemoveNode(master, at.value());
     break;
   }
   if (removed > 0) FindFirst();

@@ -70,6 +70,8 @@ class StreamNode {
   std::optional<StreamEntry> Previous(const StreamEntry& entry) const { return Live(Before(entry.at_), true); }
   std::optional<StreamEntry> First() const { return Live(first_, false); }
   std::optional<StreamEntry> Last() const { return Live(Before(ListpackView::kNone), true); }
+  // Of the last entry, live or not. There is one.
+  StreamId LastWritten() const { return Read(Before(ListpackView::kNone)).id(); }
 
   // Whether an entry of so many bytes of text would be too much for the node. Limits: 0 = none.
   static bool IsFull(const void* block, size_t text_bytes, uint64_t max_bytes, uint64_t max_entries);

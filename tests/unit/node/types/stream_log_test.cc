@@ -220,6 +220,17 @@ TEST(StreamLog, ApproximateTrimsRemoveWholeNodesUpToTheLimit) {
   EXPECT_EQ(StreamTrim::DefaultLimit(limits), 1'000'000u);
 }
 
+TEST(StreamLog, ADeletedEntryAtTheEndKeepsItsNodeFromApproximateTrims) {
+  Log both;
+  StreamLog& log = both.log;
+  Fill(log, 5);
+  ASSERT_TRUE(log.Erase({5, 0}));
+  EXPECT_EQ(log.Trim({.kind = StreamTrim::Kind::kMinId, .min_id = {5, 0}, .approximate = true}), 0u);
+  EXPECT_EQ(log.Trim({.kind = StreamTrim::Kind::kMinId, .min_id = {5, 0}}), 4u);
+  EXPECT_EQ(log.nodes(), 0u);
+  EXPECT_EQ(both.bytes, 0u);
+}
+
 TEST(StreamLog, SetIdKeepsTheOrderOfIds) {
   Log both;
   StreamLog& log = both.log;
