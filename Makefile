@@ -52,7 +52,7 @@ e2e: ## end-to-end tests on the local Kubernetes only
 style: ## include order, file sizes, no clock in pure folders
 	@tests/run style
 
-bench: ## the node beside Valkey and Redis, written to docs/benchmarks.md; 80 minutes (SHORT=1: 3 minutes, ROUNDS=5)
+bench: ## the node beside Valkey and Redis, written to docs/benchmarks.md; 110 minutes (SHORT=1: 3 minutes, ROUNDS=5)
 	@cmake/install-deps test
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release --target understudy-node understudy-load store_bench

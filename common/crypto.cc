@@ -151,6 +151,20 @@ std::string SigningKey::Seed() const {
   return raw;
 }
 
+std::string Sha256Hex(std::string_view text) {
+  unsigned char digest[kHashBytes];
+  unsigned int size = 0;
+  const char* const data = text.empty() ? "" : text.data();
+  CHECK(EVP_Digest(data, text.size(), digest, &size, EVP_sha256(), nullptr) == 1 && size == kHashBytes);
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string hex;
+  for (const unsigned char byte : digest) {
+    hex += kHex[byte >> 4];
+    hex += kHex[byte & 15];
+  }
+  return hex;
+}
+
 std::string HmacSha256(std::string_view key, std::string_view text) {
   std::string out(kHashBytes, '\0');
   size_t size = 0;

@@ -53,6 +53,8 @@ class SigningKey {
   std::shared_ptr<evp_pkey_st> key_;
 };
 
+// 64 lower-case hex digits.
+std::string Sha256Hex(std::string_view text);
 std::string HmacSha256(std::string_view key, std::string_view text);
 // RFC 5869. bytes: at most 255 * 32.
 std::string HkdfSha256(std::string_view secret, std::string_view salt, std::string_view info,

@@ -45,8 +45,10 @@ command::Table BuildCommandTable() {
   const std::span<const command::Row> families[] = {
       command::StringCommands(),     command::StringNumberCommands(), command::KeyCommands(),
       command::KeyspaceCommands(),   command::ExpireCommands(),       command::ConnectionCommands(),
+      command::AclCommands(),
       command::ClientCommands(),     command::ServerCommands(),       command::MemoryCommands(),
-      command::CommandCommands(),
+      command::CommandCommands(),    command::BitmapCommands(),       command::BitfieldCommands(),
+      command::PubsubCommands(),     command::HyperLogLogCommands(),
       command::TransactionCommands(), command::ReplicationCommands(),
   };
   return command::Table(families);
@@ -63,8 +65,9 @@ Server::Server(config::Config& config, const Clock& clock, std::string incarnati
   replication_ = std::make_unique<replication::Replication>(std::move(options), *keyspace_, sink_, *this, clock);
   const uint32_t workers = config.workers > 0 ? config.workers : config::AvailableCpus();
   dispatcher_ = std::make_unique<command::Dispatcher>(table_, workers);
+  channels_ = std::make_unique<pubsub::Channels>(workers);
   services_ = std::make_unique<command::Services>(command::Services{
-      clock_, config_, *keyspace_, *replication_, gate_, table_, *dispatcher_, config.standalone});
+      clock_, config_, *keyspace_, *replication_, gate_, table_, *dispatcher_, *channels_, config.standalone});
   sink_.set_services(services_.get());
   keyspace_->SetExpirySink(dispatcher_.get());
   if (workers > 1) keyspace_->SetShared(true);
@@ -83,12 +86,14 @@ Status Server::Start() {
   std::error_code ignored;
   process.executable = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
 
+  RETURN_IF_ERROR(dispatcher_->acl().Start(config_));
   RaiseFileLimit();
   ApplySettings();
   config_.OnChange([this] {
     RaiseFileLimit();
     ApplySettings();
     replication_->Configure(ReplicationSettings(config_));
+    dispatcher_->acl().FollowPassword(config_.password());
   });
   const uint32_t count = config_.workers > 0 ? config_.workers : config::AvailableCpus();
   std::vector<std::vector<int>> listeners;
@@ -99,6 +104,9 @@ Status Server::Start() {
                                                      dispatcher_->settings(), dispatcher_->totals(), clock_));
     pointers.push_back(workers_.back().get());
   }
+  channels_->OnMail([this](uint32_t worker) {
+    workers_[worker]->Post([this, worker] { channels_->Hand(worker); });
+  });
   dispatcher_->Attach(*services_, std::move(pointers));
   if (config_.standalone) gate_.ServeStandalone();
   RETURN_IF_ERROR(replication_->Start());
@@ -165,10 +173,14 @@ void Server::ApplySettings() {
   s.max_clients = config_.max_clients.load();
   s.idle_timeout_s = config_.timeout_s.load();
   s.tcp_keepalive_s = config_.tcp_keepalive_s.load();
-  const config::OutputLimit limit = config_.normal_limit();
-  s.output_hard_bytes = limit.hard_bytes;
-  s.output_soft_bytes = limit.soft_bytes;
-  s.output_soft_s = limit.soft_s;
+  const auto set_limit = [&](net::Connection::OutputClass output_class, const config::OutputLimit& limit) {
+    net::OutputLimit& to = s.output_limits[static_cast<size_t>(output_class)];
+    to.hard_bytes = limit.hard_bytes;
+    to.soft_bytes = limit.soft_bytes;
+    to.soft_s = limit.soft_s;
+  };
+  set_limit(net::Connection::OutputClass::kNormal, config_.normal_limit());
+  set_limit(net::Connection::OutputClass::kPubsub, config_.pubsub_limit());
 
   store::MemorySettings& memory = keyspace_->memory_settings();
   keyspace_->SetEvictionPolicy(config_.max_memory_policy.load());
@@ -203,6 +215,16 @@ void Server::CollectMetrics(metrics::Writer& writer) const {
   writer.Sample("understudy_evicted_clients_total", "counter",
                 "Clients closed because all together took more than maxmemory-clients.", {},
                 static_cast<double>(dispatcher_->evicted_clients()));
+  for (const auto& worker : workers_) {
+    writer.Sample("understudy_worker_longest_turn_cpu_seconds", "gauge",
+                  "Most CPU time that a turn of the worker's loop took since the start or CONFIG RESETSTAT.",
+                  {{"worker", std::to_string(worker->index())}}, worker->meter().longest_cpu().seconds());
+  }
+  for (const auto& worker : workers_) {
+    writer.Sample("understudy_worker_longest_turn_seconds", "gauge",
+                  "Longest turn of the worker's loop since then, with what others did on its core meanwhile.",
+                  {{"worker", std::to_string(worker->index())}}, worker->meter().longest().seconds());
+  }
 }
 
 void Server::PostToAllWorkers(std::function<void(net::Worker&)> task, std::function<void()> done) {

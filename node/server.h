@@ -25,6 +25,7 @@
 #include "node/command/table.h"
 #include "node/config/config.h"
 #include "node/net/worker.h"
+#include "node/pubsub/channels.h"
 #include "node/replication/replication.h"
 #include "node/role/role_gate.h"
 #include "node/store/keyspace.h"
@@ -104,6 +105,7 @@ class Server final : public replication::Hooks {
   command::ApplySink sink_;
   std::unique_ptr<replication::Replication> replication_;
   std::unique_ptr<command::Dispatcher> dispatcher_;
+  std::unique_ptr<pubsub::Channels> channels_;
   std::unique_ptr<command::Services> services_;
   std::vector<std::unique_ptr<net::Worker>> workers_;
 

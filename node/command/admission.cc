@@ -2,7 +2,9 @@
 #include "common/clock.h"
 #include "node/command/dispatch.h"
 #include "node/command/dispatch_state.h"
+#include "node/command/notify.h"
 #include "node/config/config.h"
+#include "node/pubsub/channels.h"
 #include "node/resp/errors.h"
 #include "node/role/role_gate.h"
 
@@ -10,6 +12,7 @@ namespace understudy::command {
 namespace {
 
 constexpr Duration kSnapshotPressureStep = Milliseconds(1);
+constexpr Duration kCrowdedStep = Milliseconds(1);  // a worker hands out its mail in every turn
 
 bool MayDebug(config::DebugCommand allowed, const net::Connection& connection) {
   if (allowed != config::DebugCommand::kLocal) return allowed == config::DebugCommand::kYes;
@@ -30,24 +33,69 @@ bool Dispatcher::CameLate(const Session& session) const {
   return session.created_ms.load(std::memory_order_relaxed) < closed_ms + kServicesFollow.ms();
 }
 
+acl::Verdict Dispatcher::CheckAndNote(Session& session, const Row& row, Args args, std::string_view context) {
+  const acl::Verdict verdict = CheckPermission(*session.acl_user, row, args);
+  if (verdict.allowed()) return verdict;
+  session.last_command.store(row.index, std::memory_order_relaxed);
+  const int64_t now_ms = session.connection.worker().wall_ms();
+  acl::DenialLog::Entry entry =
+      DenialEntry(verdict, context, table_.FullName(row.index), args, session.acl_user->name());
+  entry.client = DescribeClient(session, table_, now_ms);
+  acl_.NoteDenial(std::move(entry), now_ms);
+  return verdict;
+}
+
+std::string Dispatcher::Forbidden(Session& session, const Row& row, Args args) {
+  const acl::Verdict verdict = CheckAndNote(session, row, args, session.transaction ? "multi" : "toplevel");
+  if (verdict.allowed()) return {};
+  return "NOPERM " + DenialText(verdict, *session.acl_user, table_.FullName(row.index), args, false);
+}
+
+std::string Dispatcher::ForbiddenInExec(Session& session, const Row& row, Args args) {
+  std::string error =
+      "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is "
+      "no longer allowed for the following reason: ";
+  switch (CheckAndNote(session, row, args, "multi").denial) {
+    case acl::Denial::kNone:
+      return {};
+    case acl::Denial::kCommand:
+      return error + "no permission to execute the command or subcommand";
+    case acl::Denial::kKey:
+      return error + "no permission to touch the specified keys";
+    case acl::Denial::kChannel:
+      break;
+  }
+  return error + "no permission to access one of the channels used as arguments to the command";
+}
+
 bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Args args, resp::Writer& reply) {
   uint32_t flags = row.flags;
   if ((flags & kRunsQueue) && session.transaction) {  // EXEC does what its queue does
-    flags |= session.transaction->flags & (kWrite | kDenyOom);
+    flags |= session.transaction->flags & (kWrite | kDenyOom | kMayReplicate);
     if (session.transaction->needs_role) flags &= ~kLoading;
   }
   const auto refuse = [&](std::string_view error) {
     Reject(state, session, &row, error, reply);
     return false;
   };
-  if (!session.authenticated && !(flags & kNoAuth)) [[unlikely]] return refuse(resp::kNoAuth);
+  // In a group a replica proves itself by the key of its role's epoch, and nobody else is let further (Engine::Attach):
+  // users' rules must not keep a group from replicating.
+  const bool own_handshake = (flags & kHandshake) && !services_->standalone;
+  if (!session.authenticated && !(flags & kNoAuth) && !own_handshake) [[unlikely]] return refuse(resp::kNoAuth);
   if ((flags & kForTests) && !MayDebug(services_->config.debug_command, session.connection)) {
     return refuse(
         "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a "
         "local connection, otherwise you need to set this option in the configuration file, and then restart the "
         "server.");
   }
+  if (session.only_listens && !(flags & kWhenSubscribed)) [[unlikely]] {
+    return refuse("ERR Can't execute '" + table_.FullName(row.index) +
+                  "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context");
+  }
   if (session.transaction && (flags & kNoMulti)) return refuse("ERR Command not allowed inside a transaction");
+  if (!session.unrestricted && !own_handshake) [[unlikely]] {
+    if (const std::string error = Forbidden(session, row, args); !error.empty()) return refuse(error);
+  }
   // A queue takes memory whatever its commands do.
   if ((flags & kDenyOom) || (session.transaction && !(flags & kImmediate))) {
     const Room room = TakeMemory(state, session, row, args);
@@ -59,6 +107,16 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
   }
 
   const bool writes = (flags & kWrite) != 0;
+  const bool streams = (flags & kMayReplicate) != 0;
+  // What goes into the stream of a primary stays out of it while writes do.
+  if (streams && services_->gate.Check(true, state.worker->now()) == role::Admission::kPaused) [[unlikely]] {
+    ParkUntil(state, session, services_->gate.paused_until());
+    return false;
+  }
+  if ((streams || (writes && Notifies(*services_, ~0u))) && services_->channels.Crowded()) [[unlikely]] {
+    ParkUntil(state, session, state.worker->now() + kCrowdedStep);
+    return false;
+  }
   if (!(flags & kLoading)) {
     state.generation = services_->gate.generation();
     const role::Admission admission = services_->gate.Check(writes, state.worker->now());
@@ -73,7 +131,7 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
     }
   }
   if (const ClientPause paused = pause(state.worker->wall_ms()); paused != ClientPause::kNone) [[unlikely]] {
-    if (paused == ClientPause::kAll || writes) {
+    if (paused == ClientPause::kAll || writes || streams) {
       const int64_t left_ms = pause_until_ms_.load(std::memory_order_relaxed) - state.worker->wall_ms();
       ParkUntil(state, session, state.worker->now() + Milliseconds(left_ms + 1));
       return false;

@@ -1,15 +1,23 @@
 #include "node/command/apply_sink.h"
 
+#include <chrono>
 #include <string>
+#include <thread>
 
 #include "common/clock.h"
 #include "node/command/call_context.h"
 #include "node/command/stats.h"
+#include "node/pubsub/channels.h"
 #include "node/resp/writer.h"
 #include "node/store/shard_guard.h"
 
 namespace understudy::command {
 namespace {
+
+constexpr uint32_t kStreamed = kWrite | kMayReplicate;
+// Messages come as fast as the primary can publish; who listens here may be slower. Then the stream waits, in steps.
+constexpr auto kCrowdedStep = std::chrono::milliseconds(1);
+constexpr int kMostCrowdedSteps = 100;
 
 std::string Shown(std::string_view text) { return std::string(text.substr(0, 64)); }
 
@@ -44,6 +52,14 @@ Result<const Row*> ApplySink::Resolve(const replication::Record& record) const {
 }
 
 Status ApplySink::Apply(std::span<const replication::Record> records, replication::CommitToLog& commit) {
+  pubsub::Channels& channels = services_->channels;
+  for (int i = 0; i < kMostCrowdedSteps && channels.Crowded(); ++i) std::this_thread::sleep_for(kCrowdedStep);
+  const Status status = Execute(records, commit);
+  channels.Wake();
+  return status;
+}
+
+Status ApplySink::Execute(std::span<const replication::Record> records, replication::CommitToLog& commit) {
   store::Keyspace& keyspace = services_->keyspace;
   rows_.clear();
   shards_.clear();
@@ -52,7 +68,7 @@ Status ApplySink::Apply(std::span<const replication::Record> records, replicatio
     const Result<const Row*> row = Resolve(record);
     if (!row.ok()) return row.status();
     rows_.push_back(*row);
-    if (!((*row)->flags & kWrite)) continue;
+    if (!((*row)->flags & kStreamed)) continue;
     if (records.size() == 1 && (*row)->ordinary && HasOneKey(**row, record.argv.size())) [[likely]] {
       const uint64_t hash = keyspace.Hash(record.argv[static_cast<size_t>((*row)->keys.first)]);
       store::OneShardGuard guard(keyspace, keyspace.ShardOf(hash));
@@ -86,7 +102,7 @@ Status ApplySink::Run(std::span<const replication::Record> records, bool all_loc
     const Row& row = *rows_[i];
     const Args args = records[i].argv;
     // What writes nothing (PING, a script's reads) has no effect here.
-    if (!(row.flags & kWrite)) continue;
+    if (!(row.flags & kStreamed)) continue;
     ctx.db = records[i].db;
     ctx.row = &row;
     ctx.first_hash = row.keys.first > 0 && args.size() > static_cast<size_t>(row.keys.first)

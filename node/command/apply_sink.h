@@ -32,6 +32,7 @@ class ApplySink final : public replication::ApplySink {
 
  private:
   Result<const Row*> Resolve(const replication::Record& record) const;
+  Status Execute(std::span<const replication::Record> records, replication::CommitToLog& commit);
   Status Run(std::span<const replication::Record> records, bool all_locked, replication::CommitToLog& commit);
 
   Services* services_ = nullptr;

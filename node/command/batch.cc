@@ -4,6 +4,7 @@
 #include "node/command/dispatch.h"
 #include "node/command/dispatch_state.h"
 #include "node/config/config.h"
+#include "node/pubsub/channels.h"
 #include "node/replication/replication.h"
 #include "node/role/role_gate.h"
 #include "node/store/shard_guard.h"
@@ -49,6 +50,8 @@ void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span
   state.may_expire = MayExpire(worker);
   if (services_->config.max_memory_bytes.load(std::memory_order_relaxed) != 0) [[unlikely]] KeepLimit(state);
   if (state.plans.size() < batch.commands.size()) state.plans.resize(batch.commands.size());
+  // Nobody writes what would be told to listeners who don't keep up: it is for Admit to let it wait.
+  const bool crowded = services_->channels.Crowded() && services_->config.notify_classes != 0;
   size_t prefetched = 0;
   for (size_t i = 0; i < batch.segments.size(); ++i) {
     const net::Segment& segment = batch.segments[i];
@@ -62,6 +65,7 @@ void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span
       if (next >= prefetched) {
         const size_t end = std::min(batch.commands.size(), next + kPrefetchGroup);
         PrefetchGroup(state, batch, next, end);
+        for (size_t at = next; crowded && at < end; ++at) state.plans[at].ordinary = false;
         prefetched = end;
       }
       net::Segment part = segment;
@@ -74,6 +78,7 @@ void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span
     }
     executed[i] = done;
   }
+  services_->channels.Wake();
 }
 
 void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size_t begin, size_t end) {
@@ -131,6 +136,11 @@ void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size
     const store::OneShardGuard guard(keyspace, shard);
     if (shard.Prefetch(0, hash, &probe)) probe.Step();
   }
+}
+
+bool Dispatcher::MayRunRestricted(const Session& session, const Row& row, Args args) {
+  return session.authenticated && session.reply_mode == Session::kReplyOn && session.transaction == nullptr &&
+         MayRunOrdinary(*session.acl_user, row, args);
 }
 
 bool Dispatcher::Passes(WorkerState& state, const Session& session, const Row& row, Args args) const {
@@ -203,6 +213,7 @@ void Dispatcher::RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& p
 uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment) {
   net::Connection& connection = *segment.connection;
   Session& session = Session::Of(connection);
+  if (session.acl_version != acl_.version()) [[unlikely]] acl_.Refresh(session);
   if (!connection.accepts_commands()) return 0;
   session.last_command_ms.store(state.worker->wall_ms(), std::memory_order_relaxed);
   resp::Writer reply(state.worker->OpenOutput(connection), session.protocol.load(std::memory_order_relaxed));
@@ -216,7 +227,8 @@ uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, con
     const net::Command& command = batch.commands[at];
     const Args args = batch.Arguments(command);
     const Plan& plan = state.plans[at];
-    if (plan.ordinary && session.ordinary() && Passes(state, session, *plan.row, args)) [[likely]] {
+    if (plan.ordinary && (session.ordinary() || MayRunRestricted(session, *plan.row, args)) &&
+        Passes(state, session, *plan.row, args)) [[likely]] {
       // Neither parks nor closes, detaches, or changes the session.
       RunOrdinary(state, ctx, plan, args, batch.PlainBytes(command), reply, &ticks);
       if (state.worker->output_full()) [[unlikely]] return i + 1;
@@ -235,6 +247,7 @@ uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, con
       if (session.reply_mode == Session::kReplyOn) reply.SimpleString(Is(args[0], "reset") ? "RESET" : "OK");
       if (skip_this && session.reply_mode == Session::kReplySkip) session.reply_mode = Session::kReplyOn;
     }
+    if (session.acl_version != acl_.version()) [[unlikely]] acl_.Refresh(session);
     if (connection.TakeRepeat()) return i;
     if (!connection.accepts_commands() || state.worker->output_full()) return i + 1;
     ticks = Ticks();

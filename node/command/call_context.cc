@@ -2,7 +2,10 @@
 
 #include <charconv>
 
+#include "node/command/notify.h"
 #include "node/command/stats.h"
+#include "node/net/worker.h"
+#include "node/role/role_gate.h"
 #include "node/store/shard_guard.h"
 
 namespace understudy::command {
@@ -22,8 +25,13 @@ const store::Entry* LookupPeek(CallContext& ctx, const Key& key) {
   return entry;
 }
 
+void NoteLookup(CallContext& ctx, const Key& key, const store::Entry* entry) {
+  (entry ? ctx.stats.hits : ctx.stats.misses).Add();
+  if (entry == nullptr) Notify(ctx, config::kNotifyKeyMiss, "keymiss", key.name);
+}
+
 void NoteMiss(CallContext& ctx, const Key& key) {
-  ctx.stats.misses.Add();
+  NoteLookup(ctx, key, nullptr);
   if (ctx.may_expire && key.shard.ExpireCount(ctx.db) > 0) {
     key.shard.EraseIfExpired(ctx.db, key.name, key.hash, ctx.now_ms);
   }
@@ -31,8 +39,18 @@ void NoteMiss(CallContext& ctx, const Key& key) {
 
 const store::Entry* LookupUntouched(CallContext& ctx, const Key& key) {
   const store::Entry* entry = LookupPeek(ctx, key);
-  (entry ? ctx.stats.hits : ctx.stats.misses).Add();
+  NoteLookup(ctx, key, entry);
   return entry;
+}
+
+bool MayStream(const CallContext& ctx) {
+  return ctx.session != nullptr &&
+         ctx.services.gate.Check(true, ctx.session->connection.worker().now()) == role::Admission::kServe;
+}
+
+void ReplyUnknownSubcommand(Args args, std::string_view parent, resp::Writer& reply) {
+  reply.Error("ERR unknown subcommand or wrong number of arguments for '" + std::string(args[1].substr(0, 128)) +
+              "'. Try " + std::string(parent) + " HELP.");
 }
 
 void ReplyManaged(resp::Writer& reply, std::string_view what) {

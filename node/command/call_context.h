@@ -25,6 +25,9 @@ namespace net {
 class Connection;
 class Worker;
 }  // namespace net
+namespace pubsub {
+class Channels;
+}
 namespace replication {
 class Replication;
 }
@@ -80,6 +83,8 @@ inline Key AnyKey(const CallContext& ctx, std::string_view name) {
   return {name, hash, ctx.keyspace.ShardOf(hash)};
 }
 
+// Counts a hit or a miss.
+void NoteLookup(CallContext& ctx, const Key& key, const store::Entry* entry);
 // Without noting anything: TTL, TYPE, EXISTS, OBJECT. An expired key is not there; on a primary it is removed for
 // good (and replicas are told).
 const store::Entry* LookupPeek(CallContext& ctx, const Key& key);
@@ -113,11 +118,18 @@ struct Services {
   const role::RoleGate& gate;
   const Table& table;
   Dispatcher& dispatcher;
+  pubsub::Channels& channels;
   bool standalone;  // false: the operator manages roles; what clients may not do then is answered by ReplyManaged
 };
 
+// May a command that is no write put something into the replication stream? As a write, without refusing anything:
+// a replica, or a primary that may not write now, does it for itself alone.
+bool MayStream(const CallContext& ctx);
+
 // "-ERR <what> is managed by the Understudy operator": the one answer to what clients may not do in a group.
 void ReplyManaged(resp::Writer& reply, std::string_view what);
+// For a subcommand that there is, but not with so many arguments.
+void ReplyUnknownSubcommand(Args args, std::string_view parent, resp::Writer& reply);
 // What HELP answers.
 void ReplyHelp(std::span<const std::string_view> lines, resp::Writer& reply);
 

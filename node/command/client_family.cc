@@ -17,6 +17,7 @@ using resp::Writer;
 
 std::string FlagsOf(const Session& s) {
   std::string flags;
+  if (s.subscribed()) flags += 'P';
   if (s.multi_commands.load(std::memory_order_relaxed) >= 0) flags += 'x';
   if (s.blocked.load(std::memory_order_relaxed)) flags += 'b';
   if (s.no_evict.load(std::memory_order_relaxed)) flags += 'e';
@@ -24,8 +25,9 @@ std::string FlagsOf(const Session& s) {
   return flags.empty() ? "N" : flags;
 }
 
-// One client as CLIENT LIST shows it. Under the registry's lock.
-std::string Describe(const Session& s, const Table& table, int64_t now_ms) {
+}  // namespace
+
+std::string DescribeClient(const Session& s, const Table& table, int64_t now_ms) {
   const auto& c = s.connection.counters;
   const auto get = [](const auto& atomic) { return std::to_string(atomic.load(std::memory_order_relaxed)); };
   const auto seconds_since = [&](const std::atomic<int64_t>& at) {
@@ -37,43 +39,72 @@ std::string Describe(const Session& s, const Table& table, int64_t now_ms) {
                     " laddr=" + s.connection.local_address() + " fd=" + std::to_string(s.connection.fd()) +
                     " name=" + s.name + " age=" + seconds_since(s.created_ms) +
                     " idle=" + seconds_since(s.last_command_ms) + " flags=" + FlagsOf(s) + " db=" + get(s.db) +
-                    " sub=0 psub=0 ssub=0 multi=" + get(s.multi_commands) + " watch=" + get(s.watch_count) +
+                    " sub=" + get(s.subscriptions[0]) + " psub=" + get(s.subscriptions[1]) +
+                    " ssub=" + get(s.subscriptions[2]) + " multi=" + get(s.multi_commands) + " watch=" + get(s.watch_count) +
                     " qbuf=" + get(c.input_bytes) + " omem=" + get(c.output_bytes) +
                     " tot-mem=" + get(c.memory_bytes) + " tot-net-in=" + get(c.total_input_bytes) + " tot-net-out=" + get(c.total_output_bytes) +
                     " tot-cmds=" + get(c.commands) + " events=" + (events_write ? "rw" : "r") +
                     " cmd=" + (last == UINT32_MAX ? "NULL" : table.FullName(last)) + " user=" + s.user +
                     " redir=-1 resp=" + get(s.protocol) + " lib-name=" + s.library_name +
                     " lib-ver=" + s.library_version;
-  return out + "\n";
+  return out;
 }
+
+size_t CloseClients(CallContext& ctx, const std::function<bool(const Session&)>& matches) {
+  struct Target {
+    net::Worker* worker;
+    uint64_t id;
+  };
+  std::vector<Target> targets;
+  ctx.services.dispatcher.clients().ForEach([&](Session& s) {
+    if (matches(s)) targets.push_back({&s.connection.worker(), s.connection.id()});
+  });
+  for (const Target& target : targets) {
+    if (target.id == ctx.session->connection.id()) {
+      ctx.session->connection.CloseAfterFlush();
+      continue;
+    }
+    target.worker->Post([target] {
+      if (net::Connection* connection = target.worker->Find(target.id)) connection->Close();
+    });
+  }
+  return targets.size();
+}
+
+namespace {
 
 bool ReadId(std::string_view text, uint64_t* id) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *id);
   return error == std::errc() && end == text.data() + text.size() && *id > 0;
 }
 
-// Only "normal" ones are clients here: replicas leave the workers, and there is no pub/sub.
-std::optional<bool> TypeMatches(std::string_view type) {
-  if (Is(type, "normal")) return true;
-  if (Is(type, "master") || Is(type, "replica") || Is(type, "slave") || Is(type, "pubsub")) return false;
+// Replicas and primaries leave the workers: no client here is one.
+enum class ClientType : uint8_t { kNormal, kPubsub, kElsewhere };
+
+std::optional<ClientType> ReadType(std::string_view type) {
+  if (Is(type, "normal")) return ClientType::kNormal;
+  if (Is(type, "pubsub")) return ClientType::kPubsub;
+  if (Is(type, "master") || Is(type, "replica") || Is(type, "slave")) return ClientType::kElsewhere;
   return std::nullopt;
 }
+
+ClientType TypeOf(const Session& s) { return s.subscribed() ? ClientType::kPubsub : ClientType::kNormal; }
 
 void Id(CallContext& ctx, Args, Writer& reply) {
   reply.Integer(static_cast<int64_t>(ctx.session->connection.id()));
 }
 
 void Info(CallContext& ctx, Args, Writer& reply) {
-  reply.Verbatim("txt", Describe(*ctx.session, ctx.services.table, ctx.now_ms));
+  reply.Verbatim("txt", DescribeClient(*ctx.session, ctx.services.table, ctx.now_ms) + "\n");
 }
 
 void List(CallContext& ctx, Args args, Writer& reply) {
   bool all = true;
+  std::optional<ClientType> type;
   std::vector<uint64_t> ids;
   if (args.size() == 4 && Is(args[2], "type")) {
-    const std::optional<bool> matches = TypeMatches(args[3]);
-    if (!matches) return reply.Error("ERR Unknown client type '" + std::string(args[3]) + "'");
-    all = *matches;
+    type = ReadType(args[3]);
+    if (!type) return reply.Error("ERR Unknown client type '" + std::string(args[3]) + "'");
   } else if (args.size() > 3 && Is(args[2], "id")) {
     all = false;
     for (const std::string_view text : args.subspan(3)) {
@@ -85,7 +116,7 @@ void List(CallContext& ctx, Args args, Writer& reply) {
   std::string out;
   ctx.services.dispatcher.clients().ForEach([&](Session& s) {
     const bool wanted = all || std::find(ids.begin(), ids.end(), s.connection.id()) != ids.end();
-    if (wanted) out += Describe(s, ctx.services.table, ctx.now_ms);
+    if (wanted && (!type || TypeOf(s) == *type)) out += DescribeClient(s, ctx.services.table, ctx.now_ms) + "\n";
   });
   reply.Verbatim("txt", out);
 }
@@ -128,18 +159,18 @@ struct KillFilter {
   std::optional<uint64_t> id;
   std::optional<std::string_view> address, local_address, user;
   std::optional<int64_t> older_than_s;
-  bool type_matches = true;
+  std::optional<ClientType> type;
   bool skip_me = true;
 
   bool Matches(const Session& s, int64_t now_ms) const {
     const net::Connection& c = s.connection;
-    return type_matches && (!id || c.id() == *id) && (!address || c.peer_address() == *address) &&
+    return (!type || TypeOf(s) == *type) && (!id || c.id() == *id) && (!address || c.peer_address() == *address) &&
            (!local_address || c.local_address() == *local_address) && (!user || s.user == *user) &&
            (!older_than_s || (now_ms - s.created_ms.load(std::memory_order_relaxed)) / 1000 >= *older_than_s);
   }
 };
 
-bool ReadKillFilter(Args args, KillFilter* filter, Writer& reply) {
+bool ReadKillFilter(const Acl& acl, Args args, KillFilter* filter, Writer& reply) {
   for (size_t i = 2; i < args.size(); i += 2) {
     if (i + 1 == args.size()) {
       reply.Error(resp::kSyntaxError);
@@ -154,18 +185,17 @@ bool ReadKillFilter(Args args, KillFilter* filter, Writer& reply) {
       }
       filter->id = id;
     } else if (Is(name, "type")) {
-      const std::optional<bool> matches = TypeMatches(value);
-      if (!matches) {
+      filter->type = ReadType(value);
+      if (!filter->type) {
         reply.Error("ERR Unknown client type '" + std::string(value) + "'");
         return false;
       }
-      filter->type_matches = *matches;
     } else if (Is(name, "addr")) {
       filter->address = value;
     } else if (Is(name, "laddr")) {
       filter->local_address = value;
     } else if (Is(name, "user")) {
-      if (value != "default") {
+      if (acl.Find(value) == nullptr) {
         reply.Error("ERR No such user '" + std::string(value) + "'");
         return false;
       }
@@ -190,29 +220,14 @@ void Kill(CallContext& ctx, Args args, Writer& reply) {
   if (old_style) {
     filter.address = args[2];
     filter.skip_me = false;
-  } else if (!ReadKillFilter(args, &filter, reply)) {
+  } else if (!ReadKillFilter(ctx.services.dispatcher.acl(), args, &filter, reply)) {
     return;
   }
-  struct Target {
-    net::Worker* worker;
-    uint64_t id;
-  };
-  std::vector<Target> targets;
-  ctx.services.dispatcher.clients().ForEach([&](Session& s) {
-    if ((filter.skip_me && &s == ctx.session) || !filter.Matches(s, ctx.now_ms)) return;
-    targets.push_back({&s.connection.worker(), s.connection.id()});
+  const size_t closed = CloseClients(ctx, [&](const Session& s) {
+    return !(filter.skip_me && &s == ctx.session) && filter.Matches(s, ctx.now_ms);
   });
-  for (const Target& target : targets) {
-    if (target.id == ctx.session->connection.id()) {
-      ctx.session->connection.CloseAfterFlush();
-      continue;
-    }
-    target.worker->Post([target] {
-      if (net::Connection* connection = target.worker->Find(target.id)) connection->Close();
-    });
-  }
-  if (!old_style) return reply.Integer(static_cast<int64_t>(targets.size()));
-  if (targets.empty()) return reply.Error("ERR No such client");
+  if (!old_style) return reply.Integer(static_cast<int64_t>(closed));
+  if (closed == 0) return reply.Error("ERR No such client");
   reply.Ok();
 }
 
@@ -321,7 +336,7 @@ const Row kClientRows[] = {
   {"unpause", 2, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "6.2.0", "Ends a pause.", "", Unpause},
 };
 const Row kRows[] = {
-  {"client", -2, 0, {}, KeyAccess::kNone, "@connection", "connection", "2.4.0", "Looks at and manages connections.", "", nullptr, kClientRows},
+  {"client", -2, 0, {}, KeyAccess::kNone, "", "connection", "2.4.0", "Looks at and manages connections.", "", nullptr, kClientRows},
 };
 // clang-format on
 

@@ -15,6 +15,9 @@
 
 namespace understudy::command {
 
+struct CallContext;
+class Table;
+
 class ClientRegistry {
  public:
   explicit ClientRegistry(uint32_t workers);
@@ -35,5 +38,10 @@ class ClientRegistry {
   };
   std::vector<std::unique_ptr<PerWorker>> workers_;
 };
+
+// One client as CLIENT LIST shows it, without line end. Under the registry's lock, or on the client's worker.
+std::string DescribeClient(const Session& session, const Table& table, int64_t now_ms);
+// Closes the clients that match, the asking one after its reply; tells how many.
+size_t CloseClients(CallContext& ctx, const std::function<bool(const Session&)>& matches);
 
 }  // namespace understudy::command

@@ -23,31 +23,19 @@ constexpr FlagName kFlagNames[] = {
     {kPubsub, "pubsub"},     {kAllowBusy, "allow_busy"}, {kNoAsyncLoading, "no_async_loading"},
 };
 
-std::vector<std::string> CategoriesOf(const Row& row) {
+std::vector<std::string> CategoryNamesOf(const Row& row) {
   std::vector<std::string> out;
-  if (row.flags & kWrite) out.push_back("@write");
-  if (row.flags & kReadonly) out.push_back("@read");
-  if (row.flags & kAdmin) {
-    out.push_back("@admin");
-    out.push_back("@dangerous");
-  }
-  out.push_back(row.flags & kFast ? "@fast" : "@slow");
-  if (row.flags & kBlocking) out.push_back("@blocking");
-  if (row.flags & kPubsub) out.push_back("@pubsub");
-  std::string_view more = row.categories;
-  while (!more.empty()) {
-    const size_t end = more.find(' ');
-    const std::string name(more.substr(0, end));
-    if (std::find(out.begin(), out.end(), name) == out.end()) out.push_back(name);
-    more.remove_prefix(end == std::string_view::npos ? more.size() : end + 1);
+  const acl::Categories categories = CategoriesOf(row);
+  for (size_t i = 0; i < acl::CategoryNames().size(); ++i) {
+    if (categories >> i & 1) out.push_back("@" + std::string(acl::CategoryNames()[i]));
   }
   return out;
 }
 
 bool HasKeys(const Row& row) { return row.keys.first != 0 || row.keys.find != nullptr; }
 
-std::vector<std::string_view> AccessFlags(const Row& row) {
-  switch (row.access) {
+std::vector<std::string_view> AccessFlags(KeyAccess access) {
+  switch (access) {
     case KeyAccess::kRead:
       return {"RO", "access"};
     case KeyAccess::kReadWrite:
@@ -58,45 +46,75 @@ std::vector<std::string_view> AccessFlags(const Row& row) {
       return {"RM", "delete"};
     case KeyAccess::kInsert:
       return {"RW", "insert"};
+    case KeyAccess::kLook:
+      return {"RO"};
+    case KeyAccess::kReadCached:
+      return {"RW", "access"};
+    case KeyAccess::kUpdate:
+      return {"RW", "update"};
+    case KeyAccess::kCreate:
+      return {"OW", "insert"};
+    case KeyAccess::kTake:
+      return {"RW", "access", "delete"};
+    case KeyAccess::kDelete:
+      return {"RW", "delete"};
+    case KeyAccess::kMerge:
+      return {"RW", "access", "insert"};
     case KeyAccess::kNone:
       break;
   }
   return {};
 }
 
-void ReplyKeySpecs(const Row& row, Writer& reply) {
-  if (!HasKeys(row)) return reply.Set(0);
-  reply.Set(1);
+// first 0: they have to be looked for.
+void ReplyKeySpec(KeyAccess access, bool varies, const KeySpec& keys, Writer& reply) {
   reply.Map(3);
   reply.Bulk("flags");
-  const auto flags = AccessFlags(row);
+  auto flags = AccessFlags(access);
+  if (varies) flags.push_back("variable_flags");
   reply.Set(flags.size());
   for (const std::string_view flag : flags) reply.SimpleString(flag);
   reply.Bulk("begin_search");
   reply.Map(2);
   reply.Bulk("type");
-  reply.Bulk(row.keys.first != 0 ? "index" : "unknown");
+  reply.Bulk(keys.first != 0 ? "index" : "unknown");
   reply.Bulk("spec");
-  if (row.keys.first == 0) {
+  if (keys.first == 0) {
     reply.Map(0);
   } else {
     reply.Map(1);
     reply.Bulk("index");
-    reply.Integer(row.keys.first);
+    reply.Integer(keys.first);
   }
   reply.Bulk("find_keys");
   reply.Map(2);
   reply.Bulk("type");
-  reply.Bulk(row.keys.first != 0 ? "range" : "unknown");
+  reply.Bulk(keys.first != 0 ? "range" : "unknown");
   reply.Bulk("spec");
-  if (row.keys.first == 0) return reply.Map(0);
+  if (keys.first == 0) return reply.Map(0);
   reply.Map(3);
   reply.Bulk("lastkey");
-  reply.Integer(row.keys.last < 0 ? row.keys.last : row.keys.last - row.keys.first);
+  reply.Integer(keys.last < 0 ? keys.last : keys.last - keys.first);
   reply.Bulk("keystep");
-  reply.Integer(row.keys.step);
+  reply.Integer(keys.step);
   reply.Bulk("limit");
   reply.Integer(0);
+}
+
+void ReplyKeySpecs(const Row& row, Writer& reply) {
+  if (!HasKeys(row)) return reply.Set(0);
+  const bool varies = row.keys.vary != nullptr;
+  if (row.keys.others == KeyAccess::kNone) {
+    reply.Set(1);
+    return ReplyKeySpec(row.access, varies, row.keys, reply);
+  }
+  // The first key, then the others.
+  KeySpec first = row.keys, others = row.keys;
+  first.last = first.first;
+  others.first += others.first != 0 ? others.step : 0;
+  reply.Set(2);
+  ReplyKeySpec(row.access, varies, first, reply);
+  ReplyKeySpec(row.keys.others, false, others, reply);
 }
 
 void ReplyInfo(const Row& row, const std::string& name, Writer& reply) {
@@ -113,7 +131,7 @@ void ReplyInfo(const Row& row, const std::string& name, Writer& reply) {
   reply.Integer(row.keys.first);
   reply.Integer(row.keys.last);
   reply.Integer(row.keys.step);
-  const auto categories = CategoriesOf(row);
+  const auto categories = CategoryNamesOf(row);
   reply.Set(categories.size());
   for (const std::string& category : categories) reply.SimpleString(category);
   reply.Array(0);  // tips
@@ -204,12 +222,22 @@ std::vector<Argument> SplitSyntax(std::string_view syntax) {
   return out;
 }
 
+// Where the character is first, outside of brackets.
+size_t FindOutside(std::string_view text, char wanted) {
+  int depth = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    depth += text[i] == '[' ? 1 : text[i] == ']' ? -1 : 0;
+    if (depth == 0 && text[i] == wanted) return i;
+  }
+  return std::string_view::npos;
+}
+
 std::string_view TypeOf(std::string_view text) {
-  if (text.find('|') != std::string_view::npos) return "oneof";
+  if (FindOutside(text, '|') != std::string_view::npos) return "oneof";
   if (text == "key" || text == "newkey" || text == "source" || text == "destination") return "key";
   if (text == "pattern") return "pattern";
   if (text.find("unix-time") != std::string_view::npos) return "unix-time";
-  if (text.find(' ') != std::string_view::npos) return "block";
+  if (FindOutside(text, ' ') != std::string_view::npos) return "block";
   const bool word = std::all_of(text.begin(), text.end(), [](char c) { return (c >= 'A' && c <= 'Z') || c == '-'; });
   if (word) return "pure-token";
   for (const std::string_view number : {"seconds", "milliseconds", "count", "db", "index", "increment", "decrement",
@@ -252,7 +280,7 @@ void ReplyArgument(const Argument& a, Writer& reply) {
   std::vector<std::string_view> choices;
   std::string_view rest = a.text;
   while (!rest.empty()) {
-    const size_t end = rest.find('|');
+    const size_t end = FindOutside(rest, '|');
     choices.push_back(rest.substr(0, end));
     rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
   }
@@ -318,10 +346,7 @@ void List(CallContext& ctx, Args args, Writer& reply) {
     if (Is(kind, "module")) wanted = false;
     if (Is(kind, "pattern")) wanted = resp::GlobMatch(value, name, true);
     if (Is(kind, "aclcat")) {
-      const auto categories = CategoriesOf(table.At(i));
-      wanted = std::any_of(categories.begin(), categories.end(), [&](const std::string& c) {
-        return Is(value, std::string_view(c).substr(1));
-      });
+      wanted = (CategoriesOf(table.At(i)) & acl::CategoryByName(value)) != 0;
     }
     if (wanted) names.push_back(name);
   }
@@ -365,9 +390,9 @@ void GetKeysAndFlags(CallContext& ctx, Args args, Writer& reply) {
   std::vector<uint32_t> indexes;
   const Row* row = KeysOf(ctx, args, &indexes, reply);
   if (row == nullptr) return;
-  const auto flags = AccessFlags(*row);
   reply.Array(indexes.size());
   for (const uint32_t i : indexes) {
+    const auto flags = AccessFlags(AccessTo(*row, args.subspan(2), i == indexes[0]));
     reply.Array(2);
     reply.Bulk(args[2 + i]);
     reply.Set(flags.size());

@@ -1,5 +1,6 @@
 // A client's own connection: AUTH, HELLO, PING, SELECT, QUIT, RESET.
 #include <algorithm>
+#include <utility>
 
 #include "node/command/call_context.h"
 #include "node/command/client_registry.h"
@@ -14,8 +15,15 @@ namespace {
 
 using resp::Writer;
 
-void Ping(CallContext&, Args args, Writer& reply) {
+constexpr size_t kMostNameBytes = 1024;  // of a user in ACL LOG
+
+void Ping(CallContext& ctx, Args args, Writer& reply) {
   if (args.size() > 2) return reply.Error("ERR wrong number of arguments for 'ping' command");
+  if (ctx.session->only_listens) {  // an answer that looks like a message
+    reply.Array(2);
+    reply.Bulk("pong");
+    return reply.Bulk(args.size() == 2 ? args[1] : "");
+  }
   if (args.size() == 2) return reply.Bulk(args[1]);
   reply.SimpleString("PONG");
 }
@@ -37,34 +45,31 @@ void Quit(CallContext& ctx, Args, Writer& reply) {
 
 // ---------------------------------------------------------------------------------------------- AUTH, HELLO
 
-// Takes the same time whatever the difference is.
-bool SamePassword(std::string_view a, std::string_view b) {
-  unsigned char difference = a.size() != b.size();
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b.empty() ? 0 : b[i % b.size()]);
-  }
-  return difference == 0;
-}
-
-// There is one user, "default"; with no password set it takes any.
-bool Authenticate(CallContext& ctx, std::string_view user, std::string_view password) {
-  if (user != "default") return false;
-  if (ctx.services.config.has_password && !SamePassword(password, ctx.services.config.password())) return false;
-  ctx.session->authenticated = true;
-  ctx.session->connection.set_trusted(true);
-  return true;
+// False: the error is written, and ACL LOG has it.
+bool Authenticate(CallContext& ctx, Args args, std::string_view user, std::string_view password, Writer& reply) {
+  Dispatcher& dispatcher = ctx.services.dispatcher;
+  Session& session = *ctx.session;
+  if (dispatcher.acl().LogIn(session, user, password, dispatcher.clients())) return true;
+  acl::DenialLog::Entry entry;
+  entry.reason = "auth";
+  entry.context = ctx.in_exec ? "multi" : "toplevel";
+  entry.object = args[0];
+  entry.user = user.substr(0, kMostNameBytes);
+  entry.client = DescribeClient(session, ctx.services.table, ctx.now_ms);
+  dispatcher.acl().NoteDenial(std::move(entry), ctx.now_ms);
+  reply.Error(resp::kWrongPass);
+  return false;
 }
 
 void Auth(CallContext& ctx, Args args, Writer& reply) {
   if (args.size() > 3) return reply.Error(resp::kSyntaxError);
-  if (args.size() == 2 && !ctx.services.config.has_password) {
+  if (args.size() == 2 && ctx.services.dispatcher.acl().Find(acl::kDefaultUser)->no_password()) {
     return reply.Error(
         "ERR AUTH <password> called without any password configured for the default user. Are you sure your "
         "configuration is correct?");
   }
-  const std::string_view user = args.size() == 3 ? args[1] : "default";
-  if (!Authenticate(ctx, user, args.back())) return reply.Error(resp::kWrongPass);
-  reply.Ok();
+  const std::string_view user = args.size() == 3 ? args[1] : acl::kDefaultUser;
+  if (Authenticate(ctx, args, user, args.back(), reply)) reply.Ok();
 }
 
 bool PrintableName(std::string_view name) {
@@ -80,12 +85,14 @@ void Hello(CallContext& ctx, Args args, Writer& reply) {
     }
     if (protocol < 2 || protocol > 3) return reply.Error(resp::kNoProto);
   }
-  std::string_view name;
-  bool has_name = false;
+  std::string_view name, user, password;
+  bool has_name = false, has_user = false;
   for (size_t i = 2; i < args.size(); ++i) {
     const size_t left = args.size() - i - 1;
     if (Is(args[i], "auth") && left >= 2) {
-      if (!Authenticate(ctx, args[i + 1], args[i + 2])) return reply.Error(resp::kWrongPass);
+      user = args[i + 1];
+      password = args[i + 2];
+      has_user = true;
       i += 2;
     } else if (Is(args[i], "setname") && left >= 1) {
       name = args[++i];
@@ -97,6 +104,7 @@ void Hello(CallContext& ctx, Args args, Writer& reply) {
       return reply.Error("ERR Syntax error in HELLO option '" + std::string(args[i]) + "'");
     }
   }
+  if (has_user && !Authenticate(ctx, args, user, password, reply)) return;
   if (!session.authenticated) {
     return reply.Error(
         "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> "
@@ -107,6 +115,7 @@ void Hello(CallContext& ctx, Args args, Writer& reply) {
   }
   session.protocol.store(static_cast<int>(protocol), std::memory_order_relaxed);
   reply.set_protocol(static_cast<int>(protocol));
+  NoteSubscriptions(session);
   const bool replica = ctx.services.gate.mode() == role::GateState::Mode::kReplica;
   reply.Map(7);
   reply.Bulk("server");
@@ -130,13 +139,13 @@ void Reset(CallContext& ctx, Args, Writer& reply) {
   session.transaction.reset();
   session.multi_commands.store(-1, std::memory_order_relaxed);
   UnwatchAll(ctx.keyspace, session, false);
+  EndSubscriptions(ctx.services, session);
   session.db.store(0, std::memory_order_relaxed);
   session.protocol.store(2, std::memory_order_relaxed);
   session.reply_mode = Session::kReplyOn;
   session.no_evict.store(false, std::memory_order_relaxed);
   session.no_touch.store(false, std::memory_order_relaxed);
-  session.authenticated = !ctx.services.config.has_password;
-  session.connection.set_trusted(session.authenticated);
+  ctx.services.dispatcher.acl().Open(session, ctx.services.dispatcher.clients());
   ctx.services.dispatcher.clients().Update(session, [](Session& s) { s.name.clear(); });
   reply.set_protocol(2);
   reply.SimpleString("RESET");
@@ -145,13 +154,13 @@ void Reset(CallContext& ctx, Args, Writer& reply) {
 // clang-format off
 constexpr uint32_t kAlways = kNoScript | kLoading | kStale | kFast | kAllowBusy;
 const Row kRows[] = {
-  {"ping", -1, kFast | kLoading | kStale, {}, KeyAccess::kNone, "@connection", "connection", "1.0.0", "Answers PONG, or its argument.", "[message]", Ping},
+  {"ping", -1, kFast | kLoading | kStale | kWhenSubscribed, {}, KeyAccess::kNone, "@connection", "connection", "1.0.0", "Answers PONG, or its argument.", "[message]", Ping},
   {"echo", 2, kLoading | kStale | kFast, {}, KeyAccess::kNone, "@connection", "connection", "1.0.0", "Answers its argument.", "message", Echo},
   {"select", 2, kLoading | kStale | kFast, {}, KeyAccess::kNone, "@connection", "connection", "1.0.0", "Chooses the database of this connection.", "index", Select},
   {"auth", -2, kAlways | kNoAuth, {}, KeyAccess::kNone, "@connection", "connection", "1.0.0", "Proves who the client is.", "[username] password", Auth},
   {"hello", -1, kAlways | kNoAuth, {}, KeyAccess::kNone, "@connection", "connection", "6.0.0", "Chooses the protocol version and tells about the server.", "[protover [AUTH username password] [SETNAME clientname]]", Hello},
-  {"quit", -1, kAlways | kNoAuth | kImmediate, {}, KeyAccess::kNone, "@connection", "connection", "1.0.0", "Closes the connection.", "", Quit},
-  {"reset", 1, kAlways | kNoAuth | kImmediate, {}, KeyAccess::kNone, "@connection", "connection", "6.2.0", "Puts the connection into the state of a new one.", "", Reset},
+  {"quit", -1, kAlways | kNoAuth | kImmediate | kWhenSubscribed, {}, KeyAccess::kNone, "@connection", "connection", "1.0.0", "Closes the connection.", "", Quit},
+  {"reset", 1, kAlways | kNoAuth | kImmediate | kWhenSubscribed, {}, KeyAccess::kNone, "@connection", "connection", "6.2.0", "Puts the connection into the state of a new one.", "", Reset},
 };
 // clang-format on
 

@@ -6,7 +6,9 @@
 #include "common/log.h"
 #include "common/random.h"
 #include "node/command/dispatch_state.h"
+#include "node/command/notify.h"
 #include "node/config/config.h"
+#include "node/pubsub/channels.h"
 #include "node/replication/replication.h"
 #include "node/resp/errors.h"
 #include "node/role/role_gate.h"
@@ -15,12 +17,12 @@
 namespace understudy::command {
 namespace {
 
-constexpr Duration kSweepAgain = Milliseconds(4);
+constexpr Duration kSweepAgain = Milliseconds(1);
 constexpr Duration kLateReplyLimit = Milliseconds(200);  // shorter than from the end of a lease to a takeover
 
 }  // namespace
 
-Dispatcher::Dispatcher(const Table& table, uint32_t workers) : table_(table), clients_(workers) {
+Dispatcher::Dispatcher(const Table& table, uint32_t workers) : table_(table), acl_(table), clients_(workers) {
   for (uint32_t i = 0; i < workers; ++i) states_.push_back(std::make_unique<WorkerState>(table.size()));
 }
 
@@ -45,11 +47,10 @@ WorkerStats& Dispatcher::stats(uint32_t worker) const { return states_[worker]->
 
 void Dispatcher::OnOpen(net::Connection& connection) {
   auto session = std::make_unique<Session>(connection);
-  session->authenticated = !services_->config.has_password.load(std::memory_order_relaxed);
   const int64_t now = connection.worker().wall_ms();
   session->created_ms.store(now, std::memory_order_relaxed);
   session->last_command_ms.store(now, std::memory_order_relaxed);
-  connection.set_trusted(session->authenticated);
+  acl_.Open(*session, clients_);
   clients_.Add(*session);
   connection.set_state(std::move(session));
 }
@@ -57,6 +58,7 @@ void Dispatcher::OnOpen(net::Connection& connection) {
 void Dispatcher::OnClose(net::Connection& connection) {
   Session& session = Session::Of(connection);
   clients_.Remove(session);
+  EndSubscriptions(*services_, session);
   UnwatchAll(services_->keyspace, session, false);
 }
 
@@ -196,7 +198,7 @@ void Dispatcher::CountUnusual(WorkerState& state, const CallContext& ctx, Args a
   }
   if (ticks >= state.slow_ticks && !(ctx.row->flags & kSkipSlowlog)) {
     const Session& session = *ctx.session;
-    slowlog_.Add(args, ctx.now_ms / 1000, static_cast<int64_t>(static_cast<double>(ticks) / ticks_per_us()),
+    slowlog_.Add(WithoutSecrets(table_.FullName(ctx.row->index), args), ctx.now_ms / 1000, static_cast<int64_t>(static_cast<double>(ticks) / ticks_per_us()),
                  session.connection.peer_address(), session.name,
                  static_cast<size_t>(services_->config.slowlog_entries.load(std::memory_order_relaxed)));
   }
@@ -223,8 +225,11 @@ void Dispatcher::AppendGathered(WorkerState& state) {
 void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args args, uint64_t hash,
                       resp::Writer& reply) {
   store::Keyspace& keyspace = services_->keyspace;
-  const bool writes = (row.flags & kWrite) != 0 || session.transaction;
-  state.effects.Reset(writes && services_->replication.active());
+  const uint32_t flags = row.flags | (session.transaction ? session.transaction->flags : 0);
+  const bool writes = (flags & kWrite) != 0;
+  // A message is no write: nobody waits for its acknowledgement, and no office is needed to answer it.
+  const bool streams = (flags & (kWrite | kMayReplicate)) != 0;
+  state.effects.Reset(streams && services_->replication.active());
   CallContext ctx{*services_, keyspace, state.effects, state.stats};
   ctx.session = &session;
   ctx.db = session.db.load(std::memory_order_relaxed);
@@ -241,6 +246,7 @@ void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args
       Replicate(ctx);
     } else {
       RunHandler(ctx, row, args, reply);  // EXEC replicates by itself, under its locks
+      if (row.flags & kMayReplicate) Replicate(ctx);
     }
   } else if (row.keys.first == row.keys.last && row.keys.find == nullptr) {
     store::OneShardGuard guard(keyspace, keyspace.ShardOf(hash));
@@ -303,10 +309,20 @@ void Dispatcher::RunTransaction(CallContext& ctx, Transaction& transaction, resp
       return;
     }
     ctx.in_exec = true;
+    if (session.subscriber) session.subscriber->Defer();
     reply.Array(transaction.queue.size());
     for (size_t i = 0; i < transaction.queue.size(); ++i) {
       const Row& row = *transaction.queue[i].row;
       const Args args = arguments[i];
+      // The rules may be others than when it was queued; a command before it may have changed them.
+      if (session.acl_version != acl_.version()) [[unlikely]] acl_.Refresh(session);
+      if (!session.unrestricted) [[unlikely]] {
+        if (const std::string error = ForbiddenInExec(session, row, args); !error.empty()) {
+          reply.Error(error);
+          ctx.stats.CountError(reply.last_error_code());
+          continue;
+        }
+      }
       ctx.db = session.db.load(std::memory_order_relaxed);
       ctx.first_hash = row.keys.first > 0 && args.size() > static_cast<size_t>(row.keys.first)
                            ? keyspace.Hash(args[static_cast<size_t>(row.keys.first)])
@@ -325,12 +341,14 @@ void Dispatcher::RunTransaction(CallContext& ctx, Transaction& transaction, resp
     store::ShardGuard guard(keyspace, shards);
     run();
   }
+  if (session.subscriber) session.subscriber->EndDeferral();
 }
 
 // ---------------------------------------------------------------------------------------------- turns, ticks
 
 void Dispatcher::OnTurnEnd(net::Worker& worker) {
   WorkerState& state = *states_[worker.index()];
+  services_->channels.Wake();
   // Without limits there is nothing reserved, and nobody to evict.
   if (state.reserved.load(std::memory_order_relaxed) != 0) [[unlikely]] ReturnRoom(state);
   if (services_->config.max_clients_memory.load(std::memory_order_relaxed) != 0) [[unlikely]] EvictClients();
@@ -341,6 +359,7 @@ void Dispatcher::OnTurnEnd(net::Worker& worker) {
 }
 
 void Dispatcher::OnExpired(int db, std::string_view key) {
+  if (Notifies(*services_, config::kNotifyExpired)) PublishEvent(*services_, db, "expired", key);
   if (!services_->replication.active()) return;
   const std::string_view argv[] = {"DEL", key};
   const replication::Record record{db, argv};
@@ -368,15 +387,15 @@ void Dispatcher::OnTick(net::Worker& worker) {
   const double us = static_cast<double>((worker.now() - first_time_).us());
   if (us > 1000) ticks_per_us_.store(static_cast<double>(Ticks() - first_ticks_) / us, std::memory_order_relaxed);
   SampleRates();
-  Sweep(worker);
+  if (!sweeping_) Sweep(worker);
   WatchMemory(worker);
 }
 
 void Dispatcher::Sweep(net::Worker& worker) {
-  if (!active_expire_.load(std::memory_order_relaxed) || !MayExpire(worker)) return;
-  const auto result = services_->keyspace.Sweep(worker.wall_ms(), services_->clock);
+  sweeping_ = active_expire_.load(std::memory_order_relaxed) && MayExpire(worker) &&
+              services_->keyspace.Sweep(worker.wall_ms(), services_->clock).more;
   // A quarter of a core at most, however much is due.
-  if (result.more) worker.RunAt(worker.now() + kSweepAgain, [this, &worker] { Sweep(worker); });
+  if (sweeping_) worker.RunAt(worker.now() + kSweepAgain, [this, &worker] { Sweep(worker); });
 }
 
 void Dispatcher::SampleRates() {
@@ -416,7 +435,9 @@ void Dispatcher::ResetStats() {
     std::lock_guard lock(stats.mutex);
     stats.errors.clear();
   }
+  for (net::Worker* worker : workers_) worker->ResetMeter();
   services_->keyspace.ResetTotals();
+  acl_.ResetCounters();
   evicted_clients_ = 0;
   exceeded_ms_ = 0;
   totals_.accepted = 0;

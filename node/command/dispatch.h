@@ -20,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "node/command/acl.h"
 #include "node/command/call_context.h"
 #include "node/command/client_registry.h"
 #include "node/command/slowlog.h"
@@ -74,6 +75,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   // `task` runs once on the worker after the next OnAcks (WAIT). The worker's thread.
   void WhenAcksGrow(net::Worker& worker, std::function<void()> task);
 
+  Acl& acl() { return acl_; }
   ClientRegistry& clients() { return clients_; }
   Slowlog& slowlog() { return slowlog_; }
   const std::vector<net::Worker*>& workers() const { return workers_; }
@@ -111,6 +113,8 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   [[gnu::always_inline]] inline const Row* FindRow(WorkerState& state, std::string_view name);
   void PrefetchGroup(WorkerState& state, const net::Batch& batch, size_t begin, size_t end);
   uint32_t RunSegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment);
+  // The session is no ordinary one only because its user may not do everything, but he may do this.
+  [[gnu::noinline]] static bool MayRunRestricted(const Session& session, const Row& row, Args args);
   // Would Admit() let it pass without a word?
   [[gnu::always_inline]] inline bool Passes(WorkerState& state, const Session& session, const Row& row, Args args) const;
   [[gnu::always_inline]] inline void RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& plan, Args args,
@@ -119,6 +123,10 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   // The row (or subcommand) to run; null after the error reply was written.
   static bool IsHttp(std::string_view word);
   const Row* Resolve(WorkerState& state, const Row* row, Args args, resp::Writer& reply);
+  // By its user's rules. Empty: it is not; otherwise the error, which the log of refusals has.
+  std::string Forbidden(Session& session, const Row& row, Args args);
+  std::string ForbiddenInExec(Session& session, const Row& row, Args args);
+  acl::Verdict CheckAndNote(Session& session, const Row& row, Args args, std::string_view context);
   // False: refused (reply written) or parked.
   bool Admit(WorkerState& state, Session& session, const Row& row, Args args, resp::Writer& reply);
   void Queue(WorkerState& state, Session& session, const Row& row, Args args, resp::Writer& reply);
@@ -164,6 +172,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   std::vector<std::unique_ptr<WorkerState>> states_;
   net::Settings settings_;
   net::Totals totals_;
+  Acl acl_;
   ClientRegistry clients_;
   Slowlog slowlog_;
 
@@ -182,7 +191,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   std::atomic<size_t> startup_bytes_{0}, peak_bytes_{0};
   std::atomic<uint64_t> evicted_clients_{0};
   std::atomic<int64_t> exceeded_ms_{0}, exceeded_since_ms_{0};  // worker 0 writes
-  bool evicting_ = false;  // worker 0's
+  bool evicting_ = false, sweeping_ = false;  // worker 0's: a timer goes on with it
   std::mutex evict_clients_mutex_;
 
   // Samples of the totals every 100 ms: worker 0 writes.

@@ -1,6 +1,7 @@
 // Times to live.
 #include "node/command/call_context.h"
 #include "node/command/expire_time.h"
+#include "node/command/notify.h"
 #include "node/resp/errors.h"
 #include "node/resp/writer.h"
 
@@ -60,9 +61,11 @@ void ExpireKey(CallContext& ctx, Args args, ExpireUnit unit, ExpireBase base, st
   if (at <= ctx.now_ms && ctx.view == store::View::kNormal) {
     key.shard.Erase(ctx.db, key.name, key.hash);
     ctx.effects.Add(ctx.db, {"DEL", key.name});
+    Notify(ctx, config::kNotifyGeneric, "del", key.name);
   } else {
     key.shard.SetExpire(ctx.db, key.name, key.hash, at);
     ctx.effects.Add(ctx.db, {"PEXPIREAT", key.name, ctx.effects.Keep(std::to_string(at))});
+    Notify(ctx, config::kNotifyGeneric, "expire", key.name);
   }
   reply.Integer(1);
 }
@@ -82,8 +85,12 @@ void PExpireAt(CallContext& ctx, Args args, Writer& reply) {
 
 // -2 no such key, -1 no TTL.
 void ReplyTime(CallContext& ctx, Args args, bool left, int64_t per, Writer& reply) {
-  const store::Entry* entry = LookupPeek(ctx, FirstKey(ctx, args[1]));
-  if (entry == nullptr) return reply.Integer(-2);
+  const Key key = FirstKey(ctx, args[1]);
+  const store::Entry* entry = LookupPeek(ctx, key);
+  if (entry == nullptr) {
+    Notify(ctx, config::kNotifyKeyMiss, "keymiss", key.name);
+    return reply.Integer(-2);
+  }
   if (!entry->has_expire()) return reply.Integer(-1);
   const int64_t ms = left ? std::max<int64_t>(entry->expire_ms() - ctx.now_ms, 0) : entry->expire_ms();
   reply.Integer(per == 1 ? ms : (ms + (left ? per / 2 : 0)) / per);
@@ -97,21 +104,22 @@ void Persist(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
   if (LookupWrite(ctx, key) == nullptr || !key.shard.Persist(ctx.db, key.name, key.hash)) return reply.Integer(0);
   ctx.effects.Verbatim(ctx.db, args);
+  Notify(ctx, config::kNotifyGeneric, "persist", key.name);
   reply.Integer(1);
 }
 
 // clang-format off
 constexpr KeySpec kOne{1, 1, 1};
 const Row kRows[] = {
-  {"expire", -3, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "1.0.0", "Lets a key live for a number of seconds.", "key seconds [NX|XX|GT|LT]", Expire},
-  {"pexpire", -3, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "2.6.0", "Lets a key live for a number of milliseconds.", "key milliseconds [NX|XX|GT|LT]", PExpire},
-  {"expireat", -3, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "1.2.0", "Lets a key live until a Unix time.", "key unix-time-seconds [NX|XX|GT|LT]", ExpireAt},
-  {"pexpireat", -3, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "2.6.0", "Lets a key live until a Unix time in milliseconds.", "key unix-time-milliseconds [NX|XX|GT|LT]", PExpireAt},
+  {"expire", -3, kWrite | kFast, kOne, KeyAccess::kUpdate, "@keyspace", "generic", "1.0.0", "Lets a key live for a number of seconds.", "key seconds [NX|XX|GT|LT]", Expire},
+  {"pexpire", -3, kWrite | kFast, kOne, KeyAccess::kUpdate, "@keyspace", "generic", "2.6.0", "Lets a key live for a number of milliseconds.", "key milliseconds [NX|XX|GT|LT]", PExpire},
+  {"expireat", -3, kWrite | kFast, kOne, KeyAccess::kUpdate, "@keyspace", "generic", "1.2.0", "Lets a key live until a Unix time.", "key unix-time-seconds [NX|XX|GT|LT]", ExpireAt},
+  {"pexpireat", -3, kWrite | kFast, kOne, KeyAccess::kUpdate, "@keyspace", "generic", "2.6.0", "Lets a key live until a Unix time in milliseconds.", "key unix-time-milliseconds [NX|XX|GT|LT]", PExpireAt},
   {"ttl", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@keyspace", "generic", "1.0.0", "Tells for how many seconds a key still lives.", "key", Ttl},
   {"pttl", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@keyspace", "generic", "2.6.0", "Tells for how many milliseconds a key still lives.", "key", PTtl},
   {"expiretime", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@keyspace", "generic", "7.0.0", "Tells until which Unix time a key lives.", "key", ExpireTimeSeconds},
   {"pexpiretime", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@keyspace", "generic", "7.0.0", "Tells until which Unix time in milliseconds a key lives.", "key", ExpireTimeMs},
-  {"persist", 2, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "2.2.0", "Takes the time to live off a key.", "key", Persist},
+  {"persist", 2, kWrite | kFast, kOne, KeyAccess::kUpdate, "@keyspace", "generic", "2.2.0", "Takes the time to live off a key.", "key", Persist},
 };
 // clang-format on
 

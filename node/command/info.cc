@@ -16,6 +16,7 @@
 #include "node/command/memory.h"
 #include "node/command/stats.h"
 #include "node/config/config.h"
+#include "node/pubsub/channels.h"
 #include "node/replication/replication.h"
 #include "node/store/run_pool.h"
 
@@ -82,10 +83,11 @@ void Server(const Services& s, std::string* out) {
 
 void Clients(const Services& s, std::string* out) {
   Lines lines(out);
-  size_t blocked = 0, watching = 0, watched = 0;
+  size_t blocked = 0, subscribed = 0, watching = 0, watched = 0;
   uint64_t largest_input = 0, largest_output = 0;
   s.dispatcher.clients().ForEach([&](Session& session) {
     blocked += session.blocked.load(std::memory_order_relaxed);
+    subscribed += session.subscribed();
     const int watches = session.watch_count.load(std::memory_order_relaxed);
     watching += watches > 0;
     watched += static_cast<size_t>(watches);
@@ -97,6 +99,7 @@ void Clients(const Services& s, std::string* out) {
   lines.Add("client_recent_max_input_buffer", largest_input);
   lines.Add("client_recent_max_output_buffer", largest_output);
   lines.Add("blocked_clients", blocked);
+  lines.Add("pubsub_clients", subscribed);
   lines.Add("watching_clients", watching);
   lines.Add("total_watched_keys", watched);
 }
@@ -170,6 +173,25 @@ Sums SumStats(const Services& s) {
   return sums;
 }
 
+// Longest and sums over all workers; microseconds.
+void AddTurns(const Services& s, Lines& lines) {
+  uint64_t turns = 0, long_turns = 0;
+  Duration total, longest, longest_cpu;
+  for (const net::Worker* worker : s.dispatcher.workers()) {
+    const net::TurnMeter& meter = worker->meter();
+    turns += meter.turns();
+    long_turns += meter.long_turns();
+    total = total + meter.total();
+    longest = std::max(longest, meter.longest());
+    longest_cpu = std::max(longest_cpu, meter.longest_cpu());
+  }
+  lines.Add("eventloop_cycles", turns);
+  lines.Add("eventloop_duration_sum", total.us());
+  lines.Add("eventloop_duration_max", longest.us());
+  lines.Add("eventloop_cpu_max", longest_cpu.us());
+  lines.Add("eventloop_cpu_over_1ms", long_turns);
+}
+
 void Stats(const Services& s, std::string* out) {
   Lines lines(out);
   const net::Totals& totals = s.dispatcher.totals();
@@ -196,8 +218,17 @@ void Stats(const Services& s, std::string* out) {
   lines.Add("current_eviction_exceeded_time", s.dispatcher.eviction_exceeded_ms(false));
   lines.Add("keyspace_hits", sums.hits);
   lines.Add("keyspace_misses", sums.misses);
+  lines.Add("pubsub_channels", s.channels.CountNames(pubsub::Kind::kChannel));
+  lines.Add("pubsub_patterns", s.channels.CountNames(pubsub::Kind::kPattern));
+  lines.Add("pubsubshard_channels", s.channels.CountNames(pubsub::Kind::kShardChannel));
   lines.Add("total_error_replies", sums.errors);
   lines.Add("slowlog_entries", s.dispatcher.slowlog().size());
+  AddTurns(s, lines);
+  const Acl::Counters& denied = s.dispatcher.acl().counters();
+  lines.Add("acl_access_denied_auth", denied.auth.load());
+  lines.Add("acl_access_denied_cmd", denied.command.load());
+  lines.Add("acl_access_denied_key", denied.key.load());
+  lines.Add("acl_access_denied_channel", denied.channel.load());
 }
 
 void Cpu(const Services&, std::string* out) {

@@ -1,5 +1,6 @@
 // Keys whatever they hold: DEL, RENAME, COPY, OBJECT ...
 #include "node/command/call_context.h"
+#include "node/command/notify.h"
 #include "node/command/stats.h"
 #include "node/config/config.h"
 #include "node/resp/errors.h"
@@ -16,6 +17,7 @@ void Remove(CallContext& ctx, Args args, store::Freeing freeing, Writer& reply) 
     const Key key = AnyKey(ctx, name);
     if (LookupWrite(ctx, key) == nullptr) continue;
     key.shard.Erase(ctx.db, key.name, key.hash, freeing);
+    Notify(ctx, config::kNotifyGeneric, "del", key.name);
     ++erased;
   }
   if (erased > 0) ctx.effects.Verbatim(ctx.db, args);
@@ -30,9 +32,7 @@ void Unlink(CallContext& ctx, Args args, Writer& reply) { Remove(ctx, args, stor
 void Exists(CallContext& ctx, Args args, Writer& reply) {
   int64_t found = 0;
   for (const std::string_view name : args.subspan(1)) {
-    const bool is_there = LookupPeek(ctx, AnyKey(ctx, name)) != nullptr;
-    (is_there ? ctx.stats.hits : ctx.stats.misses).Add();
-    found += is_there;
+    found += LookupUntouched(ctx, AnyKey(ctx, name)) != nullptr;
   }
   reply.Integer(found);
 }
@@ -44,7 +44,9 @@ void Touch(CallContext& ctx, Args args, Writer& reply) {
 }
 
 void Type(CallContext& ctx, Args args, Writer& reply) {
-  const store::Entry* entry = LookupPeek(ctx, FirstKey(ctx, args[1]));
+  const Key key = FirstKey(ctx, args[1]);
+  const store::Entry* entry = LookupPeek(ctx, key);
+  if (entry == nullptr) Notify(ctx, config::kNotifyKeyMiss, "keymiss", key.name);
   reply.SimpleString(entry ? store::TypeName(entry->type()) : "none");
 }
 
@@ -61,6 +63,9 @@ void RenameTo(CallContext& ctx, Args args, bool only_if_absent, Writer& reply) {
   std::optional<store::StoredValue> value = from.shard.Take(ctx.db, from.name, from.hash, ctx.now_ms);
   to.shard.Put(ctx.db, to.name, to.hash, std::move(*value), ctx.now_ms);
   ctx.effects.Verbatim(ctx.db, args);
+  Notify(ctx, config::kNotifyNew, "new", to.name);
+  Notify(ctx, config::kNotifyGeneric, "rename_from", from.name);
+  Notify(ctx, config::kNotifyGeneric, "rename_to", to.name);
   if (only_if_absent) return reply.Integer(1);
   reply.Ok();
 }
@@ -93,6 +98,9 @@ void Move(CallContext& ctx, Args args, Writer& reply) {
   std::optional<store::StoredValue> value = key.shard.Take(ctx.db, key.name, key.hash, ctx.now_ms);
   key.shard.Put(to, key.name, key.hash, std::move(*value), ctx.now_ms);
   ctx.effects.Verbatim(ctx.db, args);
+  NotifyIn(ctx, to, config::kNotifyNew, "new", key.name);
+  Notify(ctx, config::kNotifyGeneric, "move_from", key.name);
+  NotifyIn(ctx, to, config::kNotifyGeneric, "move_to", key.name);
   reply.Integer(1);
 }
 
@@ -116,6 +124,8 @@ void Copy(CallContext& ctx, Args args, Writer& reply) {
   std::optional<store::StoredValue> value = from.shard.Copy(ctx.db, from.name, from.hash, ctx.now_ms);
   to.shard.Put(db, to.name, to.hash, std::move(*value), ctx.now_ms);
   ctx.effects.Verbatim(ctx.db, args);
+  NotifyIn(ctx, db, config::kNotifyNew, "new", to.name);
+  NotifyIn(ctx, db, config::kNotifyGeneric, "copy_to", to.name);
   reply.Integer(1);
 }
 
@@ -176,25 +186,27 @@ void ObjectHelp(CallContext&, Args, Writer& reply) {
 }
 
 // clang-format off
-constexpr KeySpec kOne{1, 1, 1}, kAll{1, -1, 1}, kTwo{1, 2, 1}, kSecond{2, 2, 1};
+constexpr KeySpec kOne{1, 1, 1}, kAll{1, -1, 1}, kSecond{2, 2, 1};
+constexpr KeySpec kRename{1, 2, 1, nullptr, KeyAccess::kOverwrite}, kRenameNx{1, 2, 1, nullptr, KeyAccess::kCreate};
+constexpr KeySpec kCopy{1, 2, 1, nullptr, KeyAccess::kOverwrite};
 const Row kObjectRows[] = {
-  {"encoding", 3, kReadonly, kSecond, KeyAccess::kRead, "@keyspace", "generic", "2.2.3", "Tells how a value is stored.", "key", ObjectEncoding},
-  {"freq", 3, kReadonly, kSecond, KeyAccess::kRead, "@keyspace", "generic", "4.0.0", "Tells how often a key is used, under an LFU policy.", "key", ObjectFreq},
+  {"encoding", 3, kReadonly, kSecond, KeyAccess::kLook, "@keyspace", "generic", "2.2.3", "Tells how a value is stored.", "key", ObjectEncoding},
+  {"freq", 3, kReadonly, kSecond, KeyAccess::kLook, "@keyspace", "generic", "4.0.0", "Tells how often a key is used, under an LFU policy.", "key", ObjectFreq},
   {"help", 2, kLoading | kStale, {}, KeyAccess::kNone, "@keyspace", "generic", "6.2.0", "Lists the subcommands.", "", ObjectHelp},
-  {"idletime", 3, kReadonly, kSecond, KeyAccess::kRead, "@keyspace", "generic", "2.2.3", "Tells for how many seconds a key was not used.", "key", ObjectIdletime},
-  {"refcount", 3, kReadonly, kSecond, KeyAccess::kRead, "@keyspace", "generic", "2.2.3", "Tells how many references a value has.", "key", ObjectRefcount},
+  {"idletime", 3, kReadonly, kSecond, KeyAccess::kLook, "@keyspace", "generic", "2.2.3", "Tells for how many seconds a key was not used.", "key", ObjectIdletime},
+  {"refcount", 3, kReadonly, kSecond, KeyAccess::kLook, "@keyspace", "generic", "2.2.3", "Tells how many references a value has.", "key", ObjectRefcount},
 };
 const Row kRows[] = {
   {"del", -2, kWrite, kAll, KeyAccess::kRemove, "@keyspace", "generic", "1.0.0", "Removes keys.", "key [key ...]", Del},
   {"unlink", -2, kWrite | kFast, kAll, KeyAccess::kRemove, "@keyspace", "generic", "4.0.0", "Removes keys; their memory is freed in the background.", "key [key ...]", Unlink},
-  {"exists", -2, kReadonly | kFast, kAll, KeyAccess::kRead, "@keyspace", "generic", "1.0.0", "Counts how many of the keys exist.", "key [key ...]", Exists},
-  {"touch", -2, kReadonly | kFast, kAll, KeyAccess::kRead, "@keyspace", "generic", "3.2.1", "Marks keys as just used and counts those that exist.", "key [key ...]", Touch},
-  {"type", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@keyspace", "generic", "1.0.0", "Tells what a key holds.", "key", Type},
-  {"rename", 3, kWrite, kTwo, KeyAccess::kReadWrite, "@keyspace", "generic", "1.0.0", "Gives a key another name, replacing what has that name.", "key newkey", Rename},
-  {"renamenx", 3, kWrite | kFast, kTwo, KeyAccess::kReadWrite, "@keyspace", "generic", "1.0.0", "Gives a key another name if that one is free.", "key newkey", RenameNx},
+  {"exists", -2, kReadonly | kFast, kAll, KeyAccess::kLook, "@keyspace", "generic", "1.0.0", "Counts how many of the keys exist.", "key [key ...]", Exists},
+  {"touch", -2, kReadonly | kFast, kAll, KeyAccess::kLook, "@keyspace", "generic", "3.2.1", "Marks keys as just used and counts those that exist.", "key [key ...]", Touch},
+  {"type", 2, kReadonly | kFast, kOne, KeyAccess::kLook, "@keyspace", "generic", "1.0.0", "Tells what a key holds.", "key", Type},
+  {"rename", 3, kWrite, kRename, KeyAccess::kTake, "@keyspace", "generic", "1.0.0", "Gives a key another name, replacing what has that name.", "key newkey", Rename},
+  {"renamenx", 3, kWrite | kFast, kRenameNx, KeyAccess::kTake, "@keyspace", "generic", "1.0.0", "Gives a key another name if that one is free.", "key newkey", RenameNx},
   {"move", 3, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@keyspace", "generic", "1.0.0", "Moves a key to another database.", "key db", Move},
-  {"copy", -3, kWrite | kDenyOom, kTwo, KeyAccess::kReadWrite, "@keyspace", "generic", "6.2.0", "Copies a key's value to another key.", "source destination [DB destination-db] [REPLACE]", Copy},
-  {"object", -2, 0, {}, KeyAccess::kNone, "@keyspace", "generic", "2.2.3", "Looks at how a key is stored.", "", nullptr, kObjectRows},
+  {"copy", -3, kWrite | kDenyOom, kCopy, KeyAccess::kRead, "@keyspace", "generic", "6.2.0", "Copies a key's value to another key.", "source destination [DB destination-db] [REPLACE]", Copy},
+  {"object", -2, 0, {}, KeyAccess::kNone, "", "generic", "2.2.3", "Looks at how a key is stored.", "", nullptr, kObjectRows},
 };
 // clang-format on
 

@@ -151,7 +151,7 @@ const Row kMemoryRows[] = {
   {"help", 2, kLoading | kStale, {}, KeyAccess::kNone, "", "server", "4.0.0", "Lists the subcommands.", "", Help},
   {"purge", 2, 0, {}, KeyAccess::kNone, "", "server", "4.0.0", "Gives free memory back to the system.", "", Purge},
   {"stats", 2, kWalks, {}, KeyAccess::kNone, "", "server", "4.0.0", "Tells what takes how much memory.", "", Stats},
-  {"usage", -3, kReadonly, kSecond, KeyAccess::kRead, "", "server", "4.0.0", "Tells how many bytes a key takes.", "key [SAMPLES count]", Usage},
+  {"usage", -3, kReadonly, kSecond, KeyAccess::kLook, "", "server", "4.0.0", "Tells how many bytes a key takes.", "key [SAMPLES count]", Usage},
 };
 const Row kRows[] = {
   {"memory", -2, 0, {}, KeyAccess::kNone, "", "server", "4.0.0", "Tells about memory.", "", nullptr, kMemoryRows},

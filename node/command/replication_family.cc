@@ -259,7 +259,7 @@ void Wait(CallContext& ctx, Args args, Writer& reply) {
 }
 
 // clang-format off
-constexpr uint32_t kHandshakeFlags = kAdmin | kNoScript | kLoading | kStale | kNoMulti;
+constexpr uint32_t kHandshakeFlags = kAdmin | kNoScript | kLoading | kStale | kNoMulti | kHandshake;
 const Row kRows[] = {
   {"replconf", -1, kHandshakeFlags | kAllowBusy, {}, KeyAccess::kNone, "", "server", "3.0.0", "Tells a primary about the replica that is about to attach.", "option value [option value ...]", Replconf},
   {"psync", -3, kHandshakeFlags | kNoAsyncLoading, {}, KeyAccess::kNone, "", "server", "2.8.0", "Makes this connection a replication link.", "replicationid offset", Psync},

@@ -4,17 +4,24 @@
 // under Registry's lock.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <iterator>
 #include <list>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "node/command/subscriber.h"
 #include "node/net/connection.h"
 #include "node/store/shard.h"
+
+namespace understudy::acl {
+class User;
+}
 
 namespace understudy::command {
 
@@ -48,18 +55,30 @@ class Session final : public net::ConnectionState {
   explicit Session(net::Connection& connection) : connection(connection) {}
   size_t MemoryBytes() const override {
     constexpr size_t kCommandBytes = sizeof(QueuedCommand) + 64;
-    return sizeof(Session) + watch_bytes + (transaction ? transaction->bytes + transaction->queue.size() * kCommandBytes : 0);
+    return sizeof(Session) + watch_bytes + (subscriber ? sizeof(ClientSubscriber) + subscriber->MemoryBytes() : 0) +
+           (transaction ? transaction->bytes + transaction->queue.size() * kCommandBytes : 0);
   }
   static Session& Of(net::Connection& connection) { return static_cast<Session&>(*connection.state()); }
 
   net::Connection& connection;
 
   // Nothing of the session's own keeps a command from running and being answered.
-  bool ordinary() const { return authenticated && reply_mode == kReplyOn && transaction == nullptr; }
+  bool ordinary() const {
+    return unrestricted && reply_mode == kReplyOn && !only_listens && transaction == nullptr;
+  }
+  bool subscribed() const {
+    return std::any_of(std::begin(subscriptions), std::end(subscriptions),
+                       [](const auto& n) { return n.load(std::memory_order_relaxed) > 0; });
+  }
 
   // The worker's thread only.
   bool authenticated = false;
+  bool unrestricted = false;                       // authenticated, and the user may do everything
+  uint64_t acl_version = 0;                        // Acl::version() when acl_user was read
+  std::shared_ptr<const acl::User> acl_user;       // never null once the client is open
   ReplyMode reply_mode = kReplyOn;
+  bool only_listens = false;                       // restricted to what a subscriber may do: it has subscriptions, under RESP2
+  std::unique_ptr<ClientSubscriber> subscriber;    // since its first subscription; it ends them in OnClose
   std::unique_ptr<Transaction> transaction;        // between MULTI and EXEC
   std::list<store::WatchedKey> watches;            // registered in their shards; a list costs an idle client nothing
   size_t watch_bytes = 0;                          // of `watches`
@@ -73,6 +92,7 @@ class Session final : public net::ConnectionState {
   std::atomic<int> protocol{2};
   std::atomic<int> multi_commands{-1};             // queued, -1 = no MULTI
   std::atomic<int> watch_count{0};
+  std::atomic<uint32_t> subscriptions[pubsub::kKinds] = {};
   std::atomic<int64_t> created_ms{0};              // wall
   std::atomic<int64_t> last_command_ms{0};         // wall
   std::atomic<uint32_t> last_command{UINT32_MAX};  // index in the table

@@ -2,11 +2,34 @@
 
 #include <algorithm>
 
+#include "node/acl/command_list.h"
+
 namespace understudy::command {
 namespace {
 constexpr size_t kMostArguments = 32;
 constexpr size_t kMostBytes = 128;
+
+// The options of CONFIG SET that are passwords.
+bool IsSecretOption(std::string_view name) {
+  const std::string lower = acl::Lower(name);
+  return lower == "requirepass" || lower == "masterauth" || lower == "masteruser";
+}
+
 }  // namespace
+
+std::vector<std::string_view> WithoutSecrets(std::string_view command, std::span<const std::string_view> args) {
+  std::vector<std::string_view> shown(args.begin(), args.end());
+  const auto hide = [&](size_t first, size_t end) {
+    for (size_t i = first; i < std::min(end, shown.size()); ++i) shown[i] = "(redacted)";
+  };
+  if (command == "auth") hide(1, args.size());
+  if (command == "acl|setuser" || command == "acl|getuser" || command == "acl|deluser") hide(2, args.size());
+  for (size_t i = 1; i < args.size(); ++i) {
+    if (command == "hello" && acl::Lower(args[i]) == "auth") hide(i + 1, i + 3);
+    if (command == "config|set" && IsSecretOption(args[i])) hide(i + 1, i + 2);
+  }
+  return shown;
+}
 
 void Slowlog::Add(std::span<const std::string_view> args, int64_t unix_s, int64_t us, std::string_view peer,
                   std::string_view name, size_t most) {

@@ -11,6 +11,9 @@
 
 namespace understudy::command {
 
+// The arguments as they may be shown: passwords, and what tells about users, are not. command: "acl|setuser".
+std::vector<std::string_view> WithoutSecrets(std::string_view command, std::span<const std::string_view> args);
+
 class Slowlog {
  public:
   struct Entry {

@@ -1,6 +1,9 @@
 // Strings: values as a whole. Numbers and ranges of strings are in string_number_family.cc.
+#include <algorithm>
+
 #include "node/command/call_context.h"
 #include "node/command/expire_time.h"
+#include "node/command/notify.h"
 #include "node/config/config.h"
 #include "node/resp/errors.h"
 #include "node/resp/writer.h"
@@ -70,9 +73,13 @@ void Store(CallContext& ctx, const Key& key, std::string_view value, const SetAr
   options.keep_expire = how.keep_ttl;
   if (how.has_expire && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
     // A time in the past: the key is gone, on the replicas, too.
-    if (key.shard.Erase(ctx.db, key.name, key.hash)) ctx.effects.Add(ctx.db, {"DEL", key.name});
+    if (key.shard.Erase(ctx.db, key.name, key.hash)) {
+      ctx.effects.Add(ctx.db, {"DEL", key.name});
+      Notify(ctx, config::kNotifyGeneric, "del", key.name);
+    }
     return;
   }
+  NotifyIfNew(ctx, key);
   key.shard.Set(ctx.db, key.name, key.hash, value, ctx.now_ms, options);
   if (how.has_expire) {
     ctx.effects.Add(ctx.db, {"SET", key.name, value, "PXAT", Decimal(ctx, how.expire_ms)});
@@ -81,11 +88,13 @@ void Store(CallContext& ctx, const Key& key, std::string_view value, const SetAr
   } else {
     ctx.effects.Add(ctx.db, {"SET", key.name, value});
   }
+  Notify(ctx, config::kNotifyString, "set", key.name);
+  if (how.has_expire) Notify(ctx, config::kNotifyGeneric, "expire", key.name);
 }
 
 void Set(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
-  if (args.size() == 3) [[likely]] {
+  if (args.size() == 3 && !Notifies(ctx.services, config::kNotifyString | config::kNotifyNew)) [[likely]] {
     key.shard.Set(ctx.db, key.name, key.hash, args[2], ctx.now_ms);
     ctx.effects.Verbatim(ctx.db, args);
     return reply.Ok();
@@ -97,7 +106,7 @@ void Set(CallContext& ctx, Args args, Writer& reply) {
   if (how.if_absent || how.if_present || how.get || how.keep_ttl) {
     const store::Entry* old = LookupWrite(ctx, key);
     if (how.get) {
-      (old ? ctx.stats.hits : ctx.stats.misses).Add();
+      NoteLookup(ctx, key, old);
       ReplyValue(old, reply);
     }
     if ((how.if_absent && old != nullptr) || (how.if_present && old == nullptr)) {
@@ -132,18 +141,21 @@ void PSetEx(CallContext& ctx, Args args, Writer& reply) {
 
 void GetSet(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
-  ReplyValue(LookupWrite(ctx, key), reply);
+  const store::Entry* old = LookupWrite(ctx, key);
+  NoteLookup(ctx, key, old);
+  ReplyValue(old, reply);
   Store(ctx, key, args[2], {});
 }
 
 void GetDel(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
   const store::Entry* entry = LookupWrite(ctx, key);
-  (entry ? ctx.stats.hits : ctx.stats.misses).Add();
+  NoteLookup(ctx, key, entry);
   ReplyValue(entry, reply);
   if (entry == nullptr) return;
   key.shard.Erase(ctx.db, key.name, key.hash);
   ctx.effects.Add(ctx.db, {"DEL", key.name});
+  Notify(ctx, config::kNotifyGeneric, "del", key.name);
 }
 
 void GetEx(CallContext& ctx, Args args, Writer& reply) {
@@ -152,17 +164,20 @@ void GetEx(CallContext& ctx, Args args, Writer& reply) {
   bool persist = false;
   if (!ReadSetOptions(ctx, args.subspan(2), false, "getex", &how, &persist, reply)) return;
   const store::Entry* entry = LookupWrite(ctx, key);
-  (entry ? ctx.stats.hits : ctx.stats.misses).Add();
+  NoteLookup(ctx, key, entry);
   ReplyValue(entry, reply);
   if (entry == nullptr) return;
   if (how.has_expire && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
     key.shard.Erase(ctx.db, key.name, key.hash);
     ctx.effects.Add(ctx.db, {"DEL", key.name});
+    Notify(ctx, config::kNotifyGeneric, "del", key.name);
   } else if (how.has_expire) {
     key.shard.SetExpire(ctx.db, key.name, key.hash, how.expire_ms);
     ctx.effects.Add(ctx.db, {"PEXPIREAT", key.name, Decimal(ctx, how.expire_ms)});
+    Notify(ctx, config::kNotifyGeneric, "expire", key.name);
   } else if (persist && key.shard.Persist(ctx.db, key.name, key.hash)) {
     ctx.effects.Add(ctx.db, {"PERSIST", key.name});
+    Notify(ctx, config::kNotifyGeneric, "persist", key.name);
   }
 }
 
@@ -185,7 +200,9 @@ bool SetMany(CallContext& ctx, Args args, bool if_absent, std::string_view comma
   }
   for (size_t i = 1; i < args.size(); i += 2) {
     const Key key = AnyKey(ctx, args[i]);
+    NotifyIfNew(ctx, key);
     key.shard.Set(ctx.db, key.name, key.hash, args[i + 1], ctx.now_ms);
+    Notify(ctx, config::kNotifyString, "set", key.name);
   }
   ctx.effects.Verbatim(ctx.db, args);
   return true;
@@ -293,22 +310,30 @@ void Lcs(CallContext& ctx, Args args, Writer& reply) {
   reply.Integer(length);
 }
 
+// SET without GET tells nothing of the old value.
+KeyAccess SetAccess(Args args) {
+  const Args options = args.subspan(std::min<size_t>(args.size(), 3));
+  const bool get = std::any_of(options.begin(), options.end(), [](std::string_view word) { return Is(word, "get"); });
+  return get ? KeyAccess::kReadWrite : KeyAccess::kOverwrite;
+}
+
 // clang-format off
 constexpr KeySpec kOne{1, 1, 1}, kAll{1, -1, 1}, kPairs{1, -1, 2}, kTwo{1, 2, 1};
+constexpr KeySpec kSetKey{1, 1, 1, nullptr, KeyAccess::kNone, SetAccess};
 const Row kRows[] = {
   {"get", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@string", "string", "1.0.0", "Reads a string.", "key", Get},
-  {"set", -3, kWrite | kDenyOom, kOne, KeyAccess::kOverwrite, "@string", "string", "1.0.0", "Stores a string, whatever the key held before.",
+  {"set", -3, kWrite | kDenyOom, kSetKey, KeyAccess::kReadWrite, "@string", "string", "1.0.0", "Stores a string, whatever the key held before.",
    "key value [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]", Set},
-  {"setnx", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kInsert, "@string", "string", "1.0.0", "Stores a string if the key is free.", "key value", SetNx},
+  {"setnx", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kCreate, "@string", "string", "1.0.0", "Stores a string if the key is free.", "key value", SetNx},
   {"setex", 4, kWrite | kDenyOom, kOne, KeyAccess::kOverwrite, "@string", "string", "2.0.0", "Stores a string that lives for a number of seconds.", "key seconds value", SetEx},
   {"psetex", 4, kWrite | kDenyOom, kOne, KeyAccess::kOverwrite, "@string", "string", "2.6.0", "Stores a string that lives for a number of milliseconds.", "key milliseconds value", PSetEx},
   {"getset", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kReadWrite, "@string", "string", "1.0.0", "Stores a string and tells what was there before.", "key value", GetSet},
-  {"getdel", 2, kWrite | kFast, kOne, KeyAccess::kRemove, "@string", "string", "6.2.0", "Reads a string and removes its key.", "key", GetDel},
+  {"getdel", 2, kWrite | kFast, kOne, KeyAccess::kTake, "@string", "string", "6.2.0", "Reads a string and removes its key.", "key", GetDel},
   {"getex", -2, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@string", "string", "6.2.0", "Reads a string and changes its time to live.",
    "key [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST]", GetEx},
   {"mget", -2, kReadonly | kFast, kAll, KeyAccess::kRead, "@string", "string", "1.0.0", "Reads several strings.", "key [key ...]", MGet},
   {"mset", -3, kWrite | kDenyOom, kPairs, KeyAccess::kOverwrite, "@string", "string", "1.0.1", "Stores several strings at once.", "key value [key value ...]", MSet},
-  {"msetnx", -3, kWrite | kDenyOom, kPairs, KeyAccess::kInsert, "@string", "string", "1.0.1", "Stores several strings if all their keys are free.", "key value [key value ...]", MSetNx},
+  {"msetnx", -3, kWrite | kDenyOom, kPairs, KeyAccess::kCreate, "@string", "string", "1.0.1", "Stores several strings if all their keys are free.", "key value [key value ...]", MSetNx},
   {"lcs", -3, kReadonly, kTwo, KeyAccess::kRead, "@string", "string", "7.0.0", "Finds the longest sequence that two strings have in common.", "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]", Lcs},
 };
 // clang-format on

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "node/command/call_context.h"
+#include "node/command/notify.h"
 #include "node/config/config.h"
 #include "node/resp/errors.h"
 #include "node/resp/writer.h"
@@ -25,8 +26,10 @@ void Add(CallContext& ctx, Args args, int64_t delta, Writer& reply) {
   const std::string_view digits(text, static_cast<size_t>(resp::WriteInteger(text, value) - text));
   store::SetOptions options;
   options.keep_expire = true;
+  if (entry == nullptr) NotifyIfNew(ctx, key);
   key.shard.Set(ctx.db, key.name, key.hash, digits, ctx.now_ms, options);
   ctx.effects.Verbatim(ctx.db, args);
+  Notify(ctx, config::kNotifyString, "incrby", key.name);
   reply.Integer(value);
 }
 
@@ -66,9 +69,11 @@ void IncrByFloat(CallContext& ctx, Args args, Writer& reply) {
   store::SetOptions options;
   options.keep_expire = true;
   options.hint = store::StringHint::kNotInt;
+  if (entry == nullptr) NotifyIfNew(ctx, key);
   key.shard.Set(ctx.db, key.name, key.hash, text, ctx.now_ms, options);
   // The outcome: another machine may round differently.
   ctx.effects.Add(ctx.db, {"SET", key.name, ctx.effects.Keep(text), "KEEPTTL"});
+  Notify(ctx, config::kNotifyString, "incrbyfloat", key.name);
   reply.Bulk(text);
 }
 
@@ -86,8 +91,10 @@ void Append(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
   const store::Entry* entry = LookupWrite(ctx, key);
   if (entry == nullptr) {
+    NotifyIfNew(ctx, key);
     key.shard.Set(ctx.db, key.name, key.hash, args[2], ctx.now_ms);
     ctx.effects.Verbatim(ctx.db, args);
+    Notify(ctx, config::kNotifyString, "append", key.name);
     return reply.Integer(static_cast<int64_t>(args[2].size()));
   }
   const size_t before = entry->value().size();
@@ -95,6 +102,7 @@ void Append(CallContext& ctx, Args args, Writer& reply) {
   const std::span<char> value = key.shard.Resize(ctx.db, key.name, key.hash, before + args[2].size(), ctx.now_ms);
   std::copy(args[2].begin(), args[2].end(), value.begin() + static_cast<ptrdiff_t>(before));
   ctx.effects.Verbatim(ctx.db, args);
+  Notify(ctx, config::kNotifyString, "append", key.name);
   reply.Integer(static_cast<int64_t>(value.size()));
 }
 
@@ -117,10 +125,12 @@ void SetRange(CallContext& ctx, Args args, Writer& reply) {
     return reply.Error(resp::kStringTooLong);
   }
   if (TooLong(ctx, end, reply)) return;
+  if (entry == nullptr) NotifyIfNew(ctx, key);
   const std::span<char> value =
       key.shard.Resize(ctx.db, key.name, key.hash, std::max<size_t>(before, end), ctx.now_ms);
   std::copy(piece.begin(), piece.end(), value.begin() + offset);
   ctx.effects.Verbatim(ctx.db, args);
+  Notify(ctx, config::kNotifyString, "setrange", key.name);
   reply.Integer(static_cast<int64_t>(value.size()));
 }
 
@@ -147,8 +157,8 @@ const Row kRows[] = {
   {"decrby", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kReadWrite, "@string", "string", "1.0.0", "Takes from a number; a missing key counts as 0.", "key decrement", DecrBy},
   {"incrbyfloat", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kReadWrite, "@string", "string", "2.6.0", "Adds to a number with a fraction; a missing key counts as 0.", "key increment", IncrByFloat},
   {"append", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kInsert, "@string", "string", "2.0.0", "Adds to the end of a string.", "key value", Append},
-  {"strlen", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@string", "string", "2.2.0", "Tells how long a string is.", "key", StrLen},
-  {"setrange", 4, kWrite | kDenyOom | kGrowsToOffset, kOne, KeyAccess::kReadWrite, "@string", "string", "2.2.0", "Writes into a string from an offset on.", "key offset value", SetRange},
+  {"strlen", 2, kReadonly | kFast, kOne, KeyAccess::kLook, "@string", "string", "2.2.0", "Tells how long a string is.", "key", StrLen},
+  {"setrange", 4, kWrite | kDenyOom | kGrowsToOffset, kOne, KeyAccess::kUpdate, "@string", "string", "2.2.0", "Writes into a string from an offset on.", "key offset value", SetRange},
   {"getrange", 4, kReadonly, kOne, KeyAccess::kRead, "@string", "string", "2.4.0", "Reads a part of a string.", "key start end", GetRange},
   {"substr", 4, kReadonly, kOne, KeyAccess::kRead, "@string", "string", "1.0.0", "Reads a part of a string (the old name of GETRANGE).", "key start end", GetRange},
 };

@@ -1,6 +1,7 @@
 #include "node/command/table.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/check.h"
 
@@ -64,6 +65,44 @@ const Row* Table::Find(std::string_view name) const {
 std::string Table::FullName(uint32_t index) const {
   const std::string name(indexed_[index]->name);
   return parents_[index] ? std::string(parents_[index]->name) + "|" + name : name;
+}
+
+acl::Categories CategoriesOf(const Row& row) {
+  using acl::Bit;
+  using acl::Category;
+  acl::Categories out = 0;
+  for (std::string_view more = row.categories; !more.empty();) {
+    const size_t end = std::min(more.find(' '), more.size());
+    const acl::Categories named = acl::CategoryByName(more.substr(1, end - 1));
+    CHECK(more[0] == '@' && named != 0);
+    out |= named;
+    more.remove_prefix(std::min(end + 1, more.size()));
+  }
+  if (row.flags & kWrite) out |= Bit(Category::kWrite);
+  if ((row.flags & kReadonly) && !(out & Bit(Category::kScripting))) out |= Bit(Category::kRead);
+  if (row.flags & kAdmin) out |= Bit(Category::kAdmin) | Bit(Category::kDangerous);
+  if (row.flags & kPubsub) out |= Bit(Category::kPubsub);
+  if (row.flags & kBlocking) out |= Bit(Category::kBlocking);
+  return out | Bit(row.flags & kFast ? Category::kFast : Category::kSlow);
+}
+
+acl::CommandList ListCommands(const Table& table) {
+  std::vector<acl::Command> commands;
+  int parent = -1;
+  for (uint32_t i = 0; i < table.size(); ++i) {
+    const Row& row = table.At(i);
+    acl::Command& command = commands.emplace_back();
+    command.name = table.FullName(i);
+    command.categories = CategoriesOf(row);
+    command.always = (row.flags & kNoAuth) != 0;
+    command.subcommands = static_cast<int>(row.subcommands.size());
+    if (command.name.find('|') == std::string::npos) {
+      parent = static_cast<int>(i);
+    } else {
+      command.parent = parent;
+    }
+  }
+  return acl::CommandList(std::move(commands));
 }
 
 const Row* FindSubcommand(const Row& row, Args args) {

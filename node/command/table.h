@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "node/acl/command_list.h"
+
 namespace understudy::resp {
 class Writer;
 }
@@ -36,13 +38,34 @@ enum Flag : uint32_t {
   kNoAsyncLoading = 1 << 12,
   kAllowBusy = 1 << 13,
   kPubsub = 1 << 14,
-  // For the lock plan, not shown to clients:
+  // For admission and the lock plan, not shown to clients:
+  kHandshake = 1 << 22,    // of a replica; in a group its node proves itself by other means than AUTH (replication/hello.h)
+  kMayReplicate = 1 << 23,  // no write, but goes into the replication stream
   kAllShards = 1 << 24,    // runs with every shard locked
   kImmediate = 1 << 25,    // inside MULTI it runs at once instead of being queued (EXEC, DISCARD, ...)
   kWalks = 1 << 26,        // visits shards by WithShard; a transaction with it locks all of them
   kRunsQueue = 1 << 27,    // EXEC
   kGrowsToOffset = 1 << 29,  // argument 2 is an offset to which the value may have to grow
   kForTests = 1 << 28,     // needs enable-debug-command
+  kGrowsToBit = 1 << 30,   // the same, in bits
+  kWhenSubscribed = 1u << 31,  // allowed while a client of RESP2 has subscriptions
+};
+
+// What a command does with its keys, as COMMAND INFO tells it; ACL rules for keys (%R~, %W~) ask for it.
+enum class KeyAccess : uint8_t {
+  kNone,
+  kRead,        // RO access
+  kReadWrite,   // RW access update
+  kOverwrite,   // OW update
+  kRemove,      // RM delete
+  kInsert,      // RW insert
+  kLook,        // RO: nothing of what the key holds comes out (EXISTS, TYPE, STRLEN)
+  kReadCached,  // RW access: writes without changing the value (PFCOUNT)
+  kUpdate,      // RW update: nothing of the old value comes out
+  kCreate,      // OW insert
+  kTake,        // RW access delete
+  kDelete,      // RW delete
+  kMerge,       // RW access insert
 };
 
 // Where a command's keys are: arguments first, first+step, ... last. last < 0 counts from the end (-1 = the
@@ -52,10 +75,12 @@ struct KeySpec {
   int last = 0;
   int step = 0;
   bool (*find)(Args args, std::vector<uint32_t>* indexes) = nullptr;
+  KeyAccess others = KeyAccess::kNone;     // to the keys behind the first, if it differs from Row::access
+  KeyAccess (*vary)(Args args) = nullptr;  // to the first key, if it depends on the arguments; Row::access is the most
 };
 
-// What COMMAND INFO says a command does with its keys.
-enum class KeyAccess : uint8_t { kNone, kRead, kReadWrite, kOverwrite, kRemove, kInsert };
+// Arguments that are channels, for ACL rules (&channel). Not for commands that only let go of channels.
+enum class Channels : uint8_t { kNone, kFirst, kAll, kAllPatterns };
 
 struct Row {
   std::string_view name;        // lower case
@@ -70,6 +95,7 @@ struct Row {
   std::string_view syntax;      // arguments as text, for COMMAND DOCS
   Handler handler;
   std::span<const Row> subcommands = {};  // names without the parent's; their handlers get all arguments
+  Channels channels = Channels::kNone;
   // Given by the one Table of the process: its number there (Table::At), and whether it is a data command that
   // Dispatcher::RunOrdinary may run when it comes with one key.
   mutable uint32_t index = 0;
@@ -78,7 +104,7 @@ struct Row {
 
 // Commands with any of these need more than an ordinary command's checks, or end, park or change the session.
 inline constexpr uint32_t kNotOrdinary = kAdmin | kNoAuth | kLoading | kNoMulti | kBlocking | kPubsub | kAllShards |
-                                         kImmediate | kWalks | kRunsQueue | kForTests;
+                                         kImmediate | kWalks | kRunsQueue | kForTests | kMayReplicate;
 
 // Is `args` all right for the row's arity?
 inline bool ArityFits(const Row& row, size_t args) {
@@ -114,10 +140,20 @@ class Table {
   std::vector<Slot> slots_;            // open addressing by a hash of the lower-case name
 };
 
+// All ACL categories of a command or subcommand.
+acl::Categories CategoriesOf(const Row& row);
+// The table as ACL rules see it, numbered by Row::index.
+acl::CommandList ListCommands(const Table& table);
+
 // The subcommand of `row` that args[1] names, any case; null if there is none.
 const Row* FindSubcommand(const Row& row, Args args);
 // Argument indexes of the keys; false if the arguments make no sense ("ERR Invalid arguments ..." is the caller's).
 bool FindKeys(const Row& row, Args args, std::vector<uint32_t>* indexes);
+// What the command does with its first key, or with one of the others.
+inline KeyAccess AccessTo(const Row& row, Args args, bool first) {
+  if (!first && row.keys.others != KeyAccess::kNone) return row.keys.others;
+  return first && row.keys.vary != nullptr ? row.keys.vary(args) : row.access;
+}
 
 // The families. Each is defined in <name>_family.cc.
 std::span<const Row> StringCommands();
@@ -126,11 +162,16 @@ std::span<const Row> KeyCommands();
 std::span<const Row> KeyspaceCommands();
 std::span<const Row> ExpireCommands();
 std::span<const Row> ConnectionCommands();
+std::span<const Row> AclCommands();
 std::span<const Row> ClientCommands();
 std::span<const Row> ServerCommands();
 std::span<const Row> MemoryCommands();
 std::span<const Row> CommandCommands();
 std::span<const Row> TransactionCommands();
 std::span<const Row> ReplicationCommands();
+std::span<const Row> BitmapCommands();
+std::span<const Row> BitfieldCommands();
+std::span<const Row> PubsubCommands();
+std::span<const Row> HyperLogLogCommands();
 
 }  // namespace understudy::command

@@ -68,7 +68,7 @@ const Row kRows[] = {
   {"multi", 1, kNoScript | kLoading | kStale | kFast | kAllowBusy | kImmediate, {}, KeyAccess::kNone, "@transaction", "transactions", "1.2.0", "Begins a transaction.", "", Multi},
   {"exec", 1, kNoScript | kLoading | kStale | kSkipSlowlog | kImmediate | kRunsQueue, {}, KeyAccess::kNone, "@transaction", "transactions", "1.2.0", "Runs the commands of the transaction.", "", Exec},
   {"discard", 1, kNoScript | kLoading | kStale | kFast | kAllowBusy | kImmediate, {}, KeyAccess::kNone, "@transaction", "transactions", "2.0.0", "Drops the transaction.", "", Discard},
-  {"watch", -2, kNoScript | kLoading | kStale | kFast | kAllowBusy | kImmediate, {1, -1, 1}, KeyAccess::kRead, "@transaction", "transactions", "2.2.0", "Lets EXEC fail if one of the keys changes before it.", "key [key ...]", Watch},
+  {"watch", -2, kNoScript | kLoading | kStale | kFast | kAllowBusy | kImmediate, {1, -1, 1}, KeyAccess::kLook, "@transaction", "transactions", "2.2.0", "Lets EXEC fail if one of the keys changes before it.", "key [key ...]", Watch},
   {"unwatch", 1, kNoScript | kLoading | kStale | kFast | kAllowBusy, {}, KeyAccess::kNone, "@transaction", "transactions", "2.2.0", "Forgets the watched keys.", "", Unwatch},
 };
 // clang-format on

@@ -43,6 +43,11 @@ OutputLimit Config::replica_limit() const {
   return replica_limit_;
 }
 
+OutputLimit Config::pubsub_limit() const {
+  std::lock_guard lock(mutex_);
+  return pubsub_limit_;
+}
+
 Status Config::Apply(std::string_view name, std::span<const std::string> words, bool at_start) {
   const Option* option = FindOption(name);
   if (option == nullptr) {
@@ -109,6 +114,9 @@ Status Config::Load(std::span<const std::string> arguments) {
   if (standalone && !admin_port_given) admin_port = 0;
   if (!standalone && !max_clients_memory_given) max_clients_memory = -50;
   if (!standalone && admin_port == 0) return Invalid("admin-port 0 is allowed only with --standalone");
+  if (!acl_file.empty() && !users.empty()) {
+    return Invalid("users are given by 'user' and by 'aclfile': only one of the two may be used");
+  }
   if (!standalone && !replica_of_host.empty()) return Invalid("replicaof is allowed only with --standalone");
   return {};
 }
@@ -117,7 +125,7 @@ std::vector<Config::Pair> Config::Get(std::span<const std::string_view> patterns
   std::vector<Pair> out;
   for (const Option& option : Options()) {
     for (const std::string_view name : {option.name, option.alias}) {
-      if (name.empty()) continue;
+      if (name.empty() || option.get == nullptr) continue;
       const bool matches = std::any_of(patterns.begin(), patterns.end(), [&](std::string_view pattern) {
         return resp::GlobMatch(pattern, name, true);
       });
@@ -184,7 +192,7 @@ std::string Config::Help() {
     if (!option.takes.empty()) line += " " + std::string(option.takes);
     if (line.size() < 44) line.resize(44, ' ');
     line += "  " + std::string(option.help);
-    const std::string value = option.get(defaults);
+    const std::string value = option.get == nullptr ? "" : option.get(defaults);
     if (!value.empty() && !(option.flags & kSwitch)) line += " (" + value + ")";
     if (!option.alias.empty()) line += "; also --" + std::string(option.alias);
     out += line + "\n";

@@ -55,6 +55,8 @@ class Config {
   uint16_t replica_of_port = 0;
   DebugCommand debug_command = DebugCommand::kNo;
   std::string file;                // the configuration file, empty = none
+  std::string acl_file;            // empty = none
+  std::vector<std::vector<std::string>> users;  // name and rules of each `user` line
 
   // ---- live
   std::atomic<int64_t> max_clients{10000};
@@ -82,12 +84,15 @@ class Config {
   std::atomic<int64_t> query_buffer_bytes{1LL << 30};
   std::atomic<int64_t> slowlog_us{10000};  // < 0 = off
   std::atomic<int64_t> slowlog_entries{128};
+  std::atomic<int64_t> acl_log_entries{128};
+  std::atomic<bool> new_users_have_channels{false};  // acl-pubsub-default
   std::atomic<int64_t> repl_backlog_bytes{10LL << 20};
   std::atomic<int64_t> repl_backlog_ttl_s{3600};
   std::atomic<int64_t> repl_ping_period_s{10};
   std::atomic<int64_t> repl_timeout_s{60};
   std::atomic<int64_t> announce_port{0};
-  std::atomic<bool> has_password{false};
+  std::atomic<uint32_t> notify_classes{0};  // notify-keyspace-events; notify_classes.h
+  std::atomic<int64_t> hll_sparse_bytes{3000};
 
   std::string password() const { return Text(&password_); }
   std::string master_user() const { return Text(&master_user_); }
@@ -95,6 +100,7 @@ class Config {
   std::string announce_ip() const { return Text(&announce_ip_); }
   OutputLimit normal_limit() const;
   OutputLimit replica_limit() const;
+  OutputLimit pubsub_limit() const;
 
   // maxmemory-clients in bytes; 0 = no limit.
   int64_t max_clients_memory_bytes() const {
@@ -129,7 +135,8 @@ class Config {
 
   mutable std::mutex mutex_;
   std::string password_, master_user_, master_auth_, announce_ip_;  // mutex_
-  OutputLimit normal_limit_, replica_limit_{256LL << 20, 64LL << 20, 60};  // mutex_
+  OutputLimit normal_limit_, replica_limit_{256LL << 20, 64LL << 20, 60},
+      pubsub_limit_{32LL << 20, 8LL << 20, 60};  // mutex_
   std::mutex set_mutex_;  // one Set at a time
   std::function<void()> on_change_;
 };

@@ -88,6 +88,7 @@ void Declaration::TakeOne(const std::string& key, const Given* declared, bool he
   if (option == nullptr) return;
   // What needs other options beside it is no such option.
   if (before != nullptr && !LoadOne(before->name, before->value, &now).ok()) return LeaveOpen(option, name, before, "");
+  if (option->get == nullptr) return LeaveOpen(option, name, before, "");
   const std::string value = option->get(then);
   if (value != option->get(now)) {
     if (held || !(option->flags & kLive)) return LeaveOpen(option, name, before, "");

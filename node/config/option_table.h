@@ -27,7 +27,7 @@ struct Option {
   uint32_t flags;
   std::string_view takes;
   std::string_view help;
-  std::string (*get)(const Config&);
+  std::string (*get)(const Config&);  // null: CONFIG GET does not know it
   Status (*set)(Config&, std::span<const std::string>);
 };
 

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "node/config/config.h"
+#include "node/config/notify_classes.h"
 #include "node/config/option_table.h"
 
 namespace understudy::config {
@@ -117,7 +118,6 @@ struct OptionTable {
     if (words[0].size() > 512) return Invalid("Password is longer than CONFIG_AUTHPASS_MAX_LEN");
     std::lock_guard lock(c.mutex_);
     c.password_ = words[0];
-    c.has_password = !words[0].empty();
     return {};
   }
   static Status SetMasterUser(Config& c, Words w) { return SetText(c, c.master_user_, w); }
@@ -126,28 +126,31 @@ struct OptionTable {
 
   static Status SetOutputLimit(Config& c, Words words) {
     if (words.size() % 4 != 0) return Invalid("Wrong number of arguments in buffer limit configuration.");
-    std::optional<OutputLimit> normal, replica;
+    std::optional<OutputLimit> normal, replica, pubsub;
     for (size_t i = 0; i < words.size(); i += 4) {
       const std::string name = Lower(words[i]);
-      if (name != "normal" && name != "replica" && name != "slave") {
-        return Invalid("Invalid client class '" + words[i] + "' in buffer limit configuration: it may be normal or replica.");
+      if (name != "normal" && name != "replica" && name != "slave" && name != "pubsub") {
+        return Invalid("Invalid client class '" + words[i] +
+                       "' in buffer limit configuration: it may be normal, replica or pubsub.");
       }
       const Result<int64_t> hard = ParseMemory(words[i + 1]), soft = ParseMemory(words[i + 2]);
       const Result<int64_t> seconds = ParseInt(words[i + 3], 0, INT32_MAX);
       if (!hard.ok() || !soft.ok() || !seconds.ok() || *hard < 0 || *soft < 0) {
         return Invalid("Error in hard, soft or soft_seconds setting in buffer limit configuration.");
       }
-      (name == "normal" ? normal : replica) = OutputLimit{*hard, *soft, *seconds};
+      (name == "normal" ? normal : name == "pubsub" ? pubsub : replica) = OutputLimit{*hard, *soft, *seconds};
     }
     std::lock_guard lock(c.mutex_);
     if (normal) c.normal_limit_ = *normal;
     if (replica) c.replica_limit_ = *replica;
+    if (pubsub) c.pubsub_limit_ = *pubsub;
     return {};
   }
   static std::string GetOutputLimit(const Config& c) {
-    const OutputLimit n = c.normal_limit(), r = c.replica_limit();
-    return "normal " + Number(n.hard_bytes) + " " + Number(n.soft_bytes) + " " + Number(n.soft_s) + " slave " +
-           Number(r.hard_bytes) + " " + Number(r.soft_bytes) + " " + Number(r.soft_s);
+    const auto show = [](std::string_view name, const OutputLimit& limit) {
+      return std::string(name) + " " + Number(limit.hard_bytes) + " " + Number(limit.soft_bytes) + " " + Number(limit.soft_s);
+    };
+    return show("normal", c.normal_limit()) + " " + show("slave", c.replica_limit()) + " " + show("pubsub", c.pubsub_limit());
   }
 
   static Status SetReplicaOf(Config& c, Words words) {
@@ -260,8 +263,24 @@ const Option kOptions[] = {
   {"tcp-keepalive", "", kLive, "SECONDS", "idle time before TCP probes the other side; 0 = off. For new connections",
    [](const Config& c) { return Number(c.tcp_keepalive_s); },
    [](Config& c, Words w) -> Status { return SetInt(c.tcp_keepalive_s, w, 0, 32767); }},
-  {"requirepass", "", kLive | kManaged | kSecret, "PASSWORD", "clients must AUTH with it; empty = no password",
+  {"requirepass", "", kLive | kManaged | kSecret, "PASSWORD", "password of the default user; empty = clients need no AUTH",
    [](const Config& c) { return c.password(); }, OptionTable::SetPassword},
+  {"user", "", kAtStart | kManyWords, "NAME RULE...", "a user and what he may do, in the words of ACL SETUSER; any number of them", nullptr,
+   [](Config& c, Words w) -> Status { c.users.emplace_back(w.begin(), w.end()); return {}; }},
+  {"aclfile", "", kAtStart, "FILE", "file that holds all users, for ACL LOAD and ACL SAVE; instead of `user`",
+   [](const Config& c) { return c.acl_file; },
+   [](Config& c, Words w) -> Status { c.acl_file = w[0]; return {}; }},
+  {"acl-pubsub-default", "", kLive, "resetchannels|allchannels", "which channels a new user may use: none or all",
+   [](const Config& c) { return std::string(c.new_users_have_channels ? "allchannels" : "resetchannels"); },
+   [](Config& c, Words w) -> Status {
+     const std::string word = Lower(w[0]);
+     if (word != "allchannels" && word != "resetchannels") return Invalid("argument(s) must be one of the following: allchannels, resetchannels");
+     c.new_users_have_channels = word == "allchannels";
+     return {};
+   }},
+  {"acllog-max-len", "", kLive, "N", "entries that ACL LOG keeps",
+   [](const Config& c) { return Number(c.acl_log_entries); },
+   [](Config& c, Words w) -> Status { return SetInt(c.acl_log_entries, w, 0, kMax); }},
   {"maxmemory", "", kLive | kManaged, "BYTES", "above it keys are evicted, or commands that need memory refused; 0 = no limit",
    [](const Config& c) { return Number(c.max_memory_bytes); },
    [](Config& c, Words w) -> Status { return SetMemory(c.max_memory_bytes, w, 0, kMax); }},
@@ -270,7 +289,7 @@ const Option kOptions[] = {
   {"maxmemory-samples", "", kLive, "N", "keys that are looked at to evict one; more = a better choice, slower",
    [](const Config& c) { return Number(c.max_memory_samples); },
    [](Config& c, Words w) -> Status { return SetInt(c.max_memory_samples, w, 1, 64); }},
-  {"maxmemory-eviction-tenacity", "", kLive, "0-100", "how long evictions may delay others: 10 = half a millisecond in a turn, 100 = without limit",
+  {"maxmemory-eviction-tenacity", "", kLive, "0-100", "how long evictions may delay others: 10 = a quarter of a millisecond in a turn, 100 = without limit",
    [](const Config& c) { return Number(c.eviction_tenacity); },
    [](Config& c, Words w) -> Status { return SetInt(c.eviction_tenacity, w, 0, 100); }},
   {"maxmemory-clients", "", kLive | kManaged, "BYTES|N%", "if all clients' buffers together take more, those that take most are closed; 0 = no limit",
@@ -308,8 +327,19 @@ const Option kOptions[] = {
   {"client-query-buffer-limit", "", kLive, "BYTES", "longest command",
    [](const Config& c) { return Number(c.query_buffer_bytes); },
    [](Config& c, Words w) -> Status { return SetMemory(c.query_buffer_bytes, w, 1024 * 1024, kMax); }},
-  {"client-output-buffer-limit", "", kLive | kManyWords, "CLASS HARD SOFT SECONDS...", "close a client of the class (normal, replica) for which more bytes wait; 0 = no limit",
+  {"client-output-buffer-limit", "", kLive | kManyWords, "CLASS HARD SOFT SECONDS...", "close a client of the class (normal, replica, pubsub) for which more bytes wait; 0 = no limit",
    OptionTable::GetOutputLimit, OptionTable::SetOutputLimit},
+  {"notify-keyspace-events", "", kLive, "LETTERS", "what happens to keys is published: K (__keyspace@<db>__:<key>) or E (__keyevent@<db>__:<event>) or both, and of g$lshzxetdmnA what; empty = nothing",
+   [](const Config& c) { return NotifyLetters(c.notify_classes); },
+   [](Config& c, Words w) -> Status {
+     const std::optional<uint32_t> classes = ParseNotifyClasses(w[0]);
+     if (!classes) return Invalid("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.");
+     c.notify_classes = *classes;
+     return {};
+   }},
+  {"hll-sparse-max-bytes", "", kLive, "BYTES", "a HyperLogLog that takes more gets its dense form",
+   [](const Config& c) { return Number(c.hll_sparse_bytes); },
+   [](Config& c, Words w) -> Status { return SetMemory(c.hll_sparse_bytes, w, 0, kMax); }},
   {"slowlog-log-slower-than", "", kLive, "MICROSECONDS", "commands that took longer go into SLOWLOG; negative = none",
    [](const Config& c) { return Number(c.slowlog_us); },
    [](Config& c, Words w) -> Status { return SetInt(c.slowlog_us, w, -1, kMax); }},

@@ -33,6 +33,24 @@ void Connection::Append(std::string_view bytes) {
   worker_.NeedsTurn(*this);
 }
 
+void Connection::Push(char type, std::string_view head, const std::shared_ptr<const std::string>& body) {
+  if (dead_ || closing()) return;
+  const bool shared = body->size() >= OutputQueue::kSharedBytes;
+  // Not while output is being flushed, either: what is in the block then is the flush's.
+  if (!shared && queue_.empty() && worker_.output_owner_ == nullptr && worker_.flushing_.empty()) {
+    resp::Output& output = worker_.OpenOutput(*this);
+    char* to = output.Reserve(1 + head.size() + body->size());
+    *to++ = type;
+    to = std::copy(head.begin(), head.end(), to);
+    output.Commit(std::copy(body->begin(), body->end(), to));
+    return worker_.CloseOutput();
+  }
+  Append({&type, 1});
+  Append(head);
+  if (!shared) return Append(*body);
+  queue_.AppendShared(body);
+}
+
 void Connection::TakeTurnOutput() {
   if (turn_begin_ == turn_end_) return;
   queue_.Append({turn_begin_, static_cast<size_t>(turn_end_ - turn_begin_)});

@@ -66,6 +66,12 @@ class Connection {
   // Queues bytes outside the execution of this connection's own commands (a reply that comes later). They are
   // sent at the end of the turn.
   void Append(std::string_view bytes);
+  // The same for what no command of this connection answers: a type character, then the pieces. Where nobody's command
+  // is being executed they go straight into the turn's output.
+  void Push(char type, std::string_view head, const std::shared_ptr<const std::string>& body);
+  // Which of the output limits hold for it.
+  enum class OutputClass : uint8_t { kNormal, kPubsub };
+  void set_output_class(OutputClass output_class) { output_class_ = output_class; }
   // Bytes written that are not sent yet.
   size_t pending_output_bytes() const { return queue_.size() + static_cast<size_t>(turn_end_ - turn_begin_); }
 
@@ -170,6 +176,7 @@ class Connection {
   uint64_t wrote_generation_ = 0;
   size_t accounted_buffers_ = 0;  // BufferBytes() as they are in counters.memory_bytes
   CloseMode close_ = CloseMode::kOpen;
+  OutputClass output_class_ = OutputClass::kNormal;
   bool trusted_ = true;
   bool parked_ = false;
   bool repeat_ = false;         // ParkBefore: the command stays in the input

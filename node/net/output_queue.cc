@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "common/check.h"
 
@@ -11,7 +12,7 @@ void OutputQueue::Append(std::string_view bytes) {
   if (bytes.empty()) return;
   if (!chunks_) chunks_ = std::make_unique<std::deque<Chunk>>();
   size_ += bytes.size();
-  if (!chunks_->empty()) {
+  if (!chunks_->empty() && !chunks_->back().shared) {
     Chunk& last = chunks_->back();
     const size_t n = std::min(last.capacity - last.end, bytes.size());
     std::memcpy(last.data.get() + last.end, bytes.data(), n);
@@ -25,6 +26,17 @@ void OutputQueue::Append(std::string_view bytes) {
   allocated_ += chunk.capacity;
   std::memcpy(chunk.data.get(), bytes.data(), bytes.size());
   chunk.end = bytes.size();
+  chunks_->push_back(std::move(chunk));
+}
+
+void OutputQueue::AppendShared(std::shared_ptr<const std::string> bytes) {
+  if (bytes->empty()) return;
+  if (!chunks_) chunks_ = std::make_unique<std::deque<Chunk>>();
+  Chunk chunk;
+  chunk.capacity = chunk.end = bytes->size();
+  chunk.shared = std::move(bytes);
+  size_ += chunk.end;
+  allocated_ += chunk.capacity;
   chunks_->push_back(std::move(chunk));
 }
 
@@ -56,7 +68,7 @@ size_t OutputQueue::Gather(std::span<iovec> pieces, size_t limit) const {
   for (const Chunk& chunk : *chunks_) {
     if (n == pieces.size() || limit == 0) break;
     const size_t size = std::min(chunk.end - chunk.begin, limit);
-    pieces[n++] = {chunk.data.get() + chunk.begin, size};
+    pieces[n++] = {const_cast<char*>(chunk.bytes()) + chunk.begin, size};  // only read
     limit -= size;
   }
   return n;

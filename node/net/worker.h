@@ -1,8 +1,10 @@
 // A worker: one thread, one epoll loop, one listener per address (SO_REUSEPORT), its own connections.
 //
 // RunTurn is the list of phases: accept, read + parse, execute (batches gathered across connections, each
-// flushed before the next is read), flush what is left, close. Each has a bound, so that neither one deep pipeline nor a storm of new connections starves the rest:
-// what is left is done in the next turn, which then does not sleep. Edge-triggered; a read that is shorter
+// flushed before the next is read), flush what is left, close. Each has a bound, so that neither deep pipelines nor a
+// storm of new connections starve the rest: what is left is done in the next turn, which then does not sleep. Execution
+// is bounded by time, and connections that events told of come before those that have input left from the last turn:
+// no turn takes a millisecond of CPU time (turn_meter.h shows it) unless a single command does. Edge-triggered; a read that is shorter
 // than its buffer means that the socket is drained (research/floor/REPORT.md: 8 % at P=1). One send per
 // connection and turn, at the end of its batch: a batch's input and replies are a few KiB that stay in the
 // first-level caches from the read to the send.
@@ -25,6 +27,7 @@
 #include "common/result.h"
 #include "node/net/connection.h"
 #include "node/net/event_loop.h"
+#include "node/net/turn_meter.h"
 #include "node/net/turn_output.h"
 #include "node/resp/output.h"
 #include "node/resp/parser.h"
@@ -83,6 +86,11 @@ class Handler {
   virtual void OnTurnEnd(Worker& worker) = 0;
 };
 
+// client-output-buffer-limit of one class; 0 = none.
+struct OutputLimit {
+  std::atomic<int64_t> hard_bytes{0}, soft_bytes{0}, soft_s{0};
+};
+
 // Limits that CONFIG SET changes while workers run; shared by all workers.
 struct Settings {
   std::atomic<int64_t> max_bulk_bytes{512LL << 20};
@@ -90,9 +98,7 @@ struct Settings {
   std::atomic<int64_t> max_clients{10000};
   std::atomic<int64_t> idle_timeout_s{0};         // 0 = never
   std::atomic<int64_t> tcp_keepalive_s{300};      // 0 = off
-  std::atomic<int64_t> output_hard_bytes{0};      // client-output-buffer-limit normal; 0 = none
-  std::atomic<int64_t> output_soft_bytes{0};
-  std::atomic<int64_t> output_soft_s{0};
+  OutputLimit output_limits[2];                   // by Connection::OutputClass
 };
 
 // Sums over all workers.
@@ -154,6 +160,9 @@ class Worker final : private TurnOutput::Owner {
   // What this worker's connections hold. Any thread.
   size_t client_bytes() const { return client_bytes_.load(std::memory_order_relaxed); }
   uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }
+  // How long turns take. Any thread.
+  const TurnMeter& meter() const { return meter_; }
+  void ResetMeter() { meter_.Reset(); }
 
  private:
   friend class Connection;
@@ -205,8 +214,10 @@ class Worker final : private TurnOutput::Owner {
   void EndConnection(Connection& connection);
   void ClosePhase();
   void SweepConnections();
+  void SweepConnection(Connection& connection);
   void NeedsTurn(Connection& connection);  // end-of-turn work
   void NeedsRead(Connection& connection);  // next read phase
+  void HasInputLeft(Connection& connection);  // next read phase, after those
 
   const uint32_t index_;
   Handler& handler_;
@@ -226,7 +237,10 @@ class Worker final : private TurnOutput::Owner {
 
   MonoTime now_;
   int64_t wall_ms_ = 0;
-  MonoTime next_tick_, next_sweep_;
+  MonoTime turn_end_;  // of the last one
+  TurnMeter meter_;
+  MonoTime next_tick_;
+  size_t sweep_at_ = 0;  // bucket of connections_ where SweepConnections goes on
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
   std::vector<Timer> timers_;  // heap, earliest first
   TimerId next_timer_ = 1;
@@ -245,7 +259,7 @@ class Worker final : private TurnOutput::Owner {
   char* large_begin_ = nullptr;
   bool output_full_ = false;
   size_t moved_bytes_ = 0;           // of this turn's output that did not fit into the block
-  std::vector<Connection*> ready_, reading_, turn_list_, flushing_, closed_;
+  std::vector<Connection*> ready_, left_over_, reading_, turn_list_, flushing_, closed_;
   bool listeners_ready_ = false;
   bool check_holds_ = false;
   std::vector<uint64_t> held_;       // connections whose output waits for a ticket

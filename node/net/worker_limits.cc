@@ -1,4 +1,6 @@
 // What a worker does so that no client takes more than its share: accounts, limits, time-outs.
+#include <algorithm>
+
 #include "common/log.h"
 #include "node/net/worker.h"
 
@@ -7,6 +9,9 @@ namespace {
 
 constexpr size_t kUnauthenticatedOutputBytes = 1024;  // as Redis
 constexpr Duration kAcceptPause = Milliseconds(100);
+// Of SweepConnections. The most take a fifth of a millisecond; with more than 20,000 connections a round is longer than
+// a second.
+constexpr size_t kTicksARound = 10, kSweptAtLeast = 256, kSweptAtMost = 2000;
 
 }  // namespace
 
@@ -30,12 +35,13 @@ void Worker::AccountChange(Connection& connection) {
 
 void Worker::CheckOutputLimits(Connection& connection) {
   const size_t pending = connection.queue_.size();
-  const auto hard = static_cast<size_t>(settings_.output_hard_bytes.load(std::memory_order_relaxed));
-  const auto soft = static_cast<size_t>(settings_.output_soft_bytes.load(std::memory_order_relaxed));
+  const OutputLimit& limit = settings_.output_limits[static_cast<size_t>(connection.output_class_)];
+  const auto hard = static_cast<size_t>(limit.hard_bytes.load(std::memory_order_relaxed));
+  const auto soft = static_cast<size_t>(limit.soft_bytes.load(std::memory_order_relaxed));
   bool over = (hard > 0 && pending > hard) || (!connection.trusted_ && pending > kUnauthenticatedOutputBytes);
   if (soft > 0 && pending > soft) {
     if (connection.soft_limit_since_ == MonoTime{}) connection.soft_limit_since_ = now_;
-    const Duration allowed = Seconds(settings_.output_soft_s.load(std::memory_order_relaxed));
+    const Duration allowed = Seconds(limit.soft_s.load(std::memory_order_relaxed));
     over = over || now_ - connection.soft_limit_since_ > allowed;
   } else {
     connection.soft_limit_since_ = {};
@@ -47,19 +53,28 @@ void Worker::CheckOutputLimits(Connection& connection) {
   EndConnection(connection);
 }
 
+// A tenth of them each tick, or all if they are few: looking at 10,000 at once would take milliseconds, as their memory
+// is in no cache. Growth of the map moves some away from where the sweep is; their turn comes a round later.
 void Worker::SweepConnections() {
+  const size_t buckets = connections_.bucket_count();
+  const size_t count = std::clamp(buckets / kTicksARound, std::min(buckets, kSweptAtLeast), kSweptAtMost);
+  for (size_t i = 0; i < count; ++i) {
+    sweep_at_ = sweep_at_ + 1 < buckets ? sweep_at_ + 1 : 0;
+    for (auto at = connections_.begin(sweep_at_); at != connections_.end(sweep_at_); ++at) SweepConnection(*at->second);
+  }
+}
+
+void Worker::SweepConnection(Connection& connection) {
+  if (connection.dead_) return;
   const int64_t timeout_s = settings_.idle_timeout_s.load(std::memory_order_relaxed);
-  for (auto& [id, connection] : connections_) {
-    Connection& c = *connection;
-    if (c.dead_) continue;
-    if ((c.closing() || c.detach_) && now_ > c.close_deadline_) {
-      c.Close();
-    } else if (timeout_s > 0 && !c.parked_ &&
-               wall_ms_ - c.counters.last_input_ms.load(std::memory_order_relaxed) > timeout_s * 1000) {
-      c.Close();
-    } else if (!c.queue_.empty()) {
-      CheckOutputLimits(c);
-    }
+  if ((connection.closing() || connection.detach_) && now_ > connection.close_deadline_) {
+    connection.Close();
+  } else if (timeout_s > 0 && !connection.parked_ &&
+             connection.output_class_ == Connection::OutputClass::kNormal &&  // subscribers only listen
+             wall_ms_ - connection.counters.last_input_ms.load(std::memory_order_relaxed) > timeout_s * 1000) {
+    connection.Close();
+  } else if (!connection.queue_.empty()) {
+    CheckOutputLimits(connection);
   }
 }
 

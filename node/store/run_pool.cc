@@ -1,10 +1,34 @@
 #include "node/store/run_pool.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <utility>
 
 #include "common/check.h"
 
 namespace understudy::store {
+namespace {
+
+constexpr int kNice = 10;  // of the thread that prepares chunks
+
+char* MapChunk(bool huge) {
+  constexpr size_t kChunkBytes = RunPool::kChunkBytes;
+  // A mapping has the alignment of a page: twice as much is mapped, and what sticks out goes back.
+  void* const mapped = mmap(nullptr, 2 * kChunkBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  CHECK(mapped != MAP_FAILED);
+  char* const begin = static_cast<char*>(mapped);
+  char* const base = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(begin) + kChunkBytes - 1) & ~(kChunkBytes - 1));
+  if (base > begin) munmap(begin, static_cast<size_t>(base - begin));
+  if (const auto rest = static_cast<size_t>(begin + kChunkBytes - base); rest > 0) munmap(base + kChunkBytes, rest);
+  // Without huge pages in the system, or none free, it is small ones.
+  if (huge) (void)madvise(base, kChunkBytes, MADV_HUGEPAGE);
+  return base;
+}
+
+}  // namespace
 
 RunPool& RunPool::Get() {
   // Never destroyed: a table may be freed by another thread to the last moment.
@@ -13,7 +37,14 @@ RunPool& RunPool::Get() {
 }
 
 RunPool::~RunPool() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+    wake_.notify_one();
+  }
+  if (thread_.joinable()) thread_.join();
   CHECK(used_units_ == 0);
+  if (prepared_ != nullptr) munmap(prepared_, kChunkBytes);
   for (const auto& [base, chunk] : chunks_) munmap(base, kChunkBytes);
 }
 
@@ -33,18 +64,39 @@ void RunPool::Chunk::Mark(size_t first, size_t units, bool on) {
 }
 
 char* RunPool::NewChunk() {
-  // A mapping has the alignment of a page: twice as much is mapped, and what sticks out goes back.
-  void* const mapped = mmap(nullptr, 2 * kChunkBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  CHECK(mapped != MAP_FAILED);
-  char* const begin = static_cast<char*>(mapped);
-  char* const base = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(begin) + kChunkBytes - 1) & ~(kChunkBytes - 1));
-  if (base > begin) munmap(begin, static_cast<size_t>(base - begin));
-  if (const auto rest = static_cast<size_t>(begin + kChunkBytes - base); rest > 0) munmap(base + kChunkBytes, rest);
-  // Without huge pages in the system, or none free, it is small ones.
-  if (chunks_.size() >= kHugeFrom) (void)madvise(base, kChunkBytes, MADV_HUGEPAGE);
+  char* const base = prepared_ != nullptr ? std::exchange(prepared_, nullptr) : MapChunk(chunks_.size() >= kHugeFrom);
   chunks_.emplace(base, Chunk{});
   for (auto& chunks : with_room_) chunks.insert(base);
   return base;
+}
+
+void RunPool::PrepareIfNeeded() {
+  if (wanted_ || prepared_ != nullptr || chunks_.size() < kHugeFrom || chunks_.size() * kUnits - used_units_ >= kPrepareBelow) return;
+  wanted_ = true;
+  if (!thread_.joinable()) thread_ = std::thread([this] { RunPreparing(); });
+  wake_.notify_one();
+}
+
+void RunPool::RunPreparing() {
+  pthread_setname_np(pthread_self(), "chunks");
+  (void)setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    wake_.wait(lock, [this] { return wanted_ || stopping_; });
+    if (stopping_) return;
+    lock.unlock();
+    char* const chunk = MapChunk(true);
+    // An older kernel does not know it: then the pages come with the first touch.
+    (void)madvise(chunk, kChunkBytes, MADV_POPULATE_WRITE);
+    lock.lock();
+    wanted_ = false;
+    const bool still_needed = chunks_.size() * kUnits - used_units_ < kUnits;
+    if (still_needed) {
+      prepared_ = chunk;
+    } else {
+      munmap(chunk, kChunkBytes);
+    }
+  }
 }
 
 void* RunPool::Allocate(size_t bytes) {
@@ -60,6 +112,7 @@ void* RunPool::Allocate(size_t bytes) {
   used_units_ += units;
   if (chunk.Find(1) < 0) with_room_[0].erase(base);
   if (chunk.Find(2) < 0) with_room_[1].erase(base);
+  PrepareIfNeeded();
   return base + static_cast<size_t>(first) * kUnitBytes;
 }
 
@@ -71,6 +124,7 @@ void RunPool::Free(void* run, size_t bytes) {
   chunk.Mark(static_cast<size_t>(static_cast<char*>(run) - base) / kUnitBytes, units, false);
   used_units_ -= units;
   const size_t free_units = chunks_.size() * kUnits - used_units_;
+  if (prepared_ != nullptr && free_units > kUnits) munmap(std::exchange(prepared_, nullptr), kChunkBytes);
   if (chunk.count == 0 && free_units > kUnits) {
     for (auto& chunks : with_room_) chunks.erase(base);
     chunks_.erase(base);
@@ -90,7 +144,7 @@ size_t RunPool::used_bytes() const {
 
 size_t RunPool::mapped_bytes() const {
   std::lock_guard lock(mutex_);
-  return chunks_.size() * kChunkBytes;
+  return (chunks_.size() + (prepared_ != nullptr ? 1 : 0)) * kChunkBytes;
 }
 
 }  // namespace understudy::store

@@ -4,7 +4,7 @@ import statistics
 import subprocess
 from dataclasses import dataclass
 
-from contenders import ROOT, die_with_parent
+from contenders import FIRST, ROOT, die_with_parent
 from progress import Failure
 
 LOAD = ROOT / "build" / "release" / "bin" / "understudy-load"
@@ -43,16 +43,38 @@ def workload(command):
     return next(w for w in WORKLOADS if w.command == command)
 
 
+class Running:
+    """understudy-load with these options (value_size=64 is --value-size 64), beside whatever else goes on."""
+
+    def __init__(self, server, **options):
+        self.server = server
+        self.argv = [str(LOAD), "--port", str(server.port)]
+        for name, value in options.items():
+            flag = "--" + name.replace("_", "-")
+            self.argv += [flag] if value is True else [flag, str(value)]
+        self.process = subprocess.Popen([*FIRST, *self.argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        preexec_fn=die_with_parent)
+
+    def result(self):
+        """What it printed, when it has ended."""
+        out, errors = self.process.communicate()
+        if self.process.returncode:
+            raise Failure(f"{self.server.name}: `{' '.join(self.argv[1:])}`: {errors.strip() or f'exit code {self.process.returncode}'}")
+        return json.loads(out)
+
+    def cancel(self):
+        self.process.kill()
+        self.process.communicate()
+
+
 def load(server, **options):
-    """Runs understudy-load with these options (value_size=64 is --value-size 64) and returns what it printed."""
-    argv = [str(LOAD), "--port", str(server.port)]
-    for name, value in options.items():
-        flag = "--" + name.replace("_", "-")
-        argv += [flag] if value is True else [flag, str(value)]
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, preexec_fn=die_with_parent)
-    if done.returncode:
-        raise Failure(f"{server.name}: `{' '.join(argv[1:])}`: {done.stderr.strip() or f'exit code {done.returncode}'}")
-    return json.loads(done.stdout)
+    """Runs understudy-load and returns what it printed."""
+    running = Running(server, **options)
+    try:
+        return running.result()
+    except BaseException:
+        running.cancel()
+        raise
 
 
 def fill(server, command, keys, **options):

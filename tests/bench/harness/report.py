@@ -30,6 +30,10 @@ class Section:
         self.charts[name + ".svg"] = charts.bars(title, unit, labels, series)
         self.lines += [f"![{title}]({{charts}}/{name}.svg)", ""]
 
+    def musts(self, rows):
+        """rows: (what must hold, the limit as text, what was seen as text, whether it held)."""
+        self.table(["must", "at most", "seen", "reached"], [[what, limit, seen, "yes" if held else "**no**"] for what, limit, seen, held in rows])
+
     def code(self, text):
         self.lines += ["```", text.strip(), "```", ""]
 

@@ -12,6 +12,10 @@ PEAK_MEMORY = 1.05         # while loading, times the final one
 IDLE_MEMORY_MB = 12
 IDLE_CONNECTION_BYTES = 3000
 IDLE_CPU_PERCENT = 0.5
+CHURN_TAIL = 2.0           # p99.9 while keys come, expire and are evicted, times that of the quiet state
+HOSTILE_TAIL = 2.0         # p99.9 of others beside hostile clients, times that of the quiet state
+HOSTILE_MEMORY_MB = 128    # that hostile clients make the node take, with maxmemory-clients at 64 MB
+TURN_CPU_MS = 1.0          # of a turn of the node's loop
 # Bytes per key, (must, goal); collections: not more than Valkey.
 MEMORY = {"string 16 + 32": (72, 67), "string 16 + 16, TTL": (62, 57), "string 16 + 512": (552, 547)}
 

@@ -11,7 +11,6 @@ namespace {
 
 constexpr size_t kKeyDigits = 12, kElementDigits = 8;
 constexpr uint32_t kManyKeys = 10;        // of one MGET or MSET
-constexpr std::string_view kTtl = "864000";  // ten days: nothing expires while it is measured
 
 // Four digits at a time.
 const std::array<char, 40'000> kDigits = [] {
@@ -47,7 +46,7 @@ using O = const Options&;
 using V = const std::string&;
 
 CommandText Set(O o, V value) { return CommandText::Begin(3).Word("SET").Key("key:", o).Word(value); }
-CommandText SetEx(O o, V value) { return CommandText::Begin(4).Word("SETEX").Key("ttl:", o).Word(kTtl).Word(value); }
+CommandText SetEx(O o, V value) { return CommandText::Begin(4).Word("SETEX").Key("ttl:", o).Word(std::to_string(o.ttl_s)).Word(value); }
 CommandText Incr(O o, V) { return CommandText::Begin(2).Word("INCR").Key("ctr:", o); }
 
 CommandText FillHash(O o, V value) {
@@ -75,7 +74,7 @@ const Row kRows[] = {
     {"get", [](O o, V) { return CommandText::Begin(2).Word("GET").Key("key:", o); }, Set, Row::kValue},
     {"set", Set, Set, Row::kOk},
     {"setex", SetEx, SetEx, Row::kOk},
-    {"expire", [](O o, V) { return CommandText::Begin(3).Word("EXPIRE").Key("key:", o).Word(kTtl); }, Set, Row::kOther},
+    {"expire", [](O o, V) { return CommandText::Begin(3).Word("EXPIRE").Key("key:", o).Word(std::to_string(o.ttl_s)); }, Set, Row::kOther},
     {"mget",
      [](O o, V) {
        CommandText text = CommandText::Begin(1 + kManyKeys).Word("MGET");

@@ -5,11 +5,13 @@
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -23,6 +25,7 @@ namespace {
 
 constexpr size_t kReceiveBytes = 256 * 1024;
 constexpr size_t kMaxEvents = 512;
+constexpr int64_t kLongestSleepNs = 50'000'000;  // then it is looked whether others have failed
 // Pipelines of a connection that may wait for their replies in an open loop.
 constexpr size_t kMaxWaiting = 100'000;
 
@@ -80,6 +83,10 @@ class Driver {
         gap_ns_(options.rate > 0 ? 1e9 * static_cast<double>(options.pipeline * drivers) / options.rate : 0),
         input_(kReceiveBytes),
         output_(options.pipeline * std::max(workload.max_bytes(), workload.max_fill_bytes())) {
+    if (options.distribution == "sequence") {
+      const uint64_t keys = options.keys - options.first_key;
+      keys_.WalkThrough(options.first_key + keys * index / drivers, options.first_key + keys * (index + 1) / drivers);
+    }
     const size_t count = options.connections / drivers + (index < options.connections % drivers ? 1 : 0);
     for (size_t i = 0; i < count; ++i) connections_.push_back(std::make_unique<Connection>(workload.expected()));
   }
@@ -107,7 +114,7 @@ class Driver {
   Status DriveOpen(const Schedule& schedule);
   // Waits for events and handles them. answered(connection) is called when replies came in.
   template <typename Answered>
-  Status Turn(int timeout_ms, const Answered& answered);
+  Status Turn(int64_t timeout_ns, const Answered& answered);
   Status Receive(Connection& connection, bool* any);
   Status Send(Connection& connection, size_t bytes, uint64_t commands);
   Status SendRest(Connection& connection);
@@ -217,9 +224,10 @@ Status Driver::Receive(Connection& connection, bool* any) {
 }
 
 template <typename Answered>
-Status Driver::Turn(int timeout_ms, const Answered& answered) {
+Status Driver::Turn(int64_t timeout_ns, const Answered& answered) {
   epoll_event events[kMaxEvents];
-  const int count = epoll_wait(epoll_, events, kMaxEvents, timeout_ms);
+  const timespec timeout{.tv_sec = timeout_ns / 1'000'000'000, .tv_nsec = timeout_ns % 1'000'000'000};
+  const int count = epoll_pwait2(epoll_, events, kMaxEvents, &timeout, nullptr);
   if (count < 0 && errno != EINTR) return SystemError("epoll_wait failed");
   for (int i = 0; i < count; ++i) {
     Connection& connection = *static_cast<Connection*>(events[i].data.ptr);
@@ -253,7 +261,7 @@ Status Driver::Fill(uint64_t from, uint64_t to) {
       return Send(connection, static_cast<size_t>(out - output_.data()), commands);
     };
     for (auto& connection : connections_) RETURN_IF_ERROR(send_next(*connection));
-    while (outstanding_ > 0) RETURN_IF_ERROR(Turn(1000, send_next));
+    while (outstanding_ > 0) RETURN_IF_ERROR(Turn(1'000'000'000, send_next));
   }
   return {};
 }
@@ -265,12 +273,13 @@ Status Driver::DriveClosed(const Schedule& schedule) {
     return SendPipeline(connection);
   };
   for (auto& connection : connections_) RETURN_IF_ERROR(send_next(*connection));
-  while (outstanding_ > 0) RETURN_IF_ERROR(Turn(1000, send_next));
+  while (outstanding_ > 0) RETURN_IF_ERROR(Turn(1'000'000'000, send_next));
   return {};
 }
 
 // Polls without sleeping: the generator has a CPU of its own, and a sleep's wake-up would count as latency.
 Status Driver::DriveOpen(const Schedule& schedule) {
+  if (options_.sleep) prctl(PR_SET_TIMERSLACK, 1);  // of this thread; the default adds 50 us
   last_reply_ns_ = NowNs();
   int64_t due = last_reply_ns_ + numbers_.Gap(gap_ns_);
   size_t turn = 0;
@@ -296,7 +305,7 @@ Status Driver::DriveOpen(const Schedule& schedule) {
       if (due >= schedule.begin_ns) lateness_.Add(NowNs() - due);
       RETURN_IF_ERROR(SendPipeline(connection));
     }
-    RETURN_IF_ERROR(Turn(0, answered));
+    RETURN_IF_ERROR(Turn(options_.sleep ? std::clamp<int64_t>(due - NowNs(), 0, kLongestSleepNs) : 0, answered));
   }
   return {};
 }

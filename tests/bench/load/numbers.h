@@ -81,7 +81,20 @@ class KeyChoice {
   KeyChoice(uint64_t keys, std::shared_ptr<const ZipfTable> zipf, Numbers& numbers)
       : keys_(keys), zipf_(std::move(zipf)), numbers_(numbers), place_(numbers.Next()) {}
 
-  uint64_t Next() { return zipf_ ? zipf_->at(place_++) : numbers_.Below(keys_); }
+  // From now on the keys [from, to) one after the other, and again.
+  void WalkThrough(uint64_t from, uint64_t to) {
+    from_ = next_ = from;
+    to_ = to;
+  }
+
+  uint64_t Next() {
+    if (to_ > 0) {
+      const uint64_t key = next_;
+      next_ = key + 1 == to_ ? from_ : key + 1;
+      return key;
+    }
+    return zipf_ ? zipf_->at(place_++) : numbers_.Below(keys_);
+  }
   Numbers& numbers() { return numbers_; }
 
  private:
@@ -89,6 +102,7 @@ class KeyChoice {
   const std::shared_ptr<const ZipfTable> zipf_;
   Numbers& numbers_;
   uint64_t place_;
+  uint64_t from_ = 0, to_ = 0, next_ = 0;
 };
 
 }  // namespace understudy::load

@@ -30,8 +30,11 @@ Result<Options> ParseOptions(const std::vector<std::string>& arguments, std::str
       ->capture_default_str()->check(CLI::Range(1u, 1u << 20));
   app.add_option("--elements", o.elements, "Fields, members or elements of each hash, set, sorted set or list")
       ->capture_default_str()->check(CLI::Range(1u, 100'000u));
-  app.add_option("--distribution", o.distribution, "How keys are chosen: uniform or zipf")
-      ->capture_default_str()->check(CLI::IsMember({"uniform", "zipf"}));
+  app.add_option("--distribution", o.distribution, "How keys are chosen: uniform, zipf, or sequence, one after the other from --first-key to the last and again")
+      ->capture_default_str()->check(CLI::IsMember({"uniform", "zipf", "sequence"}));
+  app.add_option("--first-key", o.first_key, "Where a sequence begins, 0 is the first key: so a data set can be made larger at a given rate")
+      ->capture_default_str();
+  app.add_option("--ttl", o.ttl_s, "Seconds that setex and expire give a key")->capture_default_str()->check(CLI::Range(1u, 100'000'000u));
   app.add_option("--zipf-exponent", o.zipf_exponent, "Exponent of zipf; larger: fewer keys get most of the load")
       ->capture_default_str()->check(CLI::Range(0.1, 5.0));
   app.add_flag("--fill", o.fill, "Write every key that the commands use once, before the warm-up");
@@ -39,6 +42,8 @@ Result<Options> ParseOptions(const std::vector<std::string>& arguments, std::str
   app.add_option("--fill-from", o.fill_from, "Begin to fill at this key, 0 is the first")->capture_default_str();
   app.add_option("--rate", o.rate, "Commands a second, over all connections (default: as many as the server can)")
       ->check(CLI::Range(1.0, 1e8));
+  app.add_flag("--sleep", o.sleep, "With --rate: sleep until the next command is due or replies come, instead of looking all the time. For a load that\n"
+               "shares its CPU with others; wake-ups are part of the latency then")->needs("--rate");
   app.add_option("--warmup", o.warmup_s, "Seconds of load before the measured window")->capture_default_str()->check(CLI::Range(0.0, 3600.0));
   app.add_option("--seconds", o.seconds, "Seconds of the measured window; it is longer if nothing was answered in it")->capture_default_str()->check(CLI::Range(0.01, 3600.0));
   app.add_option("--stall", o.stall_s, "Fail after so many seconds without any reply")->capture_default_str()->check(CLI::Range(0.1, 3600.0));
@@ -56,8 +61,11 @@ Result<Options> ParseOptions(const std::vector<std::string>& arguments, std::str
   }
   if (o.fill_only) o.fill = true;
   if (o.fill && o.fill_from >= o.keys) return Invalid("--fill-from must be less than --keys");
+  if (o.first_key != 0 && o.distribution != "sequence") return Invalid("--first-key needs --distribution sequence");
+  if (o.first_key >= o.keys) return Invalid("--first-key must be less than --keys");
   if (o.fill_from != 0 && !o.fill) return Invalid("--fill-from needs --fill or --fill-only");
   const size_t threads = o.cpus.empty() ? 1 : o.cpus.size();
+  if (o.distribution == "sequence" && o.keys - o.first_key < threads) return Invalid("a sequence needs a key for each of the --cpus");
   if (o.connections < threads) return Invalid("there must be a connection for each of the --cpus");
   return o;
 }

@@ -22,10 +22,13 @@ struct Options {
   uint32_t elements = 10;  // fields, members or list elements of a key that is a collection
   std::string distribution = "uniform";
   double zipf_exponent = 0.99;
+  uint64_t first_key = 0;   // of a sequence
+  uint32_t ttl_s = 864'000;  // of SETEX and EXPIRE; ten days: nothing expires while it is measured
   bool fill = false;
   uint64_t fill_from = 0;  // the first key that --fill-only writes
   bool fill_only = false;
   double rate = 0;  // operations a second; 0: as many as the server can
+  bool sleep = false;  // until the next of them is due
   double warmup_s = 0.3;
   double seconds = 2;
   double stall_s = 30;  // without any reply so long, the run fails

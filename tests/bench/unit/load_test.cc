@@ -117,6 +117,25 @@ TEST(Options, RefuseContradictions) {
   EXPECT_FALSE(ParseOptions({"--port", "1", "--cpus", "0,1", "--connections", "1"}, &text).ok());
   EXPECT_FALSE(ParseOptions({"--connections", "1"}, &text).ok());
   EXPECT_TRUE(ParseOptions({"--port", "1", "--cpus", "0,1"}, &text).ok());
+  EXPECT_FALSE(ParseOptions({"--port", "1", "--sleep"}, &text).ok());
+  EXPECT_FALSE(ParseOptions({"--port", "1", "--first-key", "5"}, &text).ok());
+  EXPECT_FALSE(ParseOptions({"--port", "1", "--distribution", "sequence", "--keys", "5", "--first-key", "5"}, &text).ok());
+  EXPECT_FALSE(ParseOptions({"--port", "1", "--distribution", "sequence", "--keys", "5", "--first-key", "4", "--cpus", "0,1"}, &text).ok());
+  EXPECT_TRUE(ParseOptions({"--port", "1", "--distribution", "sequence", "--keys", "6", "--first-key", "4", "--cpus", "0,1"}, &text).ok());
+}
+
+TEST(KeyChoice, ASequenceVisitsEachKeyOnceThenBeginsAgain) {
+  Numbers numbers(1);
+  KeyChoice keys(100, nullptr, numbers);
+  keys.WalkThrough(7, 10);
+  for (const uint64_t key : {7, 8, 9, 7, 8}) EXPECT_EQ(keys.Next(), key);
+}
+
+TEST(Commands, TakeTheTtlOfTheOptions) {
+  Options options = Small();
+  options.ttl_s = 12;
+  EXPECT_THAT(Bytes(Mix(options, "setex").fills()[0], 3), HasSubstr("\r\n$2\r\n12\r\n"));
+  EXPECT_THAT(Bytes(Mix(Small(), "setex").fills()[0], 3), HasSubstr("\r\n$6\r\n864000\r\n"));
 }
 
 TEST(Histogram, QuantilesAreWithinTheirBucket) {

@@ -48,6 +48,45 @@ TEST_F(ServerFamilyTest, InfoCountsWhatHappened) {
   EXPECT_EQ(Field("cmdstat_set"), "absent");
 }
 
+TEST_F(ServerFamilyTest, InfoTellsHowLongTurnsTake) {
+  const auto number = [&](const std::string& name) { return std::stoull(Field(name, "stats")); };
+  for (int i = 0; i < 200; ++i) Do("PING");
+  EXPECT_GE(number("eventloop_cycles"), 200u);
+  EXPECT_GT(number("eventloop_duration_sum"), 0u);
+  EXPECT_EQ(Do("DEBUG SLEEP 0.02"), "+OK");
+  EXPECT_GE(number("eventloop_duration_max"), 20'000u);
+  EXPECT_LT(number("eventloop_cpu_max"), 20'000u) << "sleeping takes no CPU time";
+  EXPECT_EQ(Do("CONFIG RESETSTAT"), "+OK");
+  EXPECT_LT(number("eventloop_cycles"), 200u);
+  EXPECT_LT(number("eventloop_duration_max"), 20'000u);
+  EXPECT_EQ(Field("eventloop_cpu_over_1ms", "stats").find_first_not_of("0123456789"), std::string::npos);
+}
+
+// Timers that went on with the work of earlier ticks once piled up until expiry had the whole core.
+TEST_F(ServerFamilyTest, ExpiryLeavesMostOfTheCoreToClients) {
+  constexpr int kKeys = 300'000;
+  net::Worker& worker = *server_->dispatcher().workers()[0];
+  store::Keyspace& keyspace = server_->keyspace();
+  EXPECT_EQ(Do("DEBUG SET-ACTIVE-EXPIRE 0"), "+OK");
+  const int64_t due_ms = clock_.Wall().unix_ms + 1;
+  worker.PostAndWait([&] {
+    for (int i = 0; i < kKeys; ++i) {
+      const std::string key = "key:" + std::to_string(i);
+      const uint64_t hash = store::Keyspace::Hash(key);
+      keyspace.ShardOf(hash).Set(0, key, hash, "v", due_ms, {.expire_ms = due_ms});
+    }
+  });
+  Duration cpu;
+  const auto read_cpu = [&] { cpu = net::TurnMeter::ThreadCpu(); };
+  worker.PostAndWait(read_cpu);
+  const Duration cpu_before = cpu;
+  const MonoTime begin = clock_.Mono();
+  EXPECT_EQ(Do("DEBUG SET-ACTIVE-EXPIRE 1"), "+OK");
+  EXPECT_TRUE(Eventually([&] { return keyspace.ExpiredKeys() == kKeys; }));
+  worker.PostAndWait(read_cpu);
+  EXPECT_LT((cpu - cpu_before).seconds() / (clock_.Mono() - begin).seconds(), 0.45);
+}
+
 TEST_F(ServerFamilyTest, ConfigGetAndSet) {
   Expect({{"CONFIG GET maxmemory", "[\"maxmemory\", \"0\"]"}, {"CONFIG SET maxmemory 100mb timeout 5", "+OK"},
           {"CONFIG GET maxmemory timeout", "[\"timeout\", \"5\", \"maxmemory\", \"104857600\"]"},
@@ -83,7 +122,7 @@ TEST_F(ServerFamilyTest, MaxmemoryRefusesWhatNeedsMemory) {
 
 TEST_F(ServerFamilyTest, CommandTellsAboutCommands) {
   EXPECT_EQ(Do("COMMAND INFO get foo"),
-            "[[\"get\", :2, [+readonly, +fast], :1, :1, :1, [+@read, +@fast, +@string], [], "
+            "[[\"get\", :2, [+readonly, +fast], :1, :1, :1, [+@read, +@string, +@fast], [], "
             "[[\"flags\", [+RO, +access], \"begin_search\", [\"type\", \"index\", \"spec\", [\"index\", :1]], \"find_keys\", "
             "[\"type\", \"range\", \"spec\", [\"lastkey\", :0, \"keystep\", :1, \"limit\", :0]]]], []], nil]");
   const int count = std::stoi(Do("COMMAND COUNT").substr(1));

@@ -43,7 +43,6 @@ TEST(Config, ReadsAFileAndLetsTheCommandLineWin) {
   ASSERT_TRUE(Load(c, {path, "--standalone", "yes", "--timeout", "9"}).ok());
   EXPECT_EQ(c.port, 7001);
   EXPECT_EQ(c.password(), "se cret");
-  EXPECT_TRUE(c.has_password);
   EXPECT_EQ(c.timeout_s, 9);
   EXPECT_EQ(c.normal_limit().hard_bytes, 1 << 20);
   EXPECT_EQ(c.normal_limit().soft_bytes, 512 << 10);
@@ -75,9 +74,11 @@ TEST(Config, EveryMistakeIsOneSentenceThatNamesIt) {
       {{"--admin-port", "0"}, "admin-port 0 is allowed only with --standalone"},
       {{"--replicaof", "127.0.0.1", "1"}, "replicaof is allowed only with --standalone"},
       {{"/nowhere/redis.conf"}, "can't read the configuration file '/nowhere/redis.conf'"},
-      {{"--client-output-buffer-limit", "pubsub", "1", "1", "1"},
-       "--client-output-buffer-limit: Invalid client class 'pubsub' in buffer limit configuration: it may be normal or "
-       "replica."},
+      {{"--client-output-buffer-limit", "master", "1", "1", "1"},
+       "--client-output-buffer-limit: Invalid client class 'master' in buffer limit configuration: it may be normal, "
+       "replica or pubsub."},
+      {{"--notify-keyspace-events", "KQ"},
+       "--notify-keyspace-events: Invalid event class character. Use 'Ag$lshzxeKEtmdn'."},
   };
   for (const auto& [arguments, message] : cases) {
     Config c;

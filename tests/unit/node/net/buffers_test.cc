@@ -28,6 +28,8 @@ TEST(OutputQueue, GivesBackWhatWasPutInWhateverThePieces) {
       char* room = queue.ReserveLarge(size + 100);
       piece.copy(room, size);
       queue.CommitLarge(size);
+    } else if (random() % 4 == 0) {
+      queue.AppendShared(std::make_shared<const std::string>(piece));
     } else {
       queue.Append(piece);
     }
@@ -37,6 +39,21 @@ TEST(OutputQueue, GivesBackWhatWasPutInWhateverThePieces) {
   }
   while (!queue.empty()) out += Drain(queue, SIZE_MAX);
   EXPECT_EQ(out, in);
+}
+
+TEST(OutputQueue, SharedBytesAreNotCopied) {
+  const auto bytes = std::make_shared<const std::string>(100'000, 'x');
+  OutputQueue first, second;
+  first.Append("a");
+  for (OutputQueue* queue : {&first, &second}) queue->AppendShared(bytes);
+  first.Append("b");
+  EXPECT_EQ(bytes.use_count(), 3);
+  EXPECT_EQ(Drain(first, SIZE_MAX), "a" + *bytes + "b");
+  EXPECT_EQ(Drain(second, 99'999), bytes->substr(1));
+  EXPECT_EQ(bytes.use_count(), 2);
+  EXPECT_EQ(Drain(second, SIZE_MAX), "x");
+  EXPECT_EQ(bytes.use_count(), 1);
+  EXPECT_EQ(second.allocated_bytes(), 0u);
 }
 
 TEST(InputBuffer, KeepsTheRestAndOwnsNothingWhenEmpty) {

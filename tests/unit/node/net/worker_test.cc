@@ -299,7 +299,7 @@ TEST_F(WorkerTest, MaxclientsRefusesWithASentence) {
 }
 
 TEST_F(WorkerTest, TheHardOutputLimitClosesAClientThatDoesNotRead) {
-  settings_.output_hard_bytes = 1 << 20;
+  settings_.output_limits[0].hard_bytes = 1 << 20;
   RespClient client(port_);
   client.SendRaw(EncodeCommand({"BIG", "30000000"}));
   EXPECT_TRUE(Eventually([&] { return totals_.closed_output_buffer == 1; }));
@@ -385,6 +385,27 @@ TEST_F(WorkerTest, AStormOfConnectionsBeyondMaxclientsLeavesOthersAlone) {
   clients.clear();
   EXPECT_TRUE(Eventually([&] { return totals_.connections == 1; }));
   EXPECT_LT(worker_->client_bytes(), 4096u);
+}
+
+TEST_F(WorkerTest, ManyClosedAtOnceGoInPortionsAndNoneIsForgotten) {
+  std::vector<std::unique_ptr<RespClient>> clients;
+  for (int i = 0; i < 150; ++i) {
+    clients.push_back(std::make_unique<RespClient>(port_));
+    ASSERT_EQ(clients.back()->Do("ECHO x"), "\"x\"");
+  }
+  uint64_t before = 0;
+  worker_->PostAndWait([&] {
+    before = worker_->turns();
+    worker_->ForEachConnection([&](Connection& connection) {
+      connection.Append("never sent");
+      connection.Close();
+    });
+  });
+  EXPECT_TRUE(Eventually([&] { return totals_.connections == 0; }));
+  EXPECT_GE(worker_->turns() - before, 4u);
+  for (const auto& client : clients) EXPECT_EQ(client->ReadRawUntilClosed(), "");
+  EXPECT_EQ(handler_.closed, 150);
+  EXPECT_EQ(worker_->client_bytes(), 0u);
 }
 
 TEST_F(WorkerTest, TimersRunInTheirOrderAndCanBeCancelled) {

@@ -1,0 +1,169 @@
+#include <gmock/gmock.h>
+
+#include "tests/unit/node/command/server_fixture.h"
+
+namespace understudy::command {
+namespace {
+
+class NotifyTest : public ServerTest {
+ protected:
+  void SetUp() override {
+    ServerTest::SetUp();
+    Listen();
+  }
+  void Listen() {
+    listener_ = Connect();
+    EXPECT_EQ(listener_->Do("PSUBSCRIBE __key*"), "[\"psubscribe\", \"__key*\", :1]");
+  }
+  void Ask(const std::string& classes) { EXPECT_EQ(Do("CONFIG SET notify-keyspace-events " + classes), "+OK"); }
+  // What was told since the last call: "db event key" of each __keyevent.
+  std::string Told() {
+    EXPECT_EQ(Do("PUBLISH __key_end x"), ":1");
+    std::string told;
+    for (;;) {
+      const std::string message = listener_->Read();
+      if (message == "closed" || message == "timeout" || message.find("__key_end") != std::string::npos) return told;
+      const size_t at = message.find("__keyevent@");
+      EXPECT_NE(at, std::string::npos) << message;
+      const size_t colon = message.find("__:", at), quote = message.find('"', colon);
+      const size_t key = quote + 4;
+      if (!told.empty()) told += ", ";
+      told += message.substr(at + 11, colon - at - 11) + " " + message.substr(colon + 3, quote - colon - 3) + " " +
+              message.substr(key, message.size() - key - 2);
+    }
+  }
+  // Commands and what they tell; their answers don't matter, but that they are no errors.
+  void ExpectEvents(const std::vector<std::pair<std::string, std::string>>& commands) {
+    for (const auto& [command, events] : commands) {
+      EXPECT_NE(Do(command).front(), '-') << command;
+      EXPECT_EQ(Told(), events) << command;
+    }
+  }
+  std::unique_ptr<RespClient> listener_;
+};
+
+TEST_F(NotifyTest, NothingIsToldUnlessAskedFor) {
+  ExpectEvents({{"SET k v", ""}});
+  Ask("$g");  // neither K nor E
+  ExpectEvents({{"SET k v", ""}});
+  Ask("KEl");
+  ExpectEvents({{"SET k v", ""}, {"DEL k", ""}});
+}
+
+TEST_F(NotifyTest, TheKeysChannelAndTheEventsChannel) {
+  Ask("KE$");
+  Expect({{"SELECT 3", "+OK"}, {"SET k v", "+OK"}});
+  EXPECT_EQ(listener_->Read(), "[\"pmessage\", \"__key*\", \"__keyspace@3__:k\", \"set\"]");
+  EXPECT_EQ(listener_->Read(), "[\"pmessage\", \"__key*\", \"__keyevent@3__:set\", \"k\"]");
+  Ask("K$");
+  Expect({{"SET k v", "+OK"}});
+  EXPECT_EQ(listener_->Read(), "[\"pmessage\", \"__key*\", \"__keyspace@3__:k\", \"set\"]");
+  EXPECT_EQ(Told(), "");
+}
+
+TEST_F(NotifyTest, StringsTell) {
+  Ask("E$");
+  ExpectEvents({{"SET k v", "0 set k"},          {"SET k v EX 100", "0 set k"},   {"SET k v NX", ""},
+                {"SETNX n v", "0 set n"},        {"SETNX n v", ""},               {"SETEX k 10 v", "0 set k"},
+                {"PSETEX k 10000 v", "0 set k"}, {"GETSET k v", "0 set k"},       {"MSET a 1 b 2", "0 set a, 0 set b"},
+                {"MSETNX a 1 c 2", ""},          {"MSETNX c 1 d 2", "0 set c, 0 set d"},
+                {"INCR i", "0 incrby i"},        {"DECRBY i 2", "0 incrby i"},    {"INCRBYFLOAT f 1.5", "0 incrbyfloat f"},
+                {"APPEND p x", "0 append p"},    {"APPEND p x", "0 append p"},    {"SETRANGE p 5 y", "0 setrange p"},
+                {"SETRANGE p 5 ''", ""},         {"SETBIT b 1 1", "0 setbit b"},  {"SETBIT b 1 1", ""},
+                {"BITFIELD b SET u8 0 1 INCRBY u8 0 1", "0 setbit b"},            {"BITFIELD b GET u8 0", ""},
+                {"BITOP NOT o b", "0 set o"},    {"PFADD h 1 2", "0 pfadd h"},    {"PFADD h 1 2", ""},
+                {"PFMERGE h2 h", "0 pfadd h2"},  {"PFCOUNT h", ""},               {"GET k", ""}});
+}
+
+TEST_F(NotifyTest, CommandsOnAnyKindOfKeyTell) {
+  Ask("Eg");
+  ExpectEvents({{"SET k v", ""},                     {"SET k v EX 100", "0 expire k"},       {"GETEX k EX 50", "0 expire k"},
+                {"GETEX k PERSIST", "0 persist k"},  {"GETEX k PERSIST", ""},                {"EXPIRE k 100", "0 expire k"},
+                {"EXPIRE k 100 NX", ""},             {"PERSIST k", "0 persist k"},           {"COPY k l", "0 copy_to l"},
+                {"COPY k l DB 2", "2 copy_to l"},    {"RENAME k m", "0 rename_from k, 0 rename_to m"},
+                {"RENAMENX l m", ""},                {"MOVE m 1", "0 move_from m, 1 move_to m"},
+                {"DEL l none", "0 del l"},           {"SET k v", ""},                        {"UNLINK k", "0 del k"},
+                {"SET k v", ""},                     {"GETDEL k", "0 del k"},                {"SET k v", ""},
+                {"EXPIRE k -1", "0 del k"},          {"SET k v", ""},                        {"GETEX k PXAT 1", "0 del k"},
+                {"SET k v", ""},                     {"SET k v PXAT 1", "0 del k"},          {"SET k v", ""},
+                {"BITOP OR k none", "0 del k"},      {"FLUSHALL", ""}});
+}
+
+TEST_F(NotifyTest, NewKeysTell) {
+  Ask("En");
+  ExpectEvents({{"SET k v", "0 new k"},        {"SET k v", ""},               {"SET k v EX 9", ""},     {"MSET k 1 l 2", "0 new l"},
+                {"INCR i", "0 new i"},         {"INCR i", ""},                {"APPEND a x", "0 new a"}, {"SETRANGE r 1 x", "0 new r"},
+                {"SETBIT b 1 1", "0 new b"},   {"BITFIELD f SET u8 0 1", "0 new f"}, {"BITOP NOT o k", "0 new o"},
+                {"PFADD h", "0 new h"},        {"PFMERGE g h", "0 new g"},    {"INCRBYFLOAT d 1", "0 new d"},
+                {"RENAME k m", "0 new m"},     {"COPY m n", "0 new n"},       {"MOVE m 5", "5 new m"}, {"SETNX s v", "0 new s"}});
+}
+
+TEST_F(NotifyTest, MissedKeysTell) {
+  Ask("Em");
+  ExpectEvents({{"SET k v", ""}, {"GET k", ""}, {"GET x", "0 keymiss x"}, {"MGET k x y", "0 keymiss x, 0 keymiss y"},
+                {"EXISTS x", "0 keymiss x"}, {"TTL x", "0 keymiss x"}, {"TYPE x", "0 keymiss x"}, {"GETEX x", "0 keymiss x"},
+                {"STRLEN x", "0 keymiss x"}, {"BITCOUNT x", "0 keymiss x"}, {"DEL x", ""}, {"OBJECT ENCODING x", ""}});
+}
+
+TEST_F(NotifyTest, ExpiredAndEvictedKeysTell) {
+  Ask("Ex");
+  Expect({{"SET k v PX 1", "+OK"}});
+  EXPECT_EQ(listener_->Read(), "[\"pmessage\", \"__key*\", \"__keyevent@0__:expired\", \"k\"]");
+  Expect({{"DEBUG SET-ACTIVE-EXPIRE 0", "+OK"}, {"SET k v PX 1", "+OK"}});
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ExpectEvents({{"GET k", "0 expired k"}});
+  Ask("Ee");
+  const std::string value(1'000'000, 'x');
+  Expect({{"CONFIG SET maxmemory-policy allkeys-random", "+OK"}, {"CONFIG SET maxmemory 20mb", "+OK"}});
+  for (int i = 0; i < 40; ++i) EXPECT_EQ(c_->Do({"SET", "key" + std::to_string(i), value}), "+OK");
+  EXPECT_THAT(listener_->Read(), ::testing::StartsWith("[\"pmessage\", \"__key*\", \"__keyevent@0__:evicted\", \"key"));
+}
+
+TEST_F(NotifyTest, AReplicaTellsWhatItIsTold) {
+  const auto primary_config = std::move(config_);
+  const auto primary = std::move(server_);
+  const auto at_primary = std::move(c_);
+  StartServer({"--replicaof", "127.0.0.1", std::to_string(primary->port())});
+  c_ = Connect();
+  Listen();
+  Ask("E$g");
+  ASSERT_TRUE(Eventually([&] { return Do("INFO replication").find("master_link_status:up") != std::string::npos; }));
+  EXPECT_EQ(at_primary->Do("SET k v EX 100"), "+OK");
+  EXPECT_EQ(at_primary->Do("DEL k"), ":1");
+  for (const char* event : {"set", "expire", "del"}) {
+    EXPECT_EQ(listener_->Read(), "[\"pmessage\", \"__key*\", \"__keyevent@0__:" + std::string(event) + "\", \"k\"]");
+  }
+  listener_.reset();
+  server_.reset();
+}
+
+TEST_F(NotifyTest, TheClassesAreShownAsRedisDoes) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"KEA", "AKE"}, {"gnKm", "gnKm"}, {"K$", "$K"}, {"x", "x"}, {"Ag$lshzxetdKE", "AKE"}, {"AKEnm", "AnKEm"}};
+  for (const auto& [given, shown] : cases) {
+    Ask(given);
+    EXPECT_EQ(Do("CONFIG GET notify-keyspace-events"), std::string("[\"notify-keyspace-events\", \"") + shown + "\"]");
+  }
+  Ask("''");
+  EXPECT_EQ(Do("CONFIG GET notify-keyspace-events"), "[\"notify-keyspace-events\", \"\"]");
+  ExpectError({"CONFIG SET notify-keyspace-events KQ"},
+              "ERR CONFIG SET failed (possibly related to argument 'notify-keyspace-events') - Invalid event class "
+              "character. Use 'Ag$lshzxeKEtmdn'.");
+}
+
+TEST_F(NotifyTest, ListenersThatCannotKeepUpHoldWritesBack) {
+  Ask("EK$");
+  ASSERT_EQ(Do("CONFIG SET client-output-buffer-limit 'pubsub 0 0 0'"), "+OK");
+  std::thread writer([&] {
+    RespClient client(server_->port());
+    std::string pipeline;
+    for (int i = 0; i < 20'000; ++i) pipeline += "SET k v\r\n";
+    client.SendRaw(pipeline);
+    for (int i = 0; i < 20'000; ++i) ASSERT_EQ(client.Read(20'000), "+OK");
+  });
+  for (int i = 0; i < 40'000; ++i) ASSERT_THAT(listener_->Read(20'000), ::testing::StartsWith("[\"pmessage\""));
+  writer.join();
+}
+
+}  // namespace
+}  // namespace understudy::command
