@@ -218,8 +218,9 @@ struct Both {
     group.ForEachConsumer([&](const StreamConsumer& consumer) { consumers[consumer.name()] = consumer.active_ms(); });
     ASSERT_EQ(consumers, model.consumers);
     // Without gaps ahead a known lag is the number of entries ahead. (In an emptied stream it may be too large.)
-    const auto lag = group.Lag(stream.log());
-    if (lag && !entries.empty() && group.last_id() >= stream.log().first_id() && !stream.log().HasGapsFrom(group.last_id())) {
+    const StreamLog& log = stream.log();
+    const auto lag = group.Lag(log);
+    if (lag && !entries.empty() && group.last_id() >= log.first_id() && !log.HasGapsFrom(group.last_id())) {
       const auto ahead = std::distance(entries.upper_bound(model.last_id), entries.end());
       ASSERT_EQ(*lag, ahead);
     }
