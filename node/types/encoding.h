@@ -28,6 +28,9 @@ struct Limits {
   size_t zset_max_listpack_value = 64;
   // Positive: entries of a node. -1 to -5: 4, 8, 16, 32, 64 KiB of it.
   int64_t list_max_listpack_size = -2;
+  // 0: no limit of this kind.
+  uint64_t stream_node_max_bytes = 4096;
+  uint64_t stream_node_max_entries = 100;
 };
 
 // As OBJECT ENCODING answers.

@@ -281,21 +281,25 @@ Listpack Listpack::Copy(std::string_view bytes) {
 Listpack::~Listpack() { std::free(block_); }
 
 void Listpack::MakeRoom(Position at, size_t old_bytes, size_t new_bytes, int64_t added) {
+  if (old_bytes == new_bytes && added == 0) return;  // a number that stays as long as it was
   const size_t total = bytes();
   const size_t wanted = total - old_bytes + new_bytes;
   CHECK(wanted <= UINT32_MAX);
   // The allocator's own rounding is all the spare room there is: growth in a size class costs nothing.
-  if (wanted > total && wanted > malloc_usable_size(block_)) {
-    auto* grown = static_cast<uint8_t*>(std::realloc(block_, wanted));
-    CHECK(grown != nullptr);
-    block_ = grown;
-  }
+  if (wanted > total) Reserve(wanted);
   std::memmove(block_ + at + new_bytes, block_ + at + old_bytes, total - at - old_bytes);
   StoreTotal(block_, wanted);
   const uint32_t count = LoadCount(block_);
   // A count that was lost at 65535 stays so, as in Redis: to find it again costs a walk.
   if (count != kCountUnknown) StoreCount(block_, static_cast<size_t>(count + added));
   if (wanted < total) ShrinkToFit();
+}
+
+void Listpack::Reserve(size_t bytes) {
+  if (bytes <= malloc_usable_size(block_)) return;
+  auto* grown = static_cast<uint8_t*>(std::realloc(block_, bytes));
+  CHECK(grown != nullptr);
+  block_ = grown;
 }
 
 void Listpack::ShrinkToFit() {

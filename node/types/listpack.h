@@ -168,6 +168,8 @@ class Listpack : public ListpackView {
   // All entries of `other` behind, or before, those that are here.
   void AppendAll(ListpackView other) { SpliceAll(End(), other); }
   void PrependAll(ListpackView other) { SpliceAll(kHeaderBytes, other); }
+  // Memory for so many bytes in all, for one who knows what is to come.
+  void Reserve(size_t bytes);
   // Gives memory back that edits left over.
   void ShrinkToFit();
 
