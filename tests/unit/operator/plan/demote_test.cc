@@ -220,16 +220,10 @@ TEST_F(Demote, IsAskedForAnewWhereTheGroupHasLostItsDataMeanwhile) {
   EXPECT_EQ(world.Told("GroupLostData", "n"), 1);
   // Another edit means something else, and what passes makes nothing of it forgotten.
   world.ApplyYaml(kCc, "n", joins(R"("applyImmediately": true)"));
-  world.SetChannel("p", false);
-  world.SetChannel("n", false);
-  for (int i = 0; i < 5; ++i) {
-    world.Advance(Seconds(3));
-    world.Settle();
+  for (const bool up : {false, true}) {
+    for (const char* node : {"p", "n"}) world.SetChannel(node, up);
+    for (int i = 0; i < 5; ++i) world.Advance(Seconds(3)), world.Settle();
   }
-  world.SetChannel("p", true);
-  world.SetChannel("n", true);
-  world.Advance(Seconds(3));
-  ASSERT_TRUE(world.Settle());
   ExpectAlone(world, kCc, "n", 3);
   EXPECT_THAT(world.Message(kCc, "n", "Accepted"),
               HasSubstr("to ask for it again, take discardExistingData out of its spec and set it anew"));
