@@ -78,10 +78,10 @@ template <typename Value>
 void RunRandomOperations() {
   Both<Value> both;
   TestRandom random(7);
-  uint64_t next = 0;
-  for (int batch = 0; batch < 120; ++batch) {
-    // In order at the end, anywhere, from the front, everything away.
-    const uint64_t kind = random.Below(6);
+  uint64_t next = 0, hole = 0;
+  for (int batch = 0; batch < 300; ++batch) {
+    // In order at the end, anywhere, away from anywhere, from either end, from the middle, in order at the front.
+    const uint64_t kind = random.Below(8);
     const uint64_t range = 1 + random.Below(3000);
     for (int i = 0; i < 400; ++i) {
       const StreamId any = {random.Below(range), random.Below(3)};
@@ -99,6 +99,17 @@ void RunRandomOperations() {
             ASSERT_NO_FATAL_FAILURE(both.Erase(both.model.rbegin()->first));
           }
           break;
+        case 5:
+        case 6: {
+          // A run of them, so that whole branches go and what is beside them joins.
+          auto it = both.model.lower_bound({hole, 0});
+          if (it == both.model.end() || i % 60 == 0) hole = random.Below(range);
+          if (it != both.model.end()) {
+            const StreamId id = it->first;
+            ASSERT_NO_FATAL_FAILURE(both.Erase(id));
+          }
+          break;
+        }
         default: ASSERT_NO_FATAL_FAILURE(both.Insert({UINT64_MAX - ++next, 0}, random())); break;
       }
       ASSERT_NO_FATAL_FAILURE(both.ExpectSameAround(any));

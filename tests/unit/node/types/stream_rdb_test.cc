@@ -134,6 +134,22 @@ TEST(StreamRdb, NamesWhatIsWrong) {
   EXPECT_EQ(ErrorOf(pieces), "stream: a node is damaged, or not in order");
 }
 
+// They are written over in place, where there is no room for another form of the same number.
+TEST(StreamRdb, FlagsInALongerFormThanTheyNeedAreRefused) {
+  size_t bytes = 0;
+  StreamLog log(&bytes);
+  Fill(log, 1);
+  std::string node;
+  log.ForEachNode([&](StreamId, std::string_view text) { node = text; });
+  ASSERT_TRUE(StreamNode::Validate({1, 0}, node));
+  constexpr size_t kFlags = 6 + 2 + 2 + 2 + 3 + 2;  // header, live, deleted, fields, "n", end
+  ASSERT_EQ(node.substr(kFlags, 2), "\2\1");
+  node.replace(kFlags, 2, "\xc0\2\2");
+  ++node[0];
+  ASSERT_TRUE(ListpackView::Validate(node, true));
+  EXPECT_FALSE(StreamNode::Validate({1, 0}, node));
+}
+
 TEST(StreamRdb, ADamagedNodeIsRefusedOrStillAWholeOne) {
   Limits limits;
   limits.stream_node_max_entries = 12;
