@@ -8,6 +8,12 @@
 #include "common/check.h"
 
 namespace understudy::types {
+namespace {
+
+// Of one entry: with what lies around them, and the text that is allowed, they stay below the format's 4 GiB.
+constexpr size_t kMaxWords = size_t{1} << 26;
+
+}  // namespace
 
 uint64_t StreamTrim::DefaultLimit(const Limits& limits) {
   // Redis's bounds: enough for a few whole nodes, never without an end.
@@ -86,7 +92,9 @@ Status StreamLog::Append(StreamId id, StreamNode::Words words, const Limits& lim
   CHECK(id > counters_.last_id && words.size() % 2 == 0);
   size_t bytes = 0;
   for (const std::string_view word : words) bytes += word.size();
-  if (bytes > ListpackView::kMaxBytes) return Invalid("ERR Elements are too large to be stored");
+  if (bytes >= ListpackView::kMaxBytes || words.size() > kMaxWords) {
+    return Invalid("ERR Elements are too large to be stored");
+  }
   auto at = nodes_.Last();
   if (at && StreamNode::IsFull(at.value(), bytes, limits.stream_node_max_bytes, limits.stream_node_max_entries)) {
     // It will not grow any more.
