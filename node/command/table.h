@@ -122,6 +122,8 @@ bool FindKeys(const Row& row, Args args, std::vector<uint32_t>* indexes);
 // The families. Each is defined in <name>_family.cc.
 std::span<const Row> StringCommands();
 std::span<const Row> StringNumberCommands();
+std::span<const Row> HashCommands();
+std::span<const Row> DumpCommands();
 std::span<const Row> KeyCommands();
 std::span<const Row> KeyspaceCommands();
 std::span<const Row> ExpireCommands();
