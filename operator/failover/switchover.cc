@@ -8,6 +8,7 @@
 
 #include "operator/failover/orders.h"
 #include "operator/failover/takeover.h"
+#include "operator/failover/test_failover.h"
 
 namespace understudy::failover {
 namespace {
@@ -25,13 +26,8 @@ bool Handled(const Turn& turn, const MoveRequest& r) {
       return r.id == turn.state.handled_primary_cluster_id;
     case MoveRequest::Source::kAnnotation:
       return r.id == turn.state.handled_switchover_to;
-    case MoveRequest::Source::kTest: {
-      WallTime asked, last;
-      if (!ParseRfc3339(r.id, &asked)) return true;
-      const bool newer = !ParseRfc3339(turn.state.handled_test_failover, &last) || asked > last;
-      const int64_t age_ms = turn.wall.unix_ms - asked.unix_ms;
-      return !(newer && asked > turn.spec.created && age_ms < kTestFailoverExpires.ms());
-    }
+    case MoveRequest::Source::kTest:
+      return JudgeTestFailover(r.id, turn.spec.created, turn.state.handled_test_failover, turn.wall) != TestFailover::kDue;
     case MoveRequest::Source::kAway:
       return false;
   }

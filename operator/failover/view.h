@@ -79,7 +79,7 @@ struct MoveRequest {
   enum class Source : uint8_t {
     kEdit = 0,        // spec.primaryClusterId; id = that name; done once per value
     kAnnotation = 1,  // switchover-to; id = the annotation's value; done once per value
-    kTest = 2,        // spec.testFailover; id = requestedAt (RFC 3339); done once, see machine.h
+    kTest = 2,        // spec.testFailover; id = requestedAt (RFC 3339); done once, see test_failover.h
     kAway = 3,        // drain, eviction, rolling update, deletion of the object; while it is given
   };
   Source source = Source::kAway;

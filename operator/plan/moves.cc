@@ -1,11 +1,13 @@
 #include "operator/plan/moves.h"
 
+#include "operator/failover/test_failover.h"
 #include "operator/plan/leaving_primary.h"
 
 namespace understudy::plan {
 namespace {
 
 using failover::MoveRequest;
+using failover::TestFailover;
 using Source = failover::MoveRequest::Source;
 
 const MemberNow* PrimaryOf(const GroupTurn& turn) { return turn.Find(turn.state.primary.name); }
@@ -88,16 +90,15 @@ std::optional<Asked> AskedByAnnotation(const GroupTurn& turn) {
   return Asked{to->node, ""};
 }
 
-// spec.testFailover; nullopt: nothing new. As with the annotation, what is older than the group is history.
+// spec.testFailover; nullopt: nothing new, or not yet.
 std::optional<Asked> AskedByTest(const GroupTurn& turn) {
   const std::string& text = turn.group.spec.test_failover_at;
-  WallTime at, handled;
-  if (!failover::Started(turn.state) || turn.group.meta.deleted || !ParseRfc3339(text, &at)) return std::nullopt;
-  if (at < turn.group.meta.created) return std::nullopt;
-  if (ParseRfc3339(turn.state.handled_test_failover, &handled) && at <= handled) return std::nullopt;
-  if (at > turn.wall) return std::nullopt;
+  if (!failover::Started(turn.state) || turn.group.meta.deleted) return std::nullopt;
+  const TestFailover judged =
+      failover::JudgeTestFailover(text, turn.group.meta.created, turn.state.handled_test_failover, turn.wall);
+  if (judged == TestFailover::kHistory || judged == TestFailover::kLater) return std::nullopt;
   const std::string asks = "testFailover asks for a failover at " + text;
-  if (turn.wall.unix_ms - at.unix_ms >= failover::kTestFailoverExpires.ms()) {
+  if (judged == TestFailover::kExpired) {
     return Asked{"", asks + ", which is more than an hour ago; nothing is done any more: set requestedAt to the present time"};
   }
   if (!turn.group.spec.automatic_failover) {
