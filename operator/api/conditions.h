@@ -123,6 +123,7 @@ inline constexpr std::string_view kNotWaiting = "NotWaiting";
 // Of PendingModifications, and of each line of status.pendingModifiedValues.
 inline constexpr std::string_view kWaitingForMaintenanceWindow = "WaitingForMaintenanceWindow";
 inline constexpr std::string_view kWaitingForMembers = "WaitingForMembers";
+inline constexpr std::string_view kWaitingForRequestedTime = "WaitingForRequestedTime";
 inline constexpr std::string_view kApplyingModifications = "ApplyingModifications";
 inline constexpr std::string_view kNothingPending = "NothingPending";
 }  // namespace reason

@@ -89,9 +89,7 @@ bool TakeOverSilent(Turn& turn, const Suspicion& suspicion) {
   }
   StartTakeover(
       turn, "PrimarySilent",
-      primary.name + " has not answered for " +
-          Span(turn.now - std::max(turn.HeardAt(primary.incarnation), turn.view.me.acquired_at)) +
-          ", and " + suspicion.witness + " says the same");
+      primary.name + " has not answered for " + Span(turn.now - suspicion.heard) + ", and " + suspicion.witness + " says the same");
   return true;
 }
 

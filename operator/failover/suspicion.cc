@@ -67,11 +67,10 @@ Suspicion JudgePrimary(Turn& turn) {
   const Duration detection = Milliseconds(turn.spec.detection_ms);
   const PodView* hearing = turn.PodHearing(primary.incarnation);
   const PodView* pod = turn.PodByUid(primary.pod_uid);
-  // Before this process heard it at all, silence counts from the beginning of its leadership.
-  const MonoTime since = hearing ? hearing->heard->at : turn.view.me.acquired_at;
   Suspicion s;
-  s.silent = turn.now - since >= detection;
-  if (!s.silent) turn.WakeAt(since + detection);
+  s.heard = hearing ? hearing->heard->at : turn.view.me.acquired_at;
+  s.silent = turn.now - s.heard >= detection;
+  if (!s.silent) turn.WakeAt(s.heard + detection);
   const bool closed = hearing == nullptr || !hearing->channel.up;
   const bool says = hearing && (hearing->heard->state.unfit || hearing->heard->state.terminating);
   const bool kubelet =

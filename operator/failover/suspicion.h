@@ -14,6 +14,7 @@ struct Suspicion {
   bool silent = false;     // nothing heard for detectionTimeout
   bool witnessed = false;  // a voter (or the kubelet) says the same
   std::string witness;     // who
+  MonoTime heard;          // when it was, last; before this process heard it at all, the beginning of its leadership
 };
 
 // Looks at the present primary; keeps since when it is suspected in the memory, and says in the findings

@@ -48,6 +48,19 @@ bool Deferral::Due(const DeferrableStep& step) {
   return due;
 }
 
+void Deferral::Await(std::string_view field, const std::string& from, const std::string& to, WallTime at) {
+  in_force_.emplace_back(field, from);
+  if (from == to) return;
+  Entry entry;
+  entry.value = {std::string(field), from, to, {}, std::string(api::reason::kApplyingModifications)};
+  if (at > now_) {
+    entry.value.reason = api::reason::kWaitingForRequestedTime;
+    entry.value.not_before = at;
+  }
+  entries_.push_back(std::move(entry));
+  Sort();
+}
+
 void Deferral::Sort() {
   std::sort(entries_.begin(), entries_.end(),
             [](const Entry& a, const Entry& b) { return a.value.field < b.value.field; });

@@ -48,6 +48,8 @@ class Deferral {
 
   // Whether the step may start now. Recorded as pending in either case, until `from` is `to`.
   bool Due(const DeferrableStep& step);
+  // A step at a time that the user set, whatever the window. from, to: as in DeferrableStep.
+  void Await(std::string_view field, const std::string& from, const std::string& to, WallTime at);
   // A step that is due waits for something else than the window; why: a sentence without a full stop.
   void Hold(std::string_view field, std::string_view reason, std::string why);
 

@@ -177,7 +177,7 @@ Plan PlanGroup(const GroupView& view, MonoTime now, WallTime wall) {
   CarryDecision(turn, std::move(decision), &plan);
   TellWhyNotHandedOver(findings.switchover_blocked, &turn);
   TellWhyNotSwitchedOver(findings.switchover_blocked, &turn);
-  WakeForTest(turn, now, &plan);
+  AwaitTest(&turn, now, &plan);
   JudgeSettled(findings, &turn, &plan);
   if (!turn.settled) {
     if (const auto status = ServiceStatus(turn, findings)) {

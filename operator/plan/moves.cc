@@ -2,6 +2,7 @@
 
 #include "operator/failover/test_failover.h"
 #include "operator/plan/leaving_primary.h"
+#include "operator/plan/pending_status.h"
 
 namespace understudy::plan {
 namespace {
@@ -147,12 +148,22 @@ std::vector<MoveRequest> MovesOf(const GroupTurn& turn) {
   return moves;
 }
 
-void WakeForTest(const GroupTurn& turn, MonoTime now, Plan* plan) {
+void AwaitTest(GroupTurn* turn, MonoTime now, Plan* plan) {
+  if (turn->group.meta.deleted) return;
+  constexpr const char* kField = "testFailover";
+  const std::string& text = turn->group.spec.test_failover_at;
+  const std::string& handled = turn->state.handled_test_failover;
+  const TestFailover judged = failover::JudgeTestFailover(text, turn->group.meta.created, handled, turn->wall);
+  const bool open = judged == TestFailover::kLater || judged == TestFailover::kDue;
   WallTime at;
-  if (!ParseRfc3339(turn.group.spec.test_failover_at, &at)) return;
-  for (const int64_t when : {at.unix_ms, at.unix_ms + failover::kTestFailoverExpires.ms()}) {
-    if (when > turn.wall.unix_ms) plan->wake_at = std::min(plan->wake_at, now + Milliseconds(when - turn.wall.unix_ms));
+  ParseRfc3339(text, &at);
+  turn->deferral.Await(kField, handled, open ? text : handled, at);
+  if (!open) return;
+  if (judged == TestFailover::kDue && !turn->group.spec.automatic_failover) {
+    turn->deferral.Hold(kField, api::reason::kApplyingModifications, "is due, but waits as long as automaticFailover is false");
   }
+  const WallTime expires{at.unix_ms + failover::kTestFailoverExpires.ms()};
+  WakeAt(judged == TestFailover::kLater ? at : expires, now, turn->wall, plan);
 }
 
 std::string EditedPrimary(const GroupTurn& turn) {

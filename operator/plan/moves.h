@@ -29,8 +29,9 @@ Result<SwitchoverTo> ParseSwitchoverTo(std::string_view text);
 
 // Those that are due, the most pressing first. Needs FillMembers, and FillRollout for the edit and the rollout.
 std::vector<failover::MoveRequest> MovesOf(const GroupTurn& turn);
-// A time in spec.testFailover that has not come, or whose hour is not over.
-void WakeForTest(const GroupTurn& turn, MonoTime now, Plan* plan);
+// A time in spec.testFailover that has not come is pending until then. Plans again when it comes, and when its hour is
+// over.
+void AwaitTest(GroupTurn* turn, MonoTime now, Plan* plan);
 // The member that spec.primaryClusterId asks to switch over to; "" when it asks for nothing new, or is refused.
 std::string EditedPrimary(const GroupTurn& turn);
 // Why the primary hands over to it.

@@ -31,6 +31,7 @@ std::string Sentence(const Line& line) {
   if (value.reason == reason::kWaitingForMaintenanceWindow) {
     return text + "waits for the maintenance window, " + WeekTimeText(value.not_before);
   }
+  if (value.reason == reason::kWaitingForRequestedTime) return text + "waits for that time";
   return text + (line.why.empty() ? "is being applied" : line.why);
 }
 

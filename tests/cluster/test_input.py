@@ -37,7 +37,8 @@ class Input(Case):
                 (group("same", "{primaryClusterId: same}"), ""),
                 (cluster("x" * 51), ""),
                 (cluster("negative", "{node: {resources: {limits: {memory: -1Gi}}}}"), "must be a quantity, not below zero"),
-                (cluster("managed", "{node: {parameters: {port: 1}}}"), "the operator sets these parameters itself")):
+                (cluster("managed", "{node: {parameters: {port: 1}}}"), "the operator sets these parameters itself"),
+                (cluster("lines", '{node: {parameters: {notify-keyspace-events: "KEA\\nport 1"}}}'), "parameter values are one line")):
             self.assertIn(words, self.refused(document))
 
     def test_membership_can_not_be_dropped_by_accident(self):

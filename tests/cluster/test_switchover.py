@@ -97,7 +97,7 @@ class Switchover(Case):
         self.assertIn("requestedAt", self.refused(
             "{apiVersion: cache.understudy.dev/v1alpha1, kind: ReplicationGroup, metadata: {name: never}, "
             "spec: {testFailover: {requestedAt: soon}}}"))
-        wanted = now()
+        wanted, later = now(), now(86400)
 
         def ask(at):
             lab.kubectl("patch", "rg", "test", "-n", self.namespace, "--type=merge", "-p",
@@ -111,6 +111,10 @@ class Switchover(Case):
         group = self.wait_whole("test", 3)
         self.assertEqual(group["status"]["handledTestFailover"], wanted)
         ask(wanted)
+        self.quiet("test")
+        ask(later)
+        lab.until("it is pending", lambda: (self.group("test")["status"].get("pending") or "")
+                  .startswith("testFailover until "), 10)
         self.quiet("test")
 
     def test_clients_that_a_late_kube_proxy_leads_to_the_old_primary_go_on_at_the_new_one(self):

@@ -27,6 +27,16 @@ TEST(Suspicion, SilenceSeenByOperatorAndVoterIsConfirmed) {
   EXPECT_TRUE(d.persist->failover->proof.empty());
 }
 
+TEST(Suspicion, ALeaderThatListenedBeforeItsTimeSaysHowLongThePrimaryHasReallyBeenSilent) {
+  Group g;
+  g.view.me.acquired_at = g.now - Milliseconds(100);
+  g.Pod("a").heard->at = g.now - Seconds(4);
+  g.Unlink("b");
+  const Decision d = g.Decide();
+  ASSERT_TRUE(StartsTakeover(d));
+  EXPECT_NE(d.persist->failover->message.find("a has not answered for 4.0 s"), std::string::npos) << d.persist->failover->message;
+}
+
 TEST(Suspicion, AVoterThatIsSilentAsLongIsAWitnessThoughItsLinkIsUp) {
   Group g;
   g.Silence("a");

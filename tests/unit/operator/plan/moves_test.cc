@@ -10,6 +10,7 @@ namespace understudy::plan {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 // Primary `a`, replicas `b` and `c` of group `g`.
 class Moves : public testing::Test {
@@ -103,13 +104,32 @@ TEST_F(Moves, ATestFailoverThatIsOlderThanTheGroupIsHistory) {
 }
 
 TEST_F(Moves, ATestFailoverOfALaterTimeHappensThen) {
-  TestAt(600);
+  const std::string at = TestAt(600);
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(Moved(), 0u);
   EXPECT_LE((world.GroupPlan("g").wake_at - world.now()).ms(), 600'000);
+  EXPECT_EQ(world.Message(kRg, "g", "PendingModifications"), "testFailover (unset -> " + at + ") waits for that time");
+  EXPECT_EQ(world.Reason(kRg, "g", "PendingModifications"), "WaitingForRequestedTime");
+  EXPECT_THAT(world.Column(kRg, "g", "pending"), StartsWith("testFailover until "));
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
   world.Advance(Seconds(601));
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(Moved(), 1u);
+  EXPECT_EQ(world.Column(kRg, "g", "pending"), "");
+  EXPECT_EQ(world.NoteOf("ModificationApplied"), "Applied testFailover unset -> " + at);
+}
+
+TEST_F(Moves, ATestFailoverOfALaterTimeThatIsTakenBackDoesNotHappen) {
+  const std::string at = TestAt(600);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_THAT(world.NoteOf("ModificationPending"), HasSubstr(at));
+  SetField("testFailover", nullptr);
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.NoteOf("ModificationCancelled"), "No longer pending: testFailover unset -> " + at);
+  EXPECT_EQ(world.Column(kRg, "g", "pending"), "");
+  world.Advance(Seconds(601));
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(Moved(), 0u);
 }
 
 TEST_F(Moves, ATestFailoverWaitsForAutomaticFailoverAndIsOffAfterAnHour) {
@@ -118,6 +138,8 @@ TEST_F(Moves, ATestFailoverWaitsForAutomaticFailoverAndIsOffAfterAnHour) {
   const std::string at = TestAt(0);
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(Blocked(), "testFailover asks for a failover at " + at + "; it waits as long as automaticFailover is false");
+  EXPECT_EQ(world.Message(kRg, "g", "PendingModifications"),
+            "testFailover (unset -> " + at + ") is due, but waits as long as automaticFailover is false");
   world.Advance(Seconds(3601));
   ASSERT_TRUE(world.Settle());
   EXPECT_EQ(Blocked(), "testFailover asks for a failover at " + at +
