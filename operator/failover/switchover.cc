@@ -240,6 +240,8 @@ void StepPause(Turn& turn) {
   const NodeState* target = turn.Words(fo.winner.incarnation);
   const bool holds = target && target->paused;
   if (taken >= patience) {
+    const Duration silent = turn.now - std::max(turn.HeardAt(fo.old.incarnation), turn.view.me.acquired_at);
+    if (silent >= patience * 0.5) return Abort(turn, fo.old.name + " has not answered for " + Span(silent));
     return Abort(turn, fo.winner.name + (holds ? " did not catch up within " : " did not answer within ") + Span(patience));
   }
   turn.WakeAt(turn.memory.step_since + patience);

@@ -4,6 +4,7 @@
 #include "operator/plan/group_steps.h"
 #include "operator/plan/objects.h"
 #include "operator/plan/observation.h"
+#include "operator/plan/pool.h"
 
 namespace understudy::plan {
 namespace {
@@ -50,58 +51,6 @@ void EnsureServices(const GroupTurn& turn, Plan* plan) {
        turn.view.disruption_budget->unhealthy_policy != "AlwaysAllow");
   Ensure(MetaOf(turn.view.disruption_budget), budget_drifted,
          manifests::BuildDisruptionBudget(turn.group, max_unavailable), owner, &plan->actions);
-}
-
-bool NameTaken(const GroupTurn& turn, const std::string& name) {
-  for (const NodeView& node : turn.view.nodes) {
-    if (node.node.meta.name == name) return true;
-  }
-  return std::any_of(turn.view.claims.begin(), turn.view.claims.end(),
-                     [&](const NameClaim& claim) { return claim.meta.name == name; });
-}
-
-// The CacheCluster that a group without primaryClusterId starts with.
-void EnsureFirstPrimary(const GroupTurn& turn, Plan* plan) {
-  const std::string name = api::OperatorMadeName(turn.group.meta.name, 1);
-  if (!turn.group.spec.primary_cluster_id.empty() || turn.state.epoch > 0 || NameTaken(turn, name)) return;
-  ConfirmOwner(turn.group.Ref(), &plan->actions);
-  plan->actions.push_back(
-      CreateObject{api::OperatorMadeNodeJson(api::NodeKind::kCacheCluster, turn.group, name, false)});
-}
-
-// Of an older group of this name, whose nodes are this one's.
-bool MadeByOlder(const GroupTurn& turn, const Member& member) {
-  const api::CacheNode& node = member.view->node;
-  return !member.operator_made && member.wanted && IsChildOf(node.meta, turn.group.Ref()) &&
-         node.spec.replication_group_id == turn.group.meta.name;
-}
-
-// Makes and removes replicas of the pool, one plan at a time: never the primary, the highest number first.
-void EnsurePool(const GroupTurn& turn, Plan* plan) {
-  std::vector<const MemberNow*> pool;
-  for (const MemberNow& member : turn.members) {
-    if (MadeByOlder(turn, *member.member)) return;  // counted once they are this one's
-    if (member.member->pool && member.member->wanted) pool.push_back(&member);
-  }
-  int missing = turn.group.spec.replicas + turn.membership.stand_ins - static_cast<int>(pool.size());
-  int room = api::kMaxMembers - turn.membership.Wanted() - static_cast<int>(turn.membership.joiners.size());
-  // The named primary keeps a place even before it exists.
-  if (turn.membership.Find(turn.membership.first_primary) == nullptr && turn.state.epoch == 0) --room;
-  for (int number = 2; number <= api::kMaxPoolNumber && missing > 0 && room > 0; ++number) {
-    const std::string name = api::OperatorMadeName(turn.group.meta.name, number);
-    if (NameTaken(turn, name)) continue;
-    ConfirmOwner(turn.group.Ref(), &plan->actions);
-    plan->actions.push_back(
-        CreateObject{api::OperatorMadeNodeJson(api::NodeKind::kReadReplica, turn.group, name, true)});
-    --missing;
-    --room;
-  }
-  for (auto it = pool.rbegin(); it != pool.rend() && missing < 0; ++it) {
-    if ((*it)->is_primary) continue;
-    const api::ObjectRef ref = (*it)->member->view->node.Ref();
-    plan->actions.push_back(DeleteObject{{ref.api_version, ref.kind, ref.ns, ref.name, ref.uid, ""}});
-    ++missing;
-  }
 }
 
 void EnsureMembers(GroupTurn* turn, Plan* plan) {

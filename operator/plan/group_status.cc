@@ -5,6 +5,7 @@
 #include "operator/manifests/manifests.h"
 #include "operator/plan/moves.h"
 #include "operator/plan/pending_status.h"
+#include "operator/plan/pool.h"
 #include "operator/plan/state_codec.h"
 #include "operator/plan/status.h"
 
@@ -212,6 +213,10 @@ Verdict DegradedOf(const GroupTurn& turn, const failover::Findings& findings) {
             (faulty ? member.fault->message : member.sync_message);
   }
   for (const std::string& sentence : findings.not_joining) text += (text.empty() ? "" : "; ") + sentence;
+  if (text.empty() && !findings.primary_serving &&
+      (!findings.no_promotable_replica.empty() || findings.waiting_for_proof)) {
+    text = "no primary serves; Ready says what is waited for";
+  }
   if (!text.empty()) return {Truth::kTrue, reason::kMemberMissing, std::move(text)};
   return {Truth::kFalse, reason::kHealthy, "every node does its work"};
 }
@@ -346,6 +351,8 @@ api::ReplicationGroupStatus GroupStatus(const GroupTurn& turn, const failover::F
                 &status.conditions);
   } else if (const Member* refused = RefusedForGroupsSettings(turn)) {
     SetAccepted(false, refused->reason, refused->message, generation, turn.wall, &status.conditions, refused->waits);
+  } else if (const std::string no_room = PoolWithoutRoom(turn); !no_room.empty()) {
+    SetAccepted(false, reason::kNodeQuotaForClusterExceeded, no_room, generation, turn.wall, &status.conditions, true);
   } else {
     SetAccepted(true, reason::kAccepted, "the group's nodes and names are its own", generation, turn.wall,
                 &status.conditions);

@@ -157,7 +157,7 @@ std::optional<Fault> FaultOf(const NodeView& node, const failover::PodView* proc
   }
   // Until it was heard once, a process that does not answer is one that starts.
   if (pod.running && process != nullptr && process->heard && WordsOf(process) == nullptr) {
-    return Fault{api::reason::kUnreachable, "its process is running but does not answer the operator"};
+    return Fault{api::reason::kUnreachable, "its container is said to run, but its process does not answer the operator"};
   }
   return std::nullopt;
 }

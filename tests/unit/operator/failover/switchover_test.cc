@@ -92,6 +92,16 @@ TEST(Switchover, ATargetThatNeverAnswersEndsItWithoutHoldingAnyWrite) {
   EXPECT_NE(p.g.Decide().findings.switchover_blocked.find("b did not answer within"), std::string::npos);
 }
 
+TEST(Switchover, APrimaryThatFallsSilentIsNamedAsTheReasonAndNotTheTarget) {
+  Paused p;
+  (void)p.g.Decide();
+  p.g.Pass(kPauseBudget.ms() - kTurnBack.ms(), {"a"});
+  (void)p.g.Persist();
+  EXPECT_FALSE(p.g.state.failover);
+  EXPECT_NE(p.g.Decide().findings.switchover_blocked.find("a has not answered for 1.8 s"), std::string::npos)
+      << p.g.Decide().findings.switchover_blocked;
+}
+
 TEST(Switchover, AnEndpointThatCannotBeMovedHoldsItUpForAMomentOnly) {
   Begun p;
   p.g.Node("b").paused = true;

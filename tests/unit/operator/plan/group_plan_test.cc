@@ -142,6 +142,29 @@ TEST(Group, TheSeventhNodeIsRefusedAndComesInWhenOneLeaves) {
   EXPECT_EQ(world.Column(kRr, "n7", "phase"), "available");
 }
 
+TEST(Group, APoolThatHasNoRoomBesideTheNodesOfUsersSaysSo) {
+  World world;
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "replicas": 4})");
+  world.ApplyYaml(kCc, "a", R"({"replicationGroupId": "g"})");
+  world.ApplyYaml(kRr, "b", R"({"replicationGroupId": "g"})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Reason(kRg, "g", "Accepted"), "Accepted");
+  world.ApplyYaml(kRg, "g", R"({"primaryClusterId": "a", "replicas": 5})");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "6/6");
+  EXPECT_EQ(world.Reason(kRg, "g", "Accepted"), "NodeQuotaForClusterExceeded");
+  EXPECT_EQ(world.Message(kRg, "g", "Accepted"),
+            "replicas is 5, and 1 of them has no place: a replication group has at most 6 nodes, and nodes that are not of "
+            "the pool take the others; lower replicas, or delete one of those nodes");
+  EXPECT_EQ(world.Truth(kRg, "g", "Stalled"), "False");
+  EXPECT_EQ(world.Truth(kRg, "g", "Ready"), "True");
+  EXPECT_EQ(world.Told("NodeQuotaForClusterExceeded"), 1);
+  world.Delete(kRr, "b");
+  ASSERT_TRUE(world.Settle());
+  EXPECT_EQ(world.Column(kRg, "g", "membersReady"), "6/6");
+  EXPECT_EQ(world.Reason(kRg, "g", "Accepted"), "Accepted");
+}
+
 TEST(Group, ANodeThatIsBehindForAMomentIsNotTakenForANewOne) {
   World world;
   ApplyExample(&world);

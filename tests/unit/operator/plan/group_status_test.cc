@@ -233,6 +233,7 @@ TEST_F(GroupOfOne, WhosePodWasDeletedByForceSaysWhatItWaitsFor) {
             "cache.understudy.dev/confirm-dead: " + incarnation);
   EXPECT_EQ(world.Message(kRg, "g", "WaitingForProofOfDeath"), world.Message(kRg, "g", "Ready"));
   EXPECT_EQ(world.Column(kRg, "g", "phase"), "modifying") << "nobody is there to take over";
+  EXPECT_EQ(world.Truth(kRg, "g", "Degraded"), "True");
   // The node's own object: its new process follows nobody and is nobody's primary.
   EXPECT_NE(world.Column(kCc, "a", "role"), "primary");
   for (const char* condition : {"Ready", "InSync"}) {
