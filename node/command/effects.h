@@ -48,6 +48,9 @@ class Effects {
   }
   // Another one, of at most kMostWords.
   void Add(int db, std::initializer_list<std::string_view> argv) {
+    Add(db, std::span<const std::string_view>(argv.begin(), argv.size()));
+  }
+  void Add(int db, std::span<const std::string_view> argv) {
     ++changes_;
     if (!wanted_) return;
     CHECK(argv.size() <= kMostWords);
@@ -68,7 +71,7 @@ class Effects {
   std::span<const replication::Record> Records() const { return records_; }
 
  private:
-  static constexpr size_t kMostWords = 5;
+  static constexpr size_t kMostWords = 8;
   using Words = std::array<std::string_view, kMostWords>;
   void Clear() {
     records_.clear();

@@ -17,10 +17,14 @@ using resp::Writer;
 void ReplyValue(const store::Entry* entry, Writer& reply) {
   if (entry == nullptr) {
     reply.Null();
-  } else {
+  } else if (entry->is_string()) [[likely]] {
     reply.Bulk(entry->value());
+  } else {
+    reply.Error(resp::kWrongType);
   }
 }
+
+bool IsOther(const store::Entry* entry) { return entry != nullptr && !entry->is_string(); }
 
 std::string_view Decimal(CallContext& ctx, int64_t value) {
   return ctx.effects.wanted() ? ctx.effects.Keep(std::to_string(value)) : std::string_view();
@@ -108,6 +112,7 @@ void Set(CallContext& ctx, Args args, Writer& reply) {
     if (how.get) {
       NoteLookup(ctx, key, old);
       ReplyValue(old, reply);
+      if (IsOther(old)) return;
     }
     if ((how.if_absent && old != nullptr) || (how.if_present && old == nullptr)) {
       if (!how.get) reply.Null();
@@ -144,7 +149,7 @@ void GetSet(CallContext& ctx, Args args, Writer& reply) {
   const store::Entry* old = LookupWrite(ctx, key);
   NoteLookup(ctx, key, old);
   ReplyValue(old, reply);
-  Store(ctx, key, args[2], {});
+  if (!IsOther(old)) Store(ctx, key, args[2], {});
 }
 
 void GetDel(CallContext& ctx, Args args, Writer& reply) {
@@ -152,7 +157,7 @@ void GetDel(CallContext& ctx, Args args, Writer& reply) {
   const store::Entry* entry = LookupWrite(ctx, key);
   NoteLookup(ctx, key, entry);
   ReplyValue(entry, reply);
-  if (entry == nullptr) return;
+  if (entry == nullptr || IsOther(entry)) return;
   key.shard.Erase(ctx.db, key.name, key.hash);
   ctx.effects.Add(ctx.db, {"DEL", key.name});
   Notify(ctx, config::kNotifyGeneric, "del", key.name);
@@ -166,7 +171,7 @@ void GetEx(CallContext& ctx, Args args, Writer& reply) {
   const store::Entry* entry = LookupWrite(ctx, key);
   NoteLookup(ctx, key, entry);
   ReplyValue(entry, reply);
-  if (entry == nullptr) return;
+  if (entry == nullptr || IsOther(entry)) return;
   if (how.has_expire && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
     key.shard.Erase(ctx.db, key.name, key.hash);
     ctx.effects.Add(ctx.db, {"DEL", key.name});
@@ -185,7 +190,10 @@ void GetEx(CallContext& ctx, Args args, Writer& reply) {
 
 void MGet(CallContext& ctx, Args args, Writer& reply) {
   reply.Array(args.size() - 1);
-  for (const std::string_view name : args.subspan(1)) ReplyValue(LookupRead(ctx, AnyKey(ctx, name)), reply);
+  for (const std::string_view name : args.subspan(1)) {
+    const store::Entry* entry = LookupRead(ctx, AnyKey(ctx, name));
+    ReplyValue(IsOther(entry) ? nullptr : entry, reply);
+  }
 }
 
 bool SetMany(CallContext& ctx, Args args, bool if_absent, std::string_view command, Writer& reply) {
@@ -231,6 +239,9 @@ struct Match {
 
 // The usual table of lengths, then the way back through it.
 void Lcs(CallContext& ctx, Args args, Writer& reply) {
+  const store::Entry* first = LookupRead(ctx, AnyKey(ctx, args[1]));
+  const store::Entry* second = LookupRead(ctx, AnyKey(ctx, args[2]));
+  if (IsOther(first) || IsOther(second)) return reply.Error("ERR The specified keys must contain string values");
   LcsOptions options;
   for (size_t i = 3; i < args.size(); ++i) {
     if (Is(args[i], "idx")) {
@@ -249,8 +260,6 @@ void Lcs(CallContext& ctx, Args args, Writer& reply) {
   if (options.ranges && options.length) {
     return reply.Error("ERR If you want both the length and indexes, please just use IDX.");
   }
-  const store::Entry* first = LookupRead(ctx, AnyKey(ctx, args[1]));
-  const store::Entry* second = LookupRead(ctx, AnyKey(ctx, args[2]));
   const std::string_view a = first ? first->value() : std::string_view();
   const std::string_view b = second ? second->value() : std::string_view();
   // 4 bytes a cell, and the time to fill them, with the shards locked.

@@ -158,6 +158,8 @@ inline KeyAccess AccessTo(const Row& row, Args args, bool first) {
 // The families. Each is defined in <name>_family.cc.
 std::span<const Row> StringCommands();
 std::span<const Row> StringNumberCommands();
+std::span<const Row> HashCommands();
+std::span<const Row> DumpCommands();
 std::span<const Row> KeyCommands();
 std::span<const Row> KeyspaceCommands();
 std::span<const Row> ExpireCommands();
