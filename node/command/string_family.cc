@@ -36,12 +36,14 @@ void Get(CallContext& ctx, Args args, Writer& reply) { ReplyValue(LookupRead(ctx
 
 struct SetArguments {
   bool if_absent = false, if_present = false, get = false, keep_ttl = false, has_expire = false;
+  std::string_view expire_text;  // if has_expire, to be read by ReadExpire
+  ExpireUnit unit = ExpireUnit::kSeconds;
+  ExpireBase base = ExpireBase::kRelative;
   int64_t expire_ms = store::kNoExpire;
 };
 
 // The options of SET (allow_set) and GETEX. False after the error reply.
-bool ReadSetOptions(CallContext& ctx, Args options, bool allow_set, std::string_view command, SetArguments* out,
-                    bool* persist, Writer& reply) {
+bool ReadSetOptions(Args options, bool allow_set, SetArguments* out, bool* persist, Writer& reply) {
   for (size_t i = 0; i < options.size(); ++i) {
     const std::string_view option = options[i];
     const bool last = i + 1 == options.size();
@@ -58,9 +60,9 @@ bool ReadSetOptions(CallContext& ctx, Args options, bool allow_set, std::string_
       *persist = true;
     } else if ((Is(option, "ex") || Is(option, "px") || Is(option, "exat") || Is(option, "pxat")) && !last &&
                expiry_free) {
-      const ExpireUnit unit = option[0] == 'e' || option[0] == 'E' ? ExpireUnit::kSeconds : ExpireUnit::kMilliseconds;
-      const ExpireBase base = option.size() == 4 ? ExpireBase::kAbsolute : ExpireBase::kRelative;
-      if (!ReadExpireTime(options[++i], unit, base, ctx.now_ms, true, command, &out->expire_ms, reply)) return false;
+      out->unit = option[0] == 'e' || option[0] == 'E' ? ExpireUnit::kSeconds : ExpireUnit::kMilliseconds;
+      out->base = option.size() == 4 ? ExpireBase::kAbsolute : ExpireBase::kRelative;
+      out->expire_text = options[++i];
       out->has_expire = true;
     } else {
       reply.Error(resp::kSyntaxError);
@@ -68,6 +70,12 @@ bool ReadSetOptions(CallContext& ctx, Args options, bool allow_set, std::string_
     }
   }
   return true;
+}
+
+// The time itself, which Redis looks at after all options. False after the error reply.
+bool ReadExpire(const CallContext& ctx, std::string_view command, SetArguments* how, Writer& reply) {
+  return !how->has_expire || ReadExpireTime(how->expire_text, how->unit, how->base, ctx.now_ms, true, command,
+                                            &how->expire_ms, reply);
 }
 
 // Stores and tells the replicas: SET key value [PXAT ms | KEEPTTL].
@@ -105,7 +113,8 @@ void Set(CallContext& ctx, Args args, Writer& reply) {
   }
   SetArguments how;
   bool persist = false;
-  if (!ReadSetOptions(ctx, args.subspan(3), true, "set", &how, &persist, reply)) return;
+  if (!ReadSetOptions(args.subspan(3), true, &how, &persist, reply)) return;
+  if (!ReadExpire(ctx, "set", &how, reply)) return;
   // Only these look at the old value.
   if (how.if_absent || how.if_present || how.get || how.keep_ttl) {
     const store::Entry* old = LookupWrite(ctx, key);
@@ -167,9 +176,10 @@ void GetEx(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
   SetArguments how;
   bool persist = false;
-  if (!ReadSetOptions(ctx, args.subspan(2), false, "getex", &how, &persist, reply)) return;
+  if (!ReadSetOptions(args.subspan(2), false, &how, &persist, reply)) return;
   const store::Entry* entry = LookupWrite(ctx, key);
   NoteLookup(ctx, key, entry);
+  if (entry != nullptr && !IsOther(entry) && !ReadExpire(ctx, "getex", &how, reply)) return;
   ReplyValue(entry, reply);
   if (entry == nullptr || IsOther(entry)) return;
   if (how.has_expire && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {

@@ -24,15 +24,16 @@ class Edit {
   // entry: what FindForWrite gave for that key; it holds a T (CHECK).
   Edit(Shard& shard, int db, std::string_view key, uint64_t hash, Entry& entry, int64_t now_ms)
       : shard_(shard), db_(db), key_(key), hash_(hash), now_ms_(now_ms), entry_(&entry),
-        value_(Adopt(shard.OpenEdit(db, entry, hash))) {}
+        value_(Adopt(shard.OpenEdit(db, entry, hash))), old_bytes_(value_.AllocatedBytes()) {}
   // entry: null if there is no such key. Then `make` gives an empty value, with which the key is made if it has
   // elements at the end.
   template <typename Make>
   Edit(Shard& shard, int db, std::string_view key, uint64_t hash, Entry* entry, int64_t now_ms, Make make)
       : shard_(shard), db_(db), key_(key), hash_(hash), now_ms_(now_ms), entry_(entry),
-        value_(entry != nullptr ? Adopt(shard.OpenEdit(db, *entry, hash)) : make()) {}
+        value_(entry != nullptr ? Adopt(shard.OpenEdit(db, *entry, hash)) : make()),
+        old_bytes_(value_.AllocatedBytes()) {}
   ~Edit() {
-    shard_.CloseEdit(db_, key_, hash_, entry_, Collection(std::move(value_)), changed_, now_ms_);
+    shard_.CloseEdit(db_, key_, hash_, entry_, Collection(std::move(value_)), old_bytes_, changed_, now_ms_);
   }
   Edit(const Edit&) = delete;
   Edit& operator=(const Edit&) = delete;
@@ -59,6 +60,7 @@ class Edit {
   Entry* const entry_;
   bool changed_ = true;
   T value_;
+  const size_t old_bytes_;
 };
 
 }  // namespace understudy::store

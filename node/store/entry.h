@@ -179,8 +179,9 @@ class Entry {
   // be open for an edit.
   template <typename T>
   types::Borrowed<T> As() const {
+    CHECK(type() == kTypeOf<T>);
     void* const pointer = rep();
-    CHECK(type() == kTypeOf<T> && pointer != nullptr);
+    CHECK(pointer != nullptr);
     return types::Borrowed<T>(encoding(), pointer);
   }
   // Of a collection: what its pointer leads to, and the pointer (null while it is open for an edit).

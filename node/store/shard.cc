@@ -157,13 +157,11 @@ bool Shard::SetCollection(int db, std::string_view key, uint64_t hash, Collectio
 }
 
 Collection Shard::OpenEdit(int db, Entry& entry, uint64_t hash) {
-  Table& t = *table(db);
-  Change change(*this, db, t);
-  return t.OpenValue(entry, hash);
+  return table(db)->OpenValue(entry, hash);
 }
 
-void Shard::CloseEdit(int db, std::string_view key, uint64_t hash, Entry* entry, Collection value, bool changed,
-                      int64_t now_ms) {
+void Shard::CloseEdit(int db, std::string_view key, uint64_t hash, Entry* entry, Collection value, size_t old_bytes,
+                      bool changed, int64_t now_ms) {
   if (entry == nullptr) {
     if (changed && value.Size() > 0) SetCollection(db, key, hash, std::move(value), now_ms);
     return;
@@ -172,7 +170,8 @@ void Shard::CloseEdit(int db, std::string_view key, uint64_t hash, Entry* entry,
   if (changed) MarkWatchers(db, key, hash, gone);  // before an erasure: `key` may be a view of the entry's own
   Table& t = *table(db);
   Change change(*this, db, t);
-  if (!gone) return t.CloseValue(*entry, hash, std::move(value));
+  t.CloseValue(*entry, hash, std::move(value), old_bytes);
+  if (!gone) return;
   const Table::Place place = t.Locate(key, hash);
   CHECK(place.entry == entry && changed);
   t.Erase(place, hash, Freeing::kInline);

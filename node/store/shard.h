@@ -214,9 +214,9 @@ class alignas(64) Shard {
 
   // edit.h. The entry's collection, to be changed; pre-images are saved.
   Collection OpenEdit(int db, Entry& entry, uint64_t hash);
-  // entry: null if the value is a new one. changed: there is something to tell.
-  void CloseEdit(int db, std::string_view key, uint64_t hash, Entry* entry, Collection value, bool changed,
-                 int64_t now_ms);
+  // entry: null if the value is a new one; old_bytes: what the value took before. changed: there is something to tell.
+  void CloseEdit(int db, std::string_view key, uint64_t hash, Entry* entry, Collection value, size_t old_bytes,
+                 bool changed, int64_t now_ms);
   Table* table(int db) const { return tables_[static_cast<size_t>(db)].get(); }
   Table& TableForWrite(int db) {
     Table* const t = table(db);

@@ -134,9 +134,10 @@ class Table {
   Entry* SetCollection(const Place& place, std::string_view key, uint64_t hash, Collection value, int64_t expire_ms,
                        uint32_t access);
   // A collection is changed in place between these two. OpenValue saves pre-images and gives it away,
-  // CloseValue takes it back, as the same or another one; the entry stays where it is.
+  // CloseValue takes it back, as the same or another one; the entry stays where it is. The figures count it, with its
+  // old bytes, all the while.
   Collection OpenValue(Entry& entry, uint64_t hash);
-  void CloseValue(Entry& entry, uint64_t hash, Collection value);
+  void CloseValue(Entry& entry, uint64_t hash, Collection value, size_t old_bytes);
   void SetExpire(const Place& place, uint64_t hash, int64_t expire_ms);  // kNoExpire removes it
   void Erase(const Place& place, uint64_t hash, Freeing freeing);
   // The same, and the collection goes to the caller.

@@ -187,12 +187,18 @@ void Table::Attach(Entry& entry, Collection value) {
 
 Collection Table::OpenValue(Entry& entry, uint64_t hash) {
   BeforeChange(SegmentAt(Local(hash)), hash);
-  return Detach(entry);
+  CHECK(!entry.is_string());
+  Collection value(entry.type(), entry.encoding(), entry.rep());
+  CHECK(value);  // else it is open already
+  entry.set_rep(entry.encoding(), nullptr);
+  return value;
 }
 
-void Table::CloseValue(Entry& entry, uint64_t hash, Collection value) {
+void Table::CloseValue(Entry& entry, uint64_t hash, Collection value, size_t old_bytes) {
   CHECK(value.type() == entry.type() && entry.rep() == nullptr);
-  Attach(entry, std::move(value));
+  outside_bytes_ += value.AllocatedBytes() - old_bytes;
+  const types::Encoding encoding = value.encoding();
+  entry.set_rep(encoding, value.Release());
   const int64_t due = NextFieldExpiry(entry.type(), entry.encoding(), entry.rep());
   if (due != types::kNoExpire) NoteExpire(SegmentAt(Local(hash)), due);
 }

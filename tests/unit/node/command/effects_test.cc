@@ -97,6 +97,10 @@ TEST_F(EffectsTest, EachCommandIsReplicatedByItsOutcome) {
       {"FLUSHDB", R"(\["FLUSHDB"\])"},
       {"FLUSHALL", R"(\["FLUSHALL"\])"},
       {"TOUCH k", ""},
+      {"HSET h a 1 b 2", R"(\["HSET", "h", "a", "1", "b", "2"\])"},
+      {"HDEL h none", ""},
+      {"HDEL h a none", R"(\["HDEL", "h", "a", "none"\])"},
+      {"HSET k", ""},
   };
   int marker = 0;
   for (const EffectCase& c : cases) {
@@ -140,6 +144,45 @@ TEST_F(EffectsTest, AnExpiredKeyIsDeletedWhenItIsReadOrSwept) {
   Expect({{"PSETEX k 1 v", "+OK"}, {"DEBUG SET-ACTIVE-EXPIRE 1", "+OK"}});
   Next();
   EXPECT_EQ(Next(), "[\"DEL\", \"k\"]");
+}
+
+// The payload of a hash with a field f that expires at that time.
+std::string HashWithExpiry(int64_t expire_ms) {
+  std::string payload("\x16\x01\x01" "f\x01v", 6);
+  payload.append(reinterpret_cast<const char*>(&expire_ms), sizeof expire_ms);
+  payload += std::string("\x50\x00", 2) + std::string(8, '\0');
+  return payload;
+}
+
+TEST_F(EffectsTest, RestoreIsReplicatedWithItsTime) {
+  const int64_t later = clock_.Wall().unix_ms + 100'000;
+  EXPECT_EQ(c_->Do({"RESTORE", "h", "5000", HashWithExpiry(later), "IDLETIME", "7"}), "+OK");
+  std::string got = Next();
+  EXPECT_THAT(got, ::testing::StartsWith("[\"RESTORE\", \"h\", \"" + std::to_string(later / 1'000'000)));
+  EXPECT_THAT(got, ::testing::EndsWith("\", \"REPLACE\", \"ABSTTL\", \"IDLETIME\", \"7\"]"));
+  EXPECT_EQ(c_->Do({"RESTORE", "i", "0", HashWithExpiry(later)}), "+OK");
+  got = Next();
+  EXPECT_THAT(got, ::testing::StartsWith("[\"RESTORE\", \"i\", \"0\", "));
+  EXPECT_THAT(got, ::testing::EndsWith("\", \"REPLACE\", \"ABSTTL\"]"));
+  EXPECT_EQ(c_->Do({"RESTORE", "i", "1", HashWithExpiry(later), "REPLACE", "ABSTTL"}), "+OK");
+  EXPECT_EQ(Next(), "[\"DEL\", \"i\"]");
+}
+
+TEST_F(EffectsTest, AFieldThatExpiresIsRemovedByNameBeforeTheWriteThatFoundItOrWhenItIsSwept) {
+  Expect({{"DEBUG SET-ACTIVE-EXPIRE 0", "+OK"}, {"HSET seen 1 1", ":1"}});
+  Next();
+  const int64_t soon = clock_.Wall().unix_ms + 2;
+  EXPECT_EQ(c_->Do({"RESTORE", "h", "0", HashWithExpiry(soon)}), "+OK");
+  EXPECT_EQ(c_->Do({"RESTORE", "i", "0", HashWithExpiry(soon)}), "+OK");
+  Next();
+  Next();
+  std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  Expect({{"HGET h f", "nil"}, {"HSET h g 1", ":1"}, {"HGETALL h", "[\"g\", \"1\"]"}});
+  EXPECT_EQ(Next(), "[\"HDEL\", \"h\", \"f\"]");
+  EXPECT_EQ(Next(), "[\"HSET\", \"h\", \"g\", \"1\"]");
+  Do("DEBUG SET-ACTIVE-EXPIRE 1");
+  EXPECT_EQ(Next(), "[\"HDEL\", \"i\", \"f\"]");
+  Expect({{"EXISTS i", ":0"}});
 }
 
 TEST_F(EffectsTest, DatabasesAreSelected) {

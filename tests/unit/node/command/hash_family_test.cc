@@ -44,7 +44,7 @@ TEST_F(HashTest, OtherTypesAreRefused) {
 
 TEST_F(HashTest, CommandsOfStringsAreRefused) {
   Do("HSET h a 1");
-  ExpectError({"GET h", "SET h v GET", "SET h v NX GET", "GETSET h v", "GETDEL h", "GETEX h", "GETEX h PERSIST",
+  ExpectError({"GET h", "SET h v GET", "SET h v NX GET", "GETSET h v", "GETDEL h", "GETEX h", "GETEX h EX x", "GETEX h PERSIST",
                "INCR h", "DECR h", "INCRBY h 1", "DECRBY h 1", "INCRBYFLOAT h x", "APPEND h v", "STRLEN h",
                "SETRANGE h 0 v", "SETRANGE h 0 ''", "GETRANGE h 0 -1", "SUBSTR h 0 1"},
               kWrongType);

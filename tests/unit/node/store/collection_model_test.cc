@@ -150,6 +150,106 @@ TEST_F(EditTest, AnotherTypeIsACheckFailure) {
   EXPECT_DEATH(Set("f"), "");
 }
 
+// ---- Fields whose time comes ----------------------------------------------------------------------------------------
+
+class FieldSink : public ExpirySink {
+ public:
+  void OnExpired(int, std::string_view key) override { keys.push_back(std::string(key)); }
+  void OnEvicted(int, std::string_view) override {}
+  void OnFieldExpired(int db, std::string_view key, std::string_view field) override {
+    fields.push_back(std::to_string(db) + " " + std::string(key) + " " + std::string(field));
+  }
+  std::vector<std::string> keys, fields;
+};
+
+class FieldExpiryTest : public ::testing::Test {
+ protected:
+  FieldExpiryTest() { keyspace.SetExpirySink(&sink); }
+  void Set(std::string_view key, std::string_view field, int64_t expire_ms) {
+    At at(keyspace, key);
+    Edit<types::Hash> edit(at.shard, 1, key, at.hash, at.shard.FindForWrite(1, key, at.hash, 0, View::kNormal), 0,
+                           [] { return types::Hash(); });
+    edit->Set(field, "v", expire_ms, types::Limits(), 0);
+  }
+  size_t Fields(std::string_view key) {
+    At at(keyspace, key);
+    const Entry* entry = at.shard.Peek(1, key, at.hash, 0, View::kRaw);
+    return entry == nullptr ? 0 : CollectionSize(*entry);
+  }
+  void Sweep(int64_t now_ms) {
+    FakeClock clock;
+    while (keyspace.Sweep(now_ms, clock).more) {
+    }
+    keyspace.Validate();
+  }
+
+  FieldSink sink;
+  Keyspace keyspace{{.shards = 4, .databases = 2}};
+};
+
+TEST_F(FieldExpiryTest, TheSweepRemovesThemAndTellsTheSink) {
+  Set("h", "a", 100);
+  Set("h", "b", types::kNoExpire);
+  Set("h", "c", 200);
+  Sweep(100);
+  EXPECT_EQ(Fields("h"), 3u);  // it lives in the millisecond of its time
+  Sweep(101);
+  EXPECT_EQ(sink.fields, std::vector<std::string>{"1 h a"});
+  EXPECT_EQ(Fields("h"), 2u);
+  Sweep(500);
+  EXPECT_EQ(sink.fields.back(), "1 h c");
+  EXPECT_EQ(Fields("h"), 1u);
+  EXPECT_EQ(keyspace.ExpiredFields(), 2u);
+  EXPECT_TRUE(sink.keys.empty());
+}
+
+TEST_F(FieldExpiryTest, TheKeyGoesWithItsLastField) {
+  for (int i = 0; i < 1000; ++i) Set("h", "f" + std::to_string(i), 100 + i % 3);
+  At at(keyspace, "h");
+  at.shard.SetExpire(1, "h", at.hash, 1'000'000);
+  std::atomic<bool> dirty{false};
+  WatchedKey watched{.db = 1, .key = "h", .hash = at.hash, .dirty = &dirty};
+  at.shard.Watch(watched, 0);
+  Sweep(500);
+  EXPECT_EQ(sink.fields.size(), 1000u);
+  EXPECT_TRUE(sink.keys.empty());
+  EXPECT_EQ(keyspace.TotalSize(), 0u);
+  EXPECT_EQ(keyspace.ExpireCount(1), 0u);
+  EXPECT_TRUE(dirty);
+  at.shard.Unwatch(watched);
+}
+
+TEST_F(FieldExpiryTest, AWriteRemovesWhatIsDueFirst) {
+  Set("h", "a", 100);
+  Set("h", "b", types::kNoExpire);
+  At at(keyspace, "h");
+  Entry* entry = at.shard.FindForWrite(1, "h", at.hash, 101, View::kNormal);
+  EXPECT_EQ(at.shard.ExpireFieldsOf(1, "h", at.hash, *entry, 100), entry);
+  EXPECT_TRUE(sink.fields.empty());
+  EXPECT_EQ(at.shard.ExpireFieldsOf(1, "h", at.hash, *entry, 101), entry);
+  EXPECT_EQ(sink.fields.size(), 1u);
+  Set("i", "a", 100);
+  At other(keyspace, "i");
+  entry = other.shard.FindForWrite(1, "i", other.hash, 101, View::kNormal);
+  EXPECT_EQ(other.shard.ExpireFieldsOf(1, "i", other.hash, *entry, 101), nullptr);
+  EXPECT_EQ(Fields("i"), 0u);
+}
+
+TEST(CollectionModel, SweepsRemoveExactlyTheKeysAndFieldsThatAreDue) {
+  CollectionModel model(21, 4);
+  model.writer.set_field_expiry(true);
+  for (int round = 0; round < 200; ++round) {
+    for (size_t i = 0; i < 1000 / kSlowdown; ++i) {
+      model.writer.Step(200);
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+    model.writer.Sweep();
+    model.Compare();
+    if (::testing::Test::HasFatalFailure()) return;
+  }
+  EXPECT_GT(model.keyspace.ExpiredFields(), 100u);
+}
+
 TEST(LazyFree, LargeCollectionsGoToTheBackgroundThreadAndCountUntilTheyAreFreed) {
   Keyspace keyspace({.shards = 1, .databases = 1});
   At at(keyspace, "h");
