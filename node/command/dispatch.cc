@@ -369,6 +369,11 @@ void Dispatcher::OnFieldExpired(int db, std::string_view key, std::string_view f
   AppendOwn(db, argv);
 }
 
+void Dispatcher::OnFieldsExpired(int db, std::string_view key, bool key_gone) {
+  if (Notifies(*services_, config::kNotifyHash)) PublishEvent(*services_, db, "hexpired", key);
+  if (key_gone && Notifies(*services_, config::kNotifyGeneric)) PublishEvent(*services_, db, "del", key);
+}
+
 void Dispatcher::AppendOwn(int db, std::span<const std::string_view> argv) {
   if (!services_->replication.active()) return;
   const replication::Record record{db, argv};

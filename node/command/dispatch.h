@@ -56,6 +56,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void OnExpired(int db, std::string_view key) override;
   void OnEvicted(int db, std::string_view key) override;
   void OnFieldExpired(int db, std::string_view key, std::string_view field) override;
+  void OnFieldsExpired(int db, std::string_view key, bool key_gone) override;
 
   // Runs the queued commands of a transaction: EXEC. Takes and frees the locks.
   void RunTransaction(CallContext& ctx, Transaction& transaction, resp::Writer& reply);

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "node/command/call_context.h"
+#include "node/command/notify.h"
 #include "node/config/config.h"
 #include "node/persist/rdb_reader.h"
 #include "node/persist/rdb_writer.h"
@@ -15,7 +16,7 @@ namespace {
 using resp::Writer;
 
 void Dump(CallContext& ctx, Args args, Writer& reply) {
-  const store::Entry* entry = LookupPeek(ctx, FirstKey(ctx, args[1]));
+  const store::Entry* entry = LookupRead(ctx, FirstKey(ctx, args[1]));
   if (entry == nullptr) return reply.Null();
   reply.Bulk(persist::DumpPayload(*entry));
 }
@@ -85,7 +86,10 @@ void Restore(CallContext& ctx, Args args, Writer& reply) {
     // What is beyond all time is as good as the end of it.
     if (!options.absolute && __builtin_add_overflow(ttl, ctx.now_ms, &value->expire_ms)) value->expire_ms = INT64_MAX;
     if (value->expire_ms <= ctx.now_ms && ctx.view == store::View::kNormal) {
-      if (key.shard.Erase(ctx.db, key.name, key.hash)) ctx.effects.Add(ctx.db, {"DEL", key.name});
+      if (key.shard.Erase(ctx.db, key.name, key.hash)) {
+        ctx.effects.Add(ctx.db, {"DEL", key.name});
+        Notify(ctx, config::kNotifyGeneric, "del", key.name);
+      }
       return reply.Ok();
     }
   }
@@ -96,6 +100,8 @@ void Restore(CallContext& ctx, Args args, Writer& reply) {
   const int64_t expire_ms = value->expire_ms;
   key.shard.Put(ctx.db, key.name, key.hash, *std::move(value), ctx.now_ms);
   ReplicateRestore(ctx, args, options, expire_ms);
+  Notify(ctx, config::kNotifyNew, "new", key.name);
+  Notify(ctx, config::kNotifyGeneric, "restore", key.name);
   reply.Ok();
 }
 

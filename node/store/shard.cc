@@ -81,16 +81,16 @@ void Shard::NoteExpired(int db, std::string_view key) {
 }
 
 void Shard::NoteFieldExpired(int db, std::string_view key, std::string_view field) {
-  totals_.expired_fields.fetch_add(1, std::memory_order_relaxed);
+  CountExpiredFields(1);
   if (expiry_sink_ != nullptr) expiry_sink_->OnFieldExpired(db, key, field);
 }
 
 Entry* Shard::ExpireFieldsOf(int db, std::string_view key, uint64_t hash, Entry& entry, int64_t now_ms) {
   if (NextFieldExpiry(entry.type(), entry.encoding(), entry.rep()) >= now_ms) return &entry;
   bool gone = false;
+  size_t removed = 0;
   {
     Edit<types::Hash> edit(*this, db, key, hash, entry, now_ms);
-    size_t removed = 0;
     while (edit->next_expire_ms() < now_ms) {
       removed += edit->ExpireFields(now_ms, Table::kFieldsAStep,
                                     [&](std::string_view field) { NoteFieldExpired(db, key, field); });
@@ -98,6 +98,7 @@ Entry* Shard::ExpireFieldsOf(int db, std::string_view key, uint64_t hash, Entry&
     if (removed == 0) edit.NothingChanged();
     gone = edit->Size() == 0;
   }
+  if (removed > 0) NoteFieldsExpired(db, key, gone);
   return gone ? nullptr : &entry;
 }
 
@@ -356,6 +357,7 @@ size_t Shard::ExpireStep(int64_t now_ms, size_t max_entries) {
         if (watchers_.empty()) return;
         MarkWatchers(static_cast<int>(db), entry.key(), HashKey(entry.key()), now_absent);
       };
+      size_t fields = 0;  // of the hash that is being looked at
       looked_at += t->ExpireSegment(
           now_ms, lazy ? Freeing::kLazy : Freeing::kInline,
           [&](const Entry& entry) {
@@ -364,8 +366,13 @@ size_t Shard::ExpireStep(int64_t now_ms, size_t max_entries) {
             mark(entry, true);
           },
           [&](const Entry& entry, std::string_view field) {
+            ++fields;
             NoteFieldExpired(static_cast<int>(db), entry.key(), field);
             mark(entry, false);
+          },
+          [&](const Entry& entry, bool gone) {
+            if (fields > 0) NoteFieldsExpired(static_cast<int>(db), entry.key(), gone);
+            fields = 0;
           });
     }
   }

@@ -48,6 +48,8 @@ class ExpirySink {
   virtual void OnEvicted(int db, std::string_view key) = 0;
   // As OnExpired, for a field of a hash whose time has come. With the last one the key goes, too, without OnExpired.
   virtual void OnFieldExpired(int /*db*/, std::string_view /*key*/, std::string_view /*field*/) {}
+  // After it, once for the fields of a hash that went together. key_gone: the key went with the last of them.
+  virtual void OnFieldsExpired(int /*db*/, std::string_view /*key*/, bool /*key_gone*/) {}
 
  protected:
   ~ExpirySink() = default;
@@ -139,6 +141,8 @@ class alignas(64) Shard {
   // Removes fields of a hash whose time has come, and tells the ExpirySink. A command that changes fields calls it
   // first, on a primary, for what FindForWrite gave. Returns the entry, or null if the key went with its last field.
   Entry* ExpireFieldsOf(int db, std::string_view key, uint64_t hash, Entry& entry, int64_t now_ms);
+  // For INFO: fields that a command removed because it gave them a time in the past.
+  void CountExpiredFields(uint64_t fields) { totals_.expired_fields.fetch_add(fields, std::memory_order_relaxed); }
 
   // Sets the expiry time of a stored key (also one in the past: the caller decides whether that is a DEL).
   // False if the key is not stored.
@@ -225,6 +229,9 @@ class alignas(64) Shard {
   [[gnu::cold]] Table& NewTable(int db);
   void NoteExpired(int db, std::string_view key);
   void NoteFieldExpired(int db, std::string_view key, std::string_view field);
+  void NoteFieldsExpired(int db, std::string_view key, bool key_gone) {
+    if (expiry_sink_ != nullptr) expiry_sink_->OnFieldsExpired(db, key, key_gone);
+  }
   void NoteAccess(Entry& entry, int64_t now_ms);
   // Bits of an entry that is written now. old: what it replaces, if anything.
   uint32_t AccessBits(const Entry* old, int64_t now_ms, uint32_t idle_seconds = 0) {

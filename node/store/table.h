@@ -153,11 +153,12 @@ class Table {
   void Sample(uint64_t random, size_t wanted, bool with_expire, FunctionRef<void(const Entry&)> fn) const;
   // Erases due keys of the segment that is first in the expiry order, and due fields of its hashes (of each hash at
   // most kFieldsAStep), if it may have any at now_ms. Calls before_erase for each key whose own time has come, and
-  // after_field for each field: with an entry of which only the key may be read. A hash goes with its last field.
-  // Returns the number of entries and fields looked at, 0 if nothing is due.
+  // after_field for each field, then after_hash (gone: with its last field): with an entry of which only the key may
+  // be read. Returns the number of entries and fields looked at, 0 if nothing is due.
   static constexpr size_t kFieldsAStep = 64;
   size_t ExpireSegment(int64_t now_ms, Freeing freeing, FunctionRef<void(const Entry&)> before_erase,
-                       FunctionRef<void(const Entry&, std::string_view)> after_field);
+                       FunctionRef<void(const Entry&, std::string_view)> after_field,
+                       FunctionRef<void(const Entry&, bool gone)> after_hash);
   int64_t next_expire_ms() const { return due_.empty() ? INT64_MAX : due_[0]->min_expire; }
 
   size_t size() const { return size_; }

@@ -62,7 +62,8 @@ void Table::NoteExpire(Segment& segment, int64_t at_ms) {
 }
 
 size_t Table::ExpireSegment(int64_t now_ms, Freeing freeing, FunctionRef<void(const Entry&)> before_erase,
-                            FunctionRef<void(const Entry&, std::string_view)> after_field) {
+                            FunctionRef<void(const Entry&, std::string_view)> after_field,
+                            FunctionRef<void(const Entry&, bool gone)> after_hash) {
   if (next_expire_ms() >= now_ms) return 0;
   Segment& segment = *due_[0];
   size_t looked_at = segment.count + size_t{1};
@@ -89,6 +90,7 @@ size_t Table::ExpireSegment(int64_t now_ms, Freeing freeing, FunctionRef<void(co
           BeforeChangeAt(segment, static_cast<uint32_t>(word >> 48));
           looked_at += kFieldsAStep;
           due = ExpireFields(*entry, now_ms, after_field);
+          after_hash(*entry, due == kNoFields);
         }
         if (due != kNoFields) {
           earliest = std::min(earliest, due);

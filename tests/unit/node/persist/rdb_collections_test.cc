@@ -230,9 +230,10 @@ TEST(SnapshotOfCollections, ALargeOneThatIsChangedGoesInPiecesAndStaysWhole) {
   keyspace.SetShared(true);
   {
     auto running = BeginNow(keyspace, {.chunk_bytes = 100});
-    ASSERT_TRUE(running->snapshot->Step(running->sink).ok());
+    // Before the walk begins: where it comes to the key first depends on the keyspace's hash.
     at.shard.Erase(0, "s", at.hash);
     EXPECT_GT(running->snapshot->pre_image_peak_bytes(), 500'000u);
+    ASSERT_TRUE(running->snapshot->Step(running->sink).ok());
     for (int i = 0; i < 200; ++i) store::Put(keyspace, 0, "k" + std::to_string(i), "y");
     ASSERT_TRUE(running->snapshot->Run(running->sink).ok());
     EXPECT_LT(running->sink.largest, 40'000u);

@@ -159,7 +159,10 @@ class FieldSink : public ExpirySink {
   void OnFieldExpired(int db, std::string_view key, std::string_view field) override {
     fields.push_back(std::to_string(db) + " " + std::string(key) + " " + std::string(field));
   }
-  std::vector<std::string> keys, fields;
+  void OnFieldsExpired(int db, std::string_view key, bool key_gone) override {
+    hashes.push_back(std::to_string(db) + " " + std::string(key) + (key_gone ? " gone" : ""));
+  }
+  std::vector<std::string> keys, fields, hashes;
 };
 
 class FieldExpiryTest : public ::testing::Test {
@@ -198,6 +201,7 @@ TEST_F(FieldExpiryTest, TheSweepRemovesThemAndTellsTheSink) {
   EXPECT_EQ(Fields("h"), 2u);
   Sweep(500);
   EXPECT_EQ(sink.fields.back(), "1 h c");
+  EXPECT_EQ(sink.hashes, (std::vector<std::string>{"1 h", "1 h"}));
   EXPECT_EQ(Fields("h"), 1u);
   EXPECT_EQ(keyspace.ExpiredFields(), 2u);
   EXPECT_TRUE(sink.keys.empty());
@@ -212,6 +216,8 @@ TEST_F(FieldExpiryTest, TheKeyGoesWithItsLastField) {
   at.shard.Watch(watched, 0);
   Sweep(500);
   EXPECT_EQ(sink.fields.size(), 1000u);
+  EXPECT_EQ(sink.hashes.back(), "1 h gone");
+  EXPECT_EQ(std::count(sink.hashes.begin(), sink.hashes.end(), "1 h gone"), 1);
   EXPECT_TRUE(sink.keys.empty());
   EXPECT_EQ(keyspace.TotalSize(), 0u);
   EXPECT_EQ(keyspace.ExpireCount(1), 0u);
@@ -228,11 +234,13 @@ TEST_F(FieldExpiryTest, AWriteRemovesWhatIsDueFirst) {
   EXPECT_TRUE(sink.fields.empty());
   EXPECT_EQ(at.shard.ExpireFieldsOf(1, "h", at.hash, *entry, 101), entry);
   EXPECT_EQ(sink.fields.size(), 1u);
+  EXPECT_EQ(sink.hashes, std::vector<std::string>{"1 h"});
   Set("i", "a", 100);
   At other(keyspace, "i");
   entry = other.shard.FindForWrite(1, "i", other.hash, 101, View::kNormal);
   EXPECT_EQ(other.shard.ExpireFieldsOf(1, "i", other.hash, *entry, 101), nullptr);
   EXPECT_EQ(Fields("i"), 0u);
+  EXPECT_EQ(sink.hashes.back(), "1 i gone");
 }
 
 TEST(CollectionModel, SweepsRemoveExactlyTheKeysAndFieldsThatAreDue) {
