@@ -58,6 +58,12 @@ class Effects {
     std::copy(argv.begin(), argv.end(), words.begin());
     records_.push_back({db, {words.data(), argv.size()}});
   }
+  // Another one, of any number of words.
+  void AddLong(int db, std::vector<std::string_view> argv) {
+    ++changes_;
+    if (!wanted_) return;
+    records_.push_back({db, long_words_.emplace_back(std::move(argv))});
+  }
   // Keeps a text as long as the records.
   std::string_view Keep(std::string text) {
     if (!wanted_) return {};
@@ -76,12 +82,14 @@ class Effects {
   void Clear() {
     records_.clear();
     if (!words_.empty()) words_.clear();
+    if (!long_words_.empty()) long_words_.clear();
     if (!texts_.empty()) texts_.clear();
   }
   bool wanted_ = false;
   Sent sent_;
   uint64_t changes_ = 0;
   std::deque<Words> words_;        // of Add; a deque does not move them
+  std::deque<std::vector<std::string_view>> long_words_;  // of AddLong
   std::deque<std::string> texts_;
   std::vector<replication::Record> records_;
 };

@@ -35,10 +35,8 @@ void Get(CallContext& ctx, Args args, Writer& reply) { ReplyValue(LookupRead(ctx
 // ---------------------------------------------------------------------------------------------- SET
 
 struct SetArguments {
-  bool if_absent = false, if_present = false, get = false, keep_ttl = false, has_expire = false;
-  std::string_view expire_text;  // if has_expire, to be read by ReadExpire
-  ExpireUnit unit = ExpireUnit::kSeconds;
-  ExpireBase base = ExpireBase::kRelative;
+  bool if_absent = false, if_present = false, get = false, keep_ttl = false;
+  ExpireOption expire;  // to be read by ReadExpire
   int64_t expire_ms = store::kNoExpire;
 };
 
@@ -46,25 +44,18 @@ struct SetArguments {
 bool ReadSetOptions(Args options, bool allow_set, SetArguments* out, bool* persist, Writer& reply) {
   for (size_t i = 0; i < options.size(); ++i) {
     const std::string_view option = options[i];
-    const bool last = i + 1 == options.size();
-    const bool expiry_free = !out->has_expire && !out->keep_ttl && !*persist;
+    const bool expiry_free = !out->expire.given && !out->keep_ttl && !*persist;
     if (allow_set && Is(option, "nx") && !out->if_present) {
       out->if_absent = true;
     } else if (allow_set && Is(option, "xx") && !out->if_absent) {
       out->if_present = true;
     } else if (allow_set && Is(option, "get")) {
       out->get = true;
-    } else if (allow_set && Is(option, "keepttl") && !out->has_expire) {
+    } else if (allow_set && Is(option, "keepttl") && !out->expire.given) {
       out->keep_ttl = true;
     } else if (!allow_set && Is(option, "persist") && expiry_free) {
       *persist = true;
-    } else if ((Is(option, "ex") || Is(option, "px") || Is(option, "exat") || Is(option, "pxat")) && !last &&
-               expiry_free) {
-      out->unit = option[0] == 'e' || option[0] == 'E' ? ExpireUnit::kSeconds : ExpireUnit::kMilliseconds;
-      out->base = option.size() == 4 ? ExpireBase::kAbsolute : ExpireBase::kRelative;
-      out->expire_text = options[++i];
-      out->has_expire = true;
-    } else {
+    } else if (!expiry_free || !TakeExpireOption(options, &i, &out->expire)) {
       reply.Error(resp::kSyntaxError);
       return false;
     }
@@ -74,8 +65,8 @@ bool ReadSetOptions(Args options, bool allow_set, SetArguments* out, bool* persi
 
 // The time itself, which Redis looks at after all options. False after the error reply.
 bool ReadExpire(const CallContext& ctx, std::string_view command, SetArguments* how, Writer& reply) {
-  return !how->has_expire || ReadExpireTime(how->expire_text, how->unit, how->base, ctx.now_ms, true, command,
-                                            &how->expire_ms, reply);
+  return !how->expire.given || ReadExpireTime(how->expire.text, how->expire.unit, how->expire.base, ctx.now_ms, 1,
+                                              command, &how->expire_ms, reply);
 }
 
 // Stores and tells the replicas: SET key value [PXAT ms | KEEPTTL].
@@ -83,7 +74,7 @@ void Store(CallContext& ctx, const Key& key, std::string_view value, const SetAr
   store::SetOptions options;
   options.expire_ms = how.expire_ms;
   options.keep_expire = how.keep_ttl;
-  if (how.has_expire && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
+  if (how.expire.given && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
     // A time in the past: the key is gone, on the replicas, too.
     if (key.shard.Erase(ctx.db, key.name, key.hash)) {
       ctx.effects.Add(ctx.db, {"DEL", key.name});
@@ -93,7 +84,7 @@ void Store(CallContext& ctx, const Key& key, std::string_view value, const SetAr
   }
   NotifyIfNew(ctx, key);
   key.shard.Set(ctx.db, key.name, key.hash, value, ctx.now_ms, options);
-  if (how.has_expire) {
+  if (how.expire.given) {
     ctx.effects.Add(ctx.db, {"SET", key.name, value, "PXAT", Decimal(ctx, how.expire_ms)});
   } else if (how.keep_ttl) {
     ctx.effects.Add(ctx.db, {"SET", key.name, value, "KEEPTTL"});
@@ -101,7 +92,7 @@ void Store(CallContext& ctx, const Key& key, std::string_view value, const SetAr
     ctx.effects.Add(ctx.db, {"SET", key.name, value});
   }
   Notify(ctx, config::kNotifyString, "set", key.name);
-  if (how.has_expire) Notify(ctx, config::kNotifyGeneric, "expire", key.name);
+  if (how.expire.given) Notify(ctx, config::kNotifyGeneric, "expire", key.name);
 }
 
 void Set(CallContext& ctx, Args args, Writer& reply) {
@@ -141,8 +132,8 @@ void SetNx(CallContext& ctx, Args args, Writer& reply) {
 
 void SetWithExpiry(CallContext& ctx, Args args, ExpireUnit unit, std::string_view command, Writer& reply) {
   SetArguments how;
-  how.has_expire = true;
-  if (!ReadExpireTime(args[2], unit, ExpireBase::kRelative, ctx.now_ms, true, command, &how.expire_ms, reply)) return;
+  how.expire.given = true;
+  if (!ReadExpireTime(args[2], unit, ExpireBase::kRelative, ctx.now_ms, 1, command, &how.expire_ms, reply)) return;
   Store(ctx, FirstKey(ctx, args[1]), args[3], how);
   reply.Ok();
 }
@@ -182,11 +173,11 @@ void GetEx(CallContext& ctx, Args args, Writer& reply) {
   if (entry != nullptr && !IsOther(entry) && !ReadExpire(ctx, "getex", &how, reply)) return;
   ReplyValue(entry, reply);
   if (entry == nullptr || IsOther(entry)) return;
-  if (how.has_expire && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
+  if (how.expire.given && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
     key.shard.Erase(ctx.db, key.name, key.hash);
     ctx.effects.Add(ctx.db, {"DEL", key.name});
     Notify(ctx, config::kNotifyGeneric, "del", key.name);
-  } else if (how.has_expire) {
+  } else if (how.expire.given) {
     key.shard.SetExpire(ctx.db, key.name, key.hash, how.expire_ms);
     ctx.effects.Add(ctx.db, {"PEXPIREAT", key.name, Decimal(ctx, how.expire_ms)});
     Notify(ctx, config::kNotifyGeneric, "expire", key.name);

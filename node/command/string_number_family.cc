@@ -1,7 +1,6 @@
 // Strings changed in place: numbers and ranges.
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
 
 #include "node/command/call_context.h"
 #include "node/command/notify.h"
@@ -47,14 +46,6 @@ void DecrBy(CallContext& ctx, Args args, Writer& reply) {
   if (!ReadInt64(args[2], &delta, reply)) return;
   if (delta == INT64_MIN) return reply.Error("ERR decrement would overflow");
   Add(ctx, args, -delta, reply);
-}
-
-bool ParseLongDouble(std::string_view text, long double* out) {
-  if (text.empty() || text.size() > 256 || std::isspace(static_cast<unsigned char>(text[0]))) return false;
-  const std::string copy(text);
-  char* end = nullptr;
-  *out = std::strtold(copy.c_str(), &end);
-  return end == copy.c_str() + copy.size() && !std::isnan(*out);
 }
 
 void IncrByFloat(CallContext& ctx, Args args, Writer& reply) {
