@@ -101,6 +101,33 @@ TEST_F(EffectsTest, EachCommandIsReplicatedByItsOutcome) {
       {"HDEL h none", ""},
       {"HDEL h a none", R"(\["HDEL", "h", "a", "none"\])"},
       {"HSET k", ""},
+      {"HMSET h a 1", R"(\["HMSET", "h", "a", "1"\])"},
+      {"HSETNX h a 1", ""},
+      {"HSETNX h n 1", R"(\["HSETNX", "h", "n", "1"\])"},
+      {"HINCRBY h n 1", R"(\["HINCRBY", "h", "n", "1"\])"},
+      {"HINCRBYFLOAT h n 0.5", R"(\["HSET", "h", "n", "2.5"\])"},
+      {"HRANDFIELD h 2", ""},
+      {"HEXPIRE h 100 FIELDS 3 n none a", R"(\["HPEXPIREAT", "h", "[0-9]{13}", "FIELDS", "2", "n", "a"\])"},
+      {"HEXPIREAT h 33000000000 NX FIELDS 2 n b", R"(\["HPEXPIREAT", "h", "33000000000000", "FIELDS", "1", "b"\])"},
+      {"HEXPIRE h 1 GT FIELDS 1 n", ""},
+      {"HPERSIST h FIELDS 2 a none", R"(\["HPERSIST", "h", "FIELDS", "1", "a"\])"},
+      {"HPERSIST h FIELDS 1 a", ""},
+      {"HGETEX h FIELDS 1 a", ""},
+      {"HGETEX h EX 100 FIELDS 2 a none", R"(\["HPEXPIREAT", "h", "[0-9]{13}", "FIELDS", "1", "a"\])"},
+      {"HGETEX h PERSIST FIELDS 2 a none", R"(\["HPERSIST", "h", "FIELDS", "1", "a"\])"},
+      {"HGETEX h PX 0 FIELDS 2 a none", R"(\["HDEL", "h", "a"\])"},
+      {"HGETEX h PX 0 FIELDS 1 none", ""},
+      {"HSETEX h FNX FIELDS 2 c 1 d 2", R"(\["HSET", "h", "c", "1", "d", "2"\])"},
+      {"HSETEX h FNX FIELDS 1 c 1", ""},
+      {"HSETEX h KEEPTTL FIELDS 1 c 3", R"(\["HSETEX", "h", "KEEPTTL", "FIELDS", "1", "c", "3"\])"},
+      {"HSETEX h FXX EX 100 FIELDS 1 c 4", R"(\["HSETEX", "h", "PXAT", "[0-9]{13}", "FIELDS", "1", "c", "4"\])"},
+      {"HSETEX h EX 0 FIELDS 2 c 5 none 5", R"(\["HDEL", "h", "c"\])"},
+      {"HSETEX h EX 0 FIELDS 1 none 5", ""},
+      {"HEXPIRE h 0 FIELDS 2 d none", R"(\["HDEL", "h", "d"\])"},
+      {"HGETDEL h FIELDS 1 none", ""},
+      {"HGETDEL h FIELDS 2 none n", R"(\["HDEL", "h", "n"\])"},
+      {"HEXPIRE none 100 FIELDS 1 a", ""},
+      {"HGETALL h", ""},
   };
   int marker = 0;
   for (const EffectCase& c : cases) {
@@ -183,6 +210,27 @@ TEST_F(EffectsTest, AFieldThatExpiresIsRemovedByNameBeforeTheWriteThatFoundItOrW
   Do("DEBUG SET-ACTIVE-EXPIRE 1");
   EXPECT_EQ(Next(), "[\"HDEL\", \"i\", \"f\"]");
   Expect({{"EXISTS i", ":0"}});
+}
+
+TEST_F(EffectsTest, AFloatIncrementKeepsTheTimeOfItsFieldOnReplicas) {
+  Expect({{"HSETEX h PXAT 33000000000123 FIELDS 1 f 1", ":1"}});
+  Next();
+  Expect({{"HINCRBYFLOAT h f 0.5", "\"1.5\""}});
+  EXPECT_EQ(Next(), "[\"MULTI\"]");
+  EXPECT_EQ(Next(), "[\"HSET\", \"h\", \"f\", \"1.5\"]");
+  EXPECT_EQ(Next(), "[\"HPEXPIREAT\", \"h\", \"33000000000123\", \"FIELDS\", \"1\", \"f\"]");
+  EXPECT_EQ(Next(), "[\"EXEC\"]");
+}
+
+TEST_F(EffectsTest, AFieldThatHasExpiredIsRemovedOnReplicasToo) {
+  Expect({{"DEBUG SET-ACTIVE-EXPIRE 0", "+OK"}, {"HSETEX h PX 1 FIELDS 2 a 1 b 2", ":1"}});
+  Next();
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  Expect({{"HDEL h a", ":0"}});
+  EXPECT_EQ(Next(), "[\"HDEL\", \"h\", \"a\"]");
+  Expect({{"HSETEX h KEEPTTL FIELDS 1 b 3", ":1"}});
+  EXPECT_EQ(Next(), "[\"HDEL\", \"h\", \"b\"]");
+  EXPECT_EQ(Next(), "[\"HSETEX\", \"h\", \"KEEPTTL\", \"FIELDS\", \"1\", \"b\", \"3\"]");
 }
 
 TEST_F(EffectsTest, DatabasesAreSelected) {
