@@ -59,12 +59,12 @@ bool ReadRestoreOptions(Args options, RestoreOptions* out, Writer& reply) {
 // With the time at which the key expires, whatever the client said, so that replicas agree on it.
 void ReplicateRestore(CallContext& ctx, Args args, const RestoreOptions& options, int64_t expire_ms) {
   std::vector<std::string_view> words = {
-      "RESTORE", args[1], ctx.effects.Keep(std::to_string(expire_ms == store::kNoExpire ? 0 : expire_ms)), args[3],
+      "RESTORE", args[1], ctx.effects.Keep(expire_ms == store::kNoExpire ? 0 : expire_ms), args[3],
       "REPLACE", "ABSTTL"};
   if (options.idle_seconds) {
-    words.insert(words.end(), {"IDLETIME", ctx.effects.Keep(std::to_string(*options.idle_seconds))});
+    words.insert(words.end(), {"IDLETIME", ctx.effects.Keep(*options.idle_seconds)});
   } else if (options.frequency) {
-    words.insert(words.end(), {"FREQ", ctx.effects.Keep(std::to_string(*options.frequency))});
+    words.insert(words.end(), {"FREQ", ctx.effects.Keep(*options.frequency)});
   }
   ctx.effects.Add(ctx.db, words);
 }

@@ -69,6 +69,8 @@ class Effects {
     if (!wanted_) return {};
     return texts_.emplace_back(std::move(text));
   }
+  // The same of a number.
+  std::string_view Keep(int64_t number) { return wanted_ ? Keep(std::to_string(number)) : std::string_view(); }
 
   // Calls to Verbatim and Add, also when nobody wants them: "did the command change anything?"
   uint64_t changes() const { return changes_; }

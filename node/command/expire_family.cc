@@ -24,7 +24,7 @@ void ExpireKey(CallContext& ctx, Args args, ExpireUnit unit, ExpireBase base, st
     Notify(ctx, config::kNotifyGeneric, "del", key.name);
   } else {
     key.shard.SetExpire(ctx.db, key.name, key.hash, at);
-    ctx.effects.Add(ctx.db, {"PEXPIREAT", key.name, ctx.effects.Keep(std::to_string(at))});
+    ctx.effects.Add(ctx.db, {"PEXPIREAT", key.name, ctx.effects.Keep(at)});
     Notify(ctx, config::kNotifyGeneric, "expire", key.name);
   }
   reply.Integer(1);

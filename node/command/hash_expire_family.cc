@@ -1,7 +1,7 @@
 // Fields of hashes that expire: their times, and reading or writing fields together with them.
 //
 // Replicas are told the outcome: HPEXPIREAT with the fields that got the time, HDEL with those whose time was past.
-// Source: Valkey 9.1 (behaviour and error texts; where Redis 8 differs, in few of the latter, Valkey's are used).
+// Source: Valkey 9.1, for behaviour and for error texts, of which Redis 8 has others in places.
 #include <string>
 #include <vector>
 
@@ -80,7 +80,7 @@ bool IsPast(const CallContext& ctx, int64_t unix_ms) {
 
 // "<words> field ..."; counted: with FIELDS and their number before them.
 void ReplicateFields(CallContext& ctx, std::vector<std::string_view> words, bool counted, Args fields) {
-  if (counted) words.insert(words.end(), {"FIELDS", ctx.effects.Keep(std::to_string(fields.size()))});
+  if (counted) words.insert(words.end(), {"FIELDS", ctx.effects.Keep(fields.size())});
   words.insert(words.end(), fields.begin(), fields.end());
   ctx.effects.AddLong(ctx.db, std::move(words));
 }
@@ -115,7 +115,7 @@ void ChangeFields(CallContext& ctx, const Key& key, store::Entry* entry, Args fi
   if (changed.empty()) return;
   switch (change.kind) {
     case FieldChange::kSetTime:
-      ReplicateFields(ctx, {"HPEXPIREAT", key.name, ctx.effects.Keep(std::to_string(change.unix_ms))}, true, changed);
+      ReplicateFields(ctx, {"HPEXPIREAT", key.name, ctx.effects.Keep(change.unix_ms)}, true, changed);
       return Notify(ctx, config::kNotifyHash, "hexpire", key.name);
     case FieldChange::kRemoveTime:
       ReplicateFields(ctx, {"HPERSIST", key.name}, true, changed);
@@ -328,10 +328,10 @@ void SetFieldsWithTime(CallContext& ctx, const Key& key, store::Entry* entry, Ar
       hash->Set(pairs[i], pairs[i + 1], expire_ms, limits, FieldNow(ctx));
     }
   }
-  const std::string_view count = ctx.effects.Keep(std::to_string(pairs.size() / 2));
+  const std::string_view count = ctx.effects.Keep(pairs.size() / 2);
   std::vector<std::string_view> words{"HSET", key.name};
   if (options.keep_time) words = {"HSETEX", key.name, "KEEPTTL", "FIELDS", count};
-  if (options.time.given) words = {"HSETEX", key.name, "PXAT", ctx.effects.Keep(std::to_string(at)), "FIELDS", count};
+  if (options.time.given) words = {"HSETEX", key.name, "PXAT", ctx.effects.Keep(at), "FIELDS", count};
   ReplicateFields(ctx, std::move(words), false, pairs);
   Notify(ctx, config::kNotifyHash, "hset", key.name);
   if (options.time.given) Notify(ctx, config::kNotifyHash, "hexpire", key.name);

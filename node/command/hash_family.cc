@@ -131,8 +131,7 @@ void HIncrByFloat(CallContext& ctx, Args args, Writer& reply) {
   // The outcome: another machine may round differently. HSET takes the time off a field.
   ctx.effects.Add(ctx.db, {"HSET", key.name, args[2], ctx.effects.Keep(text)});
   if (expire_ms != types::kNoExpire) {
-    ctx.effects.Add(ctx.db,
-                    {"HPEXPIREAT", key.name, ctx.effects.Keep(std::to_string(expire_ms)), "FIELDS", "1", args[2]});
+    ctx.effects.Add(ctx.db, {"HPEXPIREAT", key.name, ctx.effects.Keep(expire_ms), "FIELDS", "1", args[2]});
   }
   Notify(ctx, config::kNotifyHash, "hincrbyfloat", key.name);
   reply.Bulk(text);

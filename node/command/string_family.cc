@@ -26,10 +26,6 @@ void ReplyValue(const store::Entry* entry, Writer& reply) {
 
 bool IsOther(const store::Entry* entry) { return entry != nullptr && !entry->is_string(); }
 
-std::string_view Decimal(CallContext& ctx, int64_t value) {
-  return ctx.effects.wanted() ? ctx.effects.Keep(std::to_string(value)) : std::string_view();
-}
-
 void Get(CallContext& ctx, Args args, Writer& reply) { ReplyValue(LookupRead(ctx, FirstKey(ctx, args[1])), reply); }
 
 // ---------------------------------------------------------------------------------------------- SET
@@ -85,7 +81,7 @@ void Store(CallContext& ctx, const Key& key, std::string_view value, const SetAr
   NotifyIfNew(ctx, key);
   key.shard.Set(ctx.db, key.name, key.hash, value, ctx.now_ms, options);
   if (how.expire.given) {
-    ctx.effects.Add(ctx.db, {"SET", key.name, value, "PXAT", Decimal(ctx, how.expire_ms)});
+    ctx.effects.Add(ctx.db, {"SET", key.name, value, "PXAT", ctx.effects.Keep(how.expire_ms)});
   } else if (how.keep_ttl) {
     ctx.effects.Add(ctx.db, {"SET", key.name, value, "KEEPTTL"});
   } else {
@@ -179,7 +175,7 @@ void GetEx(CallContext& ctx, Args args, Writer& reply) {
     Notify(ctx, config::kNotifyGeneric, "del", key.name);
   } else if (how.expire.given) {
     key.shard.SetExpire(ctx.db, key.name, key.hash, how.expire_ms);
-    ctx.effects.Add(ctx.db, {"PEXPIREAT", key.name, Decimal(ctx, how.expire_ms)});
+    ctx.effects.Add(ctx.db, {"PEXPIREAT", key.name, ctx.effects.Keep(how.expire_ms)});
     Notify(ctx, config::kNotifyGeneric, "expire", key.name);
   } else if (persist && key.shard.Persist(ctx.db, key.name, key.hash)) {
     ctx.effects.Add(ctx.db, {"PERSIST", key.name});
@@ -193,7 +189,11 @@ void MGet(CallContext& ctx, Args args, Writer& reply) {
   reply.Array(args.size() - 1);
   for (const std::string_view name : args.subspan(1)) {
     const store::Entry* entry = LookupRead(ctx, AnyKey(ctx, name));
-    ReplyValue(IsOther(entry) ? nullptr : entry, reply);
+    if (entry != nullptr && entry->is_string()) [[likely]] {
+      reply.Bulk(entry->value());
+    } else {
+      reply.Null();
+    }
   }
 }
 
