@@ -205,13 +205,15 @@ void HScan(CallContext& ctx, Args args, Writer& reply) {
   if (entry != nullptr) {
     if (!ReadScanOptions(args.subspan(3), kHash, &options, reply)) return;
     size_t seen = 0;
+    // Also where fields lie sparse, or have expired, one call ends.
+    size_t steps = options.count * 10;
     do {
       options.cursor = entry->As<Hash>()->Scan(options.cursor, FieldNow(ctx), [&](const Hash::Field& field) {
         ++seen;
         types::ListpackValue::Buffer buffer;
         if (options.Matches(field.name.Text(buffer))) fields.push_back(field);
       });
-    } while (options.cursor != 0 && seen < options.count);
+    } while (options.cursor != 0 && seen < options.count && --steps > 0);
   } else {
     options.cursor = 0;
   }

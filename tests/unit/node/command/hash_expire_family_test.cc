@@ -235,6 +235,18 @@ TEST_F(HashExpireTest, TheSweepRemovesThem) {
   EXPECT_EQ(Stat("expired_fields"), "3");
 }
 
+TEST_F(HashExpireTest, AScanAmongExpiredFieldsEndsAfterSomeSteps) {
+  Do("DEBUG SET-ACTIVE-EXPIRE 0");
+  std::vector<std::string> words = {"HSETEX", "h", "PX", "1", "FIELDS", "5000"};
+  for (int i = 0; i < 5000; ++i) words.insert(words.end(), {"f" + std::to_string(i), "v"});
+  EXPECT_EQ(c_->Do(words), ":1");
+  Wait(5);
+  const std::string first = Do("HSCAN h 0 COUNT 1");
+  EXPECT_NE(first, "[\"0\", []]");
+  EXPECT_TRUE(first.ends_with(", []]")) << first;
+  EXPECT_EQ(Do("HSCAN h 0 COUNT 5000"), "[\"0\", []]");
+}
+
 TEST_F(HashExpireTest, IncrementsKeepTheTime) {
   Expect({{"HSETEX h EX 100 FIELDS 2 i 1 f 1", ":1"},
           {"HINCRBY h i 1", ":2"},
