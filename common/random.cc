@@ -37,4 +37,12 @@ uint64_t RandomU64() {
   return value;
 }
 
+// SplitMix64: a counter whose bits are stirred.
+uint64_t RandomSequence::operator()() {
+  uint64_t bits = state_ += 0x9e3779b97f4a7c15;
+  bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
+  bits = (bits ^ bits >> 27) * 0x94d049bb133111eb;
+  return bits ^ bits >> 31;
+}
+
 }  // namespace understudy

@@ -36,6 +36,7 @@ replication::Settings ReplicationSettings(const config::Config& config) {
   s.master_auth = config.master_auth();
   s.announce_ip = config.announce_ip();
   s.announce_port = static_cast<uint16_t>(config.announce_port.load());
+  s.limits = config.limits();
   return s;
 }
 
@@ -44,11 +45,11 @@ replication::Settings ReplicationSettings(const config::Config& config) {
 command::Table BuildCommandTable() {
   const std::span<const command::Row> families[] = {
       command::StringCommands(),     command::StringNumberCommands(), command::KeyCommands(),
+      command::HashCommands(),       command::HashExpireCommands(),   command::DumpCommands(),
       command::KeyspaceCommands(),   command::ExpireCommands(),       command::ConnectionCommands(),
-      command::AclCommands(),
-      command::ClientCommands(),     command::ServerCommands(),       command::MemoryCommands(),
-      command::CommandCommands(),    command::BitmapCommands(),       command::BitfieldCommands(),
-      command::PubsubCommands(),     command::HyperLogLogCommands(),
+      command::AclCommands(),        command::ClientCommands(),       command::ServerCommands(),
+      command::MemoryCommands(),     command::CommandCommands(),      command::BitmapCommands(),
+      command::BitfieldCommands(),   command::PubsubCommands(),       command::HyperLogLogCommands(),
       command::TransactionCommands(), command::ReplicationCommands(),
   };
   return command::Table(families);

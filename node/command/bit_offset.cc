@@ -21,10 +21,4 @@ bool ReadBitOffset(const CallContext& ctx, std::string_view text, uint64_t* out,
   return true;
 }
 
-bool IsString(const store::Entry* entry, resp::Writer& reply) {
-  if (entry == nullptr || entry->type() == store::Type::kString) [[likely]] return true;
-  reply.Error(resp::kWrongType);
-  return false;
-}
-
 }  // namespace understudy::command

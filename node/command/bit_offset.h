@@ -1,4 +1,4 @@
-// Arguments and checks that the commands on bits share.
+// Arguments that the commands on bits share.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,5 @@ namespace understudy::command {
 // The number of a bit: within proto-max-bulk-len, or on a replica within what the store can hold. bits: of a field; an
 // offset "#2" then counts fields. 0: no such form. False after the error reply.
 bool ReadBitOffset(const CallContext& ctx, std::string_view text, uint64_t* out, resp::Writer& reply, unsigned bits = 0);
-
-// No entry, or one that holds a string. False after the error reply.
-bool IsString(const store::Entry* entry, resp::Writer& reply);
 
 }  // namespace understudy::command

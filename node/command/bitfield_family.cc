@@ -115,7 +115,7 @@ bool NewValue(const Operation& operation, int64_t before, int64_t* out) {
 
 void ReadFields(CallContext& ctx, Args args, std::span<const Operation> operations, Writer& reply) {
   const store::Entry* entry = LookupRead(ctx, FirstKey(ctx, args[1]));
-  if (!IsString(entry, reply)) return;
+  if (HasOtherType(entry, store::Type::kString, reply)) return;
   const std::string_view value = entry != nullptr ? entry->value() : std::string_view();
   reply.Array(operations.size());
   for (const Operation& operation : operations) {
@@ -134,7 +134,7 @@ void ChangeFields(CallContext& ctx, Args args, std::span<const Operation> operat
   if (end > store::kMaxValueBytes) return reply.Error("ERR bit offset is not an integer or out of range");
   const Key key = FirstKey(ctx, args[1]);
   const store::Entry* entry = LookupWrite(ctx, key);
-  if (!IsString(entry, reply)) return;
+  if (HasOtherType(entry, store::Type::kString, reply)) return;
   const size_t bytes = entry != nullptr ? entry->value().size() : 0;
   if (entry == nullptr) NotifyIfNew(ctx, key);
   // Opened for writing by the first operation that changes something.

@@ -19,7 +19,7 @@ void GetBit(CallContext& ctx, Args args, Writer& reply) {
   uint64_t bit = 0;
   if (!ReadBitOffset(ctx, args[2], &bit, reply)) return;
   const store::Entry* entry = LookupRead(ctx, FirstKey(ctx, args[1]));
-  if (!IsString(entry, reply)) return;
+  if (HasOtherType(entry, store::Type::kString, reply)) return;
   reply.Integer(entry != nullptr && types::BitAt(entry->value(), bit));
 }
 
@@ -30,7 +30,7 @@ void SetBit(CallContext& ctx, Args args, Writer& reply) {
   if (!ParseInt64(args[3], &on) || (on != 0 && on != 1)) return reply.Error("ERR bit is not an integer or out of range");
   const Key key = FirstKey(ctx, args[1]);
   const store::Entry* entry = LookupWrite(ctx, key);
-  if (!IsString(entry, reply)) return;
+  if (HasOtherType(entry, store::Type::kString, reply)) return;
   const bool before = entry != nullptr && types::BitAt(entry->value(), bit);
   const size_t bytes = entry != nullptr ? entry->value().size() : 0;
   // A bit that stays as it is changes nothing unless the string grows to it.
@@ -89,7 +89,7 @@ void BitCount(CallContext& ctx, Args args, Writer& reply) {
   BitRange range;
   if (!ReadRange(args.subspan(2), &range, reply)) return;
   const store::Entry* entry = LookupRead(ctx, FirstKey(ctx, args[1]));
-  if (!IsString(entry, reply)) return;
+  if (HasOtherType(entry, store::Type::kString, reply)) return;
   if (entry == nullptr) return reply.Integer(0);
   const std::string_view value = entry->value();
   if (!range.given) return reply.Integer(static_cast<int64_t>(types::CountBits(value)));
@@ -107,7 +107,7 @@ void BitPos(CallContext& ctx, Args args, Writer& reply) {
   if (bit != 0 && bit != 1) return reply.Error("ERR The bit argument must be 1 or 0.");
   if (!ReadRange(args.subspan(3), &range, reply)) return;
   const store::Entry* entry = LookupRead(ctx, FirstKey(ctx, args[1]));
-  if (!IsString(entry, reply)) return;
+  if (HasOtherType(entry, store::Type::kString, reply)) return;
   if (entry == nullptr) return reply.Integer(bit == 1 ? -1 : 0);
   const std::string_view value = entry->value();
   uint64_t first = 0, last = 0;
@@ -145,7 +145,7 @@ void BitOp(CallContext& ctx, Args args, Writer& reply) {
   size_t bytes = 0;
   for (const std::string_view name : args.subspan(3)) {
     const store::Entry* entry = LookupRead(ctx, AnyKey(ctx, name));
-    if (!IsString(entry, reply)) return;
+    if (HasOtherType(entry, store::Type::kString, reply)) return;
     sources.push_back(entry != nullptr ? entry->value() : std::string_view());
     bytes = std::max(bytes, sources.back().size());
   }

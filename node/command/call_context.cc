@@ -1,6 +1,8 @@
 #include "node/command/call_context.h"
 
-#include <charconv>
+#include <cctype>
+#include <cmath>
+#include <cstdlib>
 
 #include "node/command/notify.h"
 #include "node/command/stats.h"
@@ -64,9 +66,17 @@ void ReplyHelp(std::span<const std::string_view> lines, resp::Writer& reply) {
 
 bool ParseInt64(std::string_view text, int64_t* out) { return store::ParseCanonicalInt(text, out); }
 
+bool ParseLongDouble(std::string_view text, long double* out) {
+  if (text.empty() || text.size() >= 5 * 1024 || std::isspace(static_cast<unsigned char>(text[0]))) return false;
+  const std::string copy(text);
+  char* end = nullptr;
+  *out = std::strtold(copy.c_str(), &end);
+  return end == copy.c_str() + copy.size() && !std::isnan(*out);
+}
+
 bool ReadInt64(std::string_view text, int64_t* out, resp::Writer& reply) {
   if (ParseInt64(text, out)) return true;
-  reply.Error("ERR value is not an integer or out of range");
+  reply.Error(resp::kNotInteger);
   return false;
 }
 

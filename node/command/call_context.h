@@ -13,7 +13,9 @@
 #include "node/command/session.h"
 #include "node/command/stats.h"
 #include "node/command/table.h"
+#include "node/resp/errors.h"
 #include "node/resp/writer.h"
+#include "node/store/edit.h"
 #include "node/store/keyspace.h"
 
 namespace understudy {
@@ -109,6 +111,23 @@ inline store::Entry* LookupWrite(CallContext& ctx, const Key& key) {
   return key.shard.FindForWrite(ctx.db, key.name, key.hash, ctx.now_ms, ctx.view);
 }
 
+// The key holds something else: true, and the error is written. False also without a key.
+inline bool HasOtherType(const store::Entry* entry, store::Type type, resp::Writer& reply) {
+  if (entry == nullptr || entry->type() == type) [[likely]] return false;
+  reply.Error(resp::kWrongType);
+  return true;
+}
+// What LookupWrite gave, open for changes. entry: not null, and of that type.
+template <typename T>
+store::Edit<T> EditValue(const CallContext& ctx, const Key& key, store::Entry* entry) {
+  return store::Edit<T>(key.shard, ctx.db, key.name, key.hash, *entry, ctx.now_ms);
+}
+// The same; without an entry the value is what `make` gives, an empty T.
+template <typename T, typename Make>
+store::Edit<T> EditOrMake(const CallContext& ctx, const Key& key, store::Entry* entry, Make make) {
+  return store::Edit<T>(key.shard, ctx.db, key.name, key.hash, entry, ctx.now_ms, make);
+}
+
 // The parts that handlers work with; they live as long as the process. Built by the server.
 struct Services {
   const Clock& clock;
@@ -133,8 +152,9 @@ void ReplyUnknownSubcommand(Args args, std::string_view parent, resp::Writer& re
 // What HELP answers.
 void ReplyHelp(std::span<const std::string_view> lines, resp::Writer& reply);
 
-// Arguments as numbers; on failure the error reply is written and false comes back.
+// Texts as numbers; ReadInt64 writes the error reply where there is none. A long double may be infinite.
 bool ParseInt64(std::string_view text, int64_t* out);
+bool ParseLongDouble(std::string_view text, long double* out);
 bool ReadInt64(std::string_view text, int64_t* out, resp::Writer& reply);
 // Case-insensitive comparison with an upper- or lower-case word.
 bool Is(std::string_view text, std::string_view word);

@@ -360,8 +360,22 @@ void Dispatcher::OnTurnEnd(net::Worker& worker) {
 
 void Dispatcher::OnExpired(int db, std::string_view key) {
   if (Notifies(*services_, config::kNotifyExpired)) PublishEvent(*services_, db, "expired", key);
-  if (!services_->replication.active()) return;
   const std::string_view argv[] = {"DEL", key};
+  AppendOwn(db, argv);
+}
+
+void Dispatcher::OnFieldExpired(int db, std::string_view key, std::string_view field) {
+  const std::string_view argv[] = {"HDEL", key, field};
+  AppendOwn(db, argv);
+}
+
+void Dispatcher::OnFieldsExpired(int db, std::string_view key, bool key_gone) {
+  if (Notifies(*services_, config::kNotifyHash)) PublishEvent(*services_, db, "hexpired", key);
+  if (key_gone && Notifies(*services_, config::kNotifyGeneric)) PublishEvent(*services_, db, "del", key);
+}
+
+void Dispatcher::AppendOwn(int db, std::span<const std::string_view> argv) {
+  if (!services_->replication.active()) return;
   const replication::Record record{db, argv};
   AppendGathered(*states_[0]);
   services_->replication.Append({&record, 1});

@@ -55,6 +55,8 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   // store::ExpirySink
   void OnExpired(int db, std::string_view key) override;
   void OnEvicted(int db, std::string_view key) override;
+  void OnFieldExpired(int db, std::string_view key, std::string_view field) override;
+  void OnFieldsExpired(int db, std::string_view key, bool key_gone) override;
 
   // Runs the queued commands of a transaction: EXEC. Takes and frees the locks.
   void RunTransaction(CallContext& ctx, Transaction& transaction, resp::Writer& reply);
@@ -139,6 +141,8 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void CountUnusual(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks, bool failed,
                     const resp::Writer& reply);
   void Replicate(CallContext& ctx);
+  // What the store did by itself.
+  void AppendOwn(int db, std::span<const std::string_view> argv);
   // Instead of Replicate, for a command that is replicated as it was sent. False: it is to be replicated by itself.
   // synchronous: its own offset is needed at once.
   [[gnu::always_inline]] inline bool Gather(WorkerState& state, const CallContext& ctx, bool synchronous);

@@ -48,6 +48,9 @@ class Effects {
   }
   // Another one, of at most kMostWords.
   void Add(int db, std::initializer_list<std::string_view> argv) {
+    Add(db, std::span<const std::string_view>(argv.begin(), argv.size()));
+  }
+  void Add(int db, std::span<const std::string_view> argv) {
     ++changes_;
     if (!wanted_) return;
     CHECK(argv.size() <= kMostWords);
@@ -55,11 +58,19 @@ class Effects {
     std::copy(argv.begin(), argv.end(), words.begin());
     records_.push_back({db, {words.data(), argv.size()}});
   }
+  // Another one, of any number of words.
+  void AddLong(int db, std::vector<std::string_view> argv) {
+    ++changes_;
+    if (!wanted_) return;
+    records_.push_back({db, long_words_.emplace_back(std::move(argv))});
+  }
   // Keeps a text as long as the records.
   std::string_view Keep(std::string text) {
     if (!wanted_) return {};
     return texts_.emplace_back(std::move(text));
   }
+  // The same of a number.
+  std::string_view Keep(int64_t number) { return wanted_ ? Keep(std::to_string(number)) : std::string_view(); }
 
   // Calls to Verbatim and Add, also when nobody wants them: "did the command change anything?"
   uint64_t changes() const { return changes_; }
@@ -68,17 +79,19 @@ class Effects {
   std::span<const replication::Record> Records() const { return records_; }
 
  private:
-  static constexpr size_t kMostWords = 5;
+  static constexpr size_t kMostWords = 8;
   using Words = std::array<std::string_view, kMostWords>;
   void Clear() {
     records_.clear();
     if (!words_.empty()) words_.clear();
+    if (!long_words_.empty()) long_words_.clear();
     if (!texts_.empty()) texts_.clear();
   }
   bool wanted_ = false;
   Sent sent_;
   uint64_t changes_ = 0;
   std::deque<Words> words_;        // of Add; a deque does not move them
+  std::deque<std::vector<std::string_view>> long_words_;  // of AddLong
   std::deque<std::string> texts_;
   std::vector<replication::Record> records_;
 };

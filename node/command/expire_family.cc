@@ -10,61 +10,21 @@ namespace {
 
 using resp::Writer;
 
-struct Conditions {
-  bool if_none = false, if_some = false, if_greater = false, if_less = false;
-};
-
-bool ReadConditions(Args options, Conditions* out, Writer& reply) {
-  for (const std::string_view option : options) {
-    if (Is(option, "nx")) {
-      out->if_none = true;
-    } else if (Is(option, "xx")) {
-      out->if_some = true;
-    } else if (Is(option, "gt")) {
-      out->if_greater = true;
-    } else if (Is(option, "lt")) {
-      out->if_less = true;
-    } else {
-      reply.Error("ERR Unsupported option " + std::string(option));
-      return false;
-    }
-  }
-  if (out->if_none && (out->if_some || out->if_greater || out->if_less)) {
-    reply.Error("ERR NX and XX, GT or LT options at the same time are not compatible");
-    return false;
-  }
-  if (out->if_greater && out->if_less) {
-    reply.Error("ERR GT and LT options at the same time are not compatible");
-    return false;
-  }
-  return true;
-}
-
-// A key without TTL lives longer than any other.
-bool Hold(const Conditions& c, int64_t now_at, int64_t new_at) {
-  const bool has = now_at != store::kNoExpire;
-  if (c.if_none && has) return false;
-  if (c.if_some && !has) return false;
-  if (c.if_greater && (!has || new_at <= now_at)) return false;
-  if (c.if_less && has && new_at >= now_at) return false;
-  return true;
-}
-
 void ExpireKey(CallContext& ctx, Args args, ExpireUnit unit, ExpireBase base, std::string_view command, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
-  Conditions conditions;
+  ExpireConditions conditions;
   int64_t at = 0;
-  if (!ReadConditions(args.subspan(3), &conditions, reply)) return;
-  if (!ReadExpireTime(args[2], unit, base, ctx.now_ms, false, command, &at, reply)) return;
+  if (!ReadExpireConditions(args.subspan(3), &conditions, reply)) return;
+  if (!ReadExpireTime(args[2], unit, base, ctx.now_ms, INT64_MIN, command, &at, reply)) return;
   const store::Entry* entry = LookupWrite(ctx, key);
-  if (entry == nullptr || !Hold(conditions, entry->expire_ms(), at)) return reply.Integer(0);
+  if (entry == nullptr || !conditions.Hold(entry->has_expire(), entry->expire_ms(), at)) return reply.Integer(0);
   if (at <= ctx.now_ms && ctx.view == store::View::kNormal) {
     key.shard.Erase(ctx.db, key.name, key.hash);
     ctx.effects.Add(ctx.db, {"DEL", key.name});
     Notify(ctx, config::kNotifyGeneric, "del", key.name);
   } else {
     key.shard.SetExpire(ctx.db, key.name, key.hash, at);
-    ctx.effects.Add(ctx.db, {"PEXPIREAT", key.name, ctx.effects.Keep(std::to_string(at))});
+    ctx.effects.Add(ctx.db, {"PEXPIREAT", key.name, ctx.effects.Keep(at)});
     Notify(ctx, config::kNotifyGeneric, "expire", key.name);
   }
   reply.Integer(1);

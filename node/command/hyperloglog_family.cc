@@ -1,5 +1,4 @@
 // HyperLogLogs: strings with a format of their own, see types/hyperloglog.h.
-#include "node/command/bit_offset.h"
 #include "node/command/call_context.h"
 #include "node/command/notify.h"
 #include "node/config/config.h"
@@ -23,7 +22,7 @@ size_t SparseBytes(const CallContext& ctx) {
 
 // No entry, or one that holds a HyperLogLog. False after the error reply.
 bool IsHyperLogLog(const store::Entry* entry, Writer& reply) {
-  if (!IsString(entry, reply)) return false;
+  if (HasOtherType(entry, store::Type::kString, reply)) return false;
   if (entry == nullptr || hll::IsValid(entry->value())) return true;
   reply.Error("WRONGTYPE Key is not a valid HyperLogLog string value.");
   return false;

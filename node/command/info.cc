@@ -212,6 +212,7 @@ void Stats(const Services& s, std::string* out) {
   lines.Add("sync_partial_ok", replication.partial_syncs);
   lines.Add("sync_partial_err", replication.partial_refused);
   lines.Add("expired_keys", s.keyspace.ExpiredKeys());
+  lines.Add("expired_fields", s.keyspace.ExpiredFields());
   lines.Add("evicted_keys", s.keyspace.EvictedKeys());
   lines.Add("evicted_clients", s.dispatcher.evicted_clients());
   lines.Add("total_eviction_exceeded_time", s.dispatcher.eviction_exceeded_ms(true));

@@ -1,7 +1,8 @@
 // The keyspace as a whole: KEYS, SCAN, DBSIZE, FLUSHALL, SWAPDB ...
-#include <charconv>
+#include <optional>
 
 #include "node/command/call_context.h"
+#include "node/command/scan_options.h"
 #include "node/config/config.h"
 #include "node/resp/errors.h"
 #include "node/resp/glob.h"
@@ -27,39 +28,17 @@ void Keys(CallContext& ctx, Args args, Writer& reply) {
   for (const std::string& name : names) reply.Bulk(name);
 }
 
-bool ReadCursor(std::string_view text, uint64_t* out) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *out);
-  return error == std::errc() && end == text.data() + text.size() && !text.empty();
-}
-
 void Scan(CallContext& ctx, Args args, Writer& reply) {
-  uint64_t cursor = 0;
-  if (!ReadCursor(args[1], &cursor)) return reply.Error("ERR invalid cursor");
-  int64_t count = 10;
-  std::string_view pattern = "*", type;
-  for (size_t i = 2; i < args.size(); i += 2) {
-    if (i + 1 == args.size()) return reply.Error(resp::kSyntaxError);
-    if (Is(args[i], "count")) {
-      if (!ReadInt64(args[i + 1], &count, reply)) return;
-      if (count < 1) return reply.Error(resp::kSyntaxError);
-    } else if (Is(args[i], "match")) {
-      pattern = args[i + 1];
-    } else if (Is(args[i], "type")) {
-      type = args[i + 1];
-    } else {
-      return reply.Error(resp::kSyntaxError);
-    }
-  }
-  const bool all = resp::MatchesAll(pattern);
+  ScanOptions options;
+  if (!ReadScanCursor(args[1], &options.cursor, reply)) return;
+  if (!ReadScanOptions(args.subspan(2), std::nullopt, &options, reply)) return;
   std::vector<std::string> names;
   const auto visit = [&](const store::Entry& entry) {
-    if (!type.empty() && !Is(type, store::TypeName(entry.type()))) return;
-    if (all || resp::GlobMatch(pattern, entry.key())) names.emplace_back(entry.key());
+    if (!options.type.empty() && !Is(options.type, store::TypeName(entry.type()))) return;
+    if (options.Matches(entry.key())) names.emplace_back(entry.key());
   };
-  // One call never walks more than this, whatever COUNT says.
-  constexpr int64_t kMostEntries = 1 << 24;
-  cursor = ctx.keyspace.Scan(ctx.db, cursor, static_cast<size_t>(std::min(count, kMostEntries)), ctx.now_ms, ctx.view,
-                             ctx.locking(), visit);
+  const uint64_t cursor =
+      ctx.keyspace.Scan(ctx.db, options.cursor, options.count, ctx.now_ms, ctx.view, ctx.locking(), visit);
   reply.Array(2);
   reply.Bulk(std::to_string(cursor));
   reply.Array(names.size());

@@ -12,6 +12,7 @@
 #include "node/command/dispatch.h"
 #include "node/command/info.h"
 #include "node/config/config.h"
+#include "node/persist/rdb_writer.h"
 #include "node/resp/errors.h"
 #include "node/resp/writer.h"
 
@@ -143,10 +144,12 @@ void DebugSetActiveExpire(CallContext& ctx, Args args, Writer& reply) {
 void DebugObject(CallContext& ctx, Args args, Writer& reply) {
   const store::Entry* entry = LookupPeek(ctx, FirstKey(ctx, args[2]));
   if (entry == nullptr) return reply.Error(resp::kNoSuchKey);
+  constexpr size_t kAroundValue = 1 + 2 + 8;  // type, version, checksum
   char text[256];
   std::snprintf(text, sizeof(text), "Value at:%p refcount:1 encoding:%.*s serializedlength:%zu lru_seconds_idle:%u",
                 static_cast<const void*>(entry), static_cast<int>(entry->EncodingName().size()),
-                entry->EncodingName().data(), entry->value().size(), entry->IdleSeconds(ctx.now_ms));
+                entry->EncodingName().data(), persist::DumpPayload(*entry).size() - kAroundValue,
+                entry->IdleSeconds(ctx.now_ms));
   reply.SimpleString(text);
 }
 

@@ -17,48 +17,41 @@ using resp::Writer;
 void ReplyValue(const store::Entry* entry, Writer& reply) {
   if (entry == nullptr) {
     reply.Null();
-  } else {
+  } else if (entry->is_string()) [[likely]] {
     reply.Bulk(entry->value());
+  } else {
+    reply.Error(resp::kWrongType);
   }
 }
 
-std::string_view Decimal(CallContext& ctx, int64_t value) {
-  return ctx.effects.wanted() ? ctx.effects.Keep(std::to_string(value)) : std::string_view();
-}
+bool IsOther(const store::Entry* entry) { return entry != nullptr && !entry->is_string(); }
 
 void Get(CallContext& ctx, Args args, Writer& reply) { ReplyValue(LookupRead(ctx, FirstKey(ctx, args[1])), reply); }
 
 // ---------------------------------------------------------------------------------------------- SET
 
 struct SetArguments {
-  bool if_absent = false, if_present = false, get = false, keep_ttl = false, has_expire = false;
+  bool if_absent = false, if_present = false, get = false, keep_ttl = false;
+  ExpireOption expire;  // to be read by ReadExpire
   int64_t expire_ms = store::kNoExpire;
 };
 
 // The options of SET (allow_set) and GETEX. False after the error reply.
-bool ReadSetOptions(CallContext& ctx, Args options, bool allow_set, std::string_view command, SetArguments* out,
-                    bool* persist, Writer& reply) {
+bool ReadSetOptions(Args options, bool allow_set, SetArguments* out, bool* persist, Writer& reply) {
   for (size_t i = 0; i < options.size(); ++i) {
     const std::string_view option = options[i];
-    const bool last = i + 1 == options.size();
-    const bool expiry_free = !out->has_expire && !out->keep_ttl && !*persist;
+    const bool expiry_free = !out->expire.given && !out->keep_ttl && !*persist;
     if (allow_set && Is(option, "nx") && !out->if_present) {
       out->if_absent = true;
     } else if (allow_set && Is(option, "xx") && !out->if_absent) {
       out->if_present = true;
     } else if (allow_set && Is(option, "get")) {
       out->get = true;
-    } else if (allow_set && Is(option, "keepttl") && !out->has_expire) {
+    } else if (allow_set && Is(option, "keepttl") && !out->expire.given) {
       out->keep_ttl = true;
     } else if (!allow_set && Is(option, "persist") && expiry_free) {
       *persist = true;
-    } else if ((Is(option, "ex") || Is(option, "px") || Is(option, "exat") || Is(option, "pxat")) && !last &&
-               expiry_free) {
-      const ExpireUnit unit = option[0] == 'e' || option[0] == 'E' ? ExpireUnit::kSeconds : ExpireUnit::kMilliseconds;
-      const ExpireBase base = option.size() == 4 ? ExpireBase::kAbsolute : ExpireBase::kRelative;
-      if (!ReadExpireTime(options[++i], unit, base, ctx.now_ms, true, command, &out->expire_ms, reply)) return false;
-      out->has_expire = true;
-    } else {
+    } else if (!expiry_free || !TakeExpireOption(options, &i, &out->expire)) {
       reply.Error(resp::kSyntaxError);
       return false;
     }
@@ -66,12 +59,18 @@ bool ReadSetOptions(CallContext& ctx, Args options, bool allow_set, std::string_
   return true;
 }
 
+// The time itself, which Redis looks at after all options. False after the error reply.
+bool ReadExpire(const CallContext& ctx, std::string_view command, SetArguments* how, Writer& reply) {
+  return !how->expire.given || ReadExpireTime(how->expire.text, how->expire.unit, how->expire.base, ctx.now_ms, 1,
+                                              command, &how->expire_ms, reply);
+}
+
 // Stores and tells the replicas: SET key value [PXAT ms | KEEPTTL].
 void Store(CallContext& ctx, const Key& key, std::string_view value, const SetArguments& how) {
   store::SetOptions options;
   options.expire_ms = how.expire_ms;
   options.keep_expire = how.keep_ttl;
-  if (how.has_expire && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
+  if (how.expire.given && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
     // A time in the past: the key is gone, on the replicas, too.
     if (key.shard.Erase(ctx.db, key.name, key.hash)) {
       ctx.effects.Add(ctx.db, {"DEL", key.name});
@@ -81,15 +80,15 @@ void Store(CallContext& ctx, const Key& key, std::string_view value, const SetAr
   }
   NotifyIfNew(ctx, key);
   key.shard.Set(ctx.db, key.name, key.hash, value, ctx.now_ms, options);
-  if (how.has_expire) {
-    ctx.effects.Add(ctx.db, {"SET", key.name, value, "PXAT", Decimal(ctx, how.expire_ms)});
+  if (how.expire.given) {
+    ctx.effects.Add(ctx.db, {"SET", key.name, value, "PXAT", ctx.effects.Keep(how.expire_ms)});
   } else if (how.keep_ttl) {
     ctx.effects.Add(ctx.db, {"SET", key.name, value, "KEEPTTL"});
   } else {
     ctx.effects.Add(ctx.db, {"SET", key.name, value});
   }
   Notify(ctx, config::kNotifyString, "set", key.name);
-  if (how.has_expire) Notify(ctx, config::kNotifyGeneric, "expire", key.name);
+  if (how.expire.given) Notify(ctx, config::kNotifyGeneric, "expire", key.name);
 }
 
 void Set(CallContext& ctx, Args args, Writer& reply) {
@@ -101,13 +100,15 @@ void Set(CallContext& ctx, Args args, Writer& reply) {
   }
   SetArguments how;
   bool persist = false;
-  if (!ReadSetOptions(ctx, args.subspan(3), true, "set", &how, &persist, reply)) return;
+  if (!ReadSetOptions(args.subspan(3), true, &how, &persist, reply)) return;
+  if (!ReadExpire(ctx, "set", &how, reply)) return;
   // Only these look at the old value.
   if (how.if_absent || how.if_present || how.get || how.keep_ttl) {
     const store::Entry* old = LookupWrite(ctx, key);
     if (how.get) {
       NoteLookup(ctx, key, old);
       ReplyValue(old, reply);
+      if (IsOther(old)) return;
     }
     if ((how.if_absent && old != nullptr) || (how.if_present && old == nullptr)) {
       if (!how.get) reply.Null();
@@ -127,8 +128,8 @@ void SetNx(CallContext& ctx, Args args, Writer& reply) {
 
 void SetWithExpiry(CallContext& ctx, Args args, ExpireUnit unit, std::string_view command, Writer& reply) {
   SetArguments how;
-  how.has_expire = true;
-  if (!ReadExpireTime(args[2], unit, ExpireBase::kRelative, ctx.now_ms, true, command, &how.expire_ms, reply)) return;
+  how.expire.given = true;
+  if (!ReadExpireTime(args[2], unit, ExpireBase::kRelative, ctx.now_ms, 1, command, &how.expire_ms, reply)) return;
   Store(ctx, FirstKey(ctx, args[1]), args[3], how);
   reply.Ok();
 }
@@ -144,7 +145,7 @@ void GetSet(CallContext& ctx, Args args, Writer& reply) {
   const store::Entry* old = LookupWrite(ctx, key);
   NoteLookup(ctx, key, old);
   ReplyValue(old, reply);
-  Store(ctx, key, args[2], {});
+  if (!IsOther(old)) Store(ctx, key, args[2], {});
 }
 
 void GetDel(CallContext& ctx, Args args, Writer& reply) {
@@ -152,7 +153,7 @@ void GetDel(CallContext& ctx, Args args, Writer& reply) {
   const store::Entry* entry = LookupWrite(ctx, key);
   NoteLookup(ctx, key, entry);
   ReplyValue(entry, reply);
-  if (entry == nullptr) return;
+  if (entry == nullptr || IsOther(entry)) return;
   key.shard.Erase(ctx.db, key.name, key.hash);
   ctx.effects.Add(ctx.db, {"DEL", key.name});
   Notify(ctx, config::kNotifyGeneric, "del", key.name);
@@ -162,18 +163,19 @@ void GetEx(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
   SetArguments how;
   bool persist = false;
-  if (!ReadSetOptions(ctx, args.subspan(2), false, "getex", &how, &persist, reply)) return;
+  if (!ReadSetOptions(args.subspan(2), false, &how, &persist, reply)) return;
   const store::Entry* entry = LookupWrite(ctx, key);
   NoteLookup(ctx, key, entry);
+  if (entry != nullptr && !IsOther(entry) && !ReadExpire(ctx, "getex", &how, reply)) return;
   ReplyValue(entry, reply);
-  if (entry == nullptr) return;
-  if (how.has_expire && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
+  if (entry == nullptr || IsOther(entry)) return;
+  if (how.expire.given && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
     key.shard.Erase(ctx.db, key.name, key.hash);
     ctx.effects.Add(ctx.db, {"DEL", key.name});
     Notify(ctx, config::kNotifyGeneric, "del", key.name);
-  } else if (how.has_expire) {
+  } else if (how.expire.given) {
     key.shard.SetExpire(ctx.db, key.name, key.hash, how.expire_ms);
-    ctx.effects.Add(ctx.db, {"PEXPIREAT", key.name, Decimal(ctx, how.expire_ms)});
+    ctx.effects.Add(ctx.db, {"PEXPIREAT", key.name, ctx.effects.Keep(how.expire_ms)});
     Notify(ctx, config::kNotifyGeneric, "expire", key.name);
   } else if (persist && key.shard.Persist(ctx.db, key.name, key.hash)) {
     ctx.effects.Add(ctx.db, {"PERSIST", key.name});
@@ -185,7 +187,14 @@ void GetEx(CallContext& ctx, Args args, Writer& reply) {
 
 void MGet(CallContext& ctx, Args args, Writer& reply) {
   reply.Array(args.size() - 1);
-  for (const std::string_view name : args.subspan(1)) ReplyValue(LookupRead(ctx, AnyKey(ctx, name)), reply);
+  for (const std::string_view name : args.subspan(1)) {
+    const store::Entry* entry = LookupRead(ctx, AnyKey(ctx, name));
+    if (entry != nullptr && entry->is_string()) [[likely]] {
+      reply.Bulk(entry->value());
+    } else {
+      reply.Null();
+    }
+  }
 }
 
 bool SetMany(CallContext& ctx, Args args, bool if_absent, std::string_view command, Writer& reply) {
@@ -231,6 +240,9 @@ struct Match {
 
 // The usual table of lengths, then the way back through it.
 void Lcs(CallContext& ctx, Args args, Writer& reply) {
+  const store::Entry* first = LookupRead(ctx, AnyKey(ctx, args[1]));
+  const store::Entry* second = LookupRead(ctx, AnyKey(ctx, args[2]));
+  if (IsOther(first) || IsOther(second)) return reply.Error("ERR The specified keys must contain string values");
   LcsOptions options;
   for (size_t i = 3; i < args.size(); ++i) {
     if (Is(args[i], "idx")) {
@@ -249,8 +261,6 @@ void Lcs(CallContext& ctx, Args args, Writer& reply) {
   if (options.ranges && options.length) {
     return reply.Error("ERR If you want both the length and indexes, please just use IDX.");
   }
-  const store::Entry* first = LookupRead(ctx, AnyKey(ctx, args[1]));
-  const store::Entry* second = LookupRead(ctx, AnyKey(ctx, args[2]));
   const std::string_view a = first ? first->value() : std::string_view();
   const std::string_view b = second ? second->value() : std::string_view();
   // 4 bytes a cell, and the time to fill them, with the shards locked.

@@ -1,7 +1,6 @@
 // Strings changed in place: numbers and ranges.
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
 
 #include "node/command/call_context.h"
 #include "node/command/notify.h"
@@ -19,6 +18,7 @@ using resp::Writer;
 void Add(CallContext& ctx, Args args, int64_t delta, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
   const store::Entry* entry = LookupWrite(ctx, key);
+  if (HasOtherType(entry, store::Type::kString, reply)) return;
   int64_t value = 0;
   if (entry != nullptr && !ParseInt64(entry->value(), &value)) return reply.Error(resp::kNotInteger);
   if (__builtin_add_overflow(value, delta, &value)) return reply.Error(resp::kOverflow);
@@ -48,17 +48,10 @@ void DecrBy(CallContext& ctx, Args args, Writer& reply) {
   Add(ctx, args, -delta, reply);
 }
 
-bool ParseLongDouble(std::string_view text, long double* out) {
-  if (text.empty() || text.size() > 256 || std::isspace(static_cast<unsigned char>(text[0]))) return false;
-  const std::string copy(text);
-  char* end = nullptr;
-  *out = std::strtold(copy.c_str(), &end);
-  return end == copy.c_str() + copy.size() && !std::isnan(*out);
-}
-
 void IncrByFloat(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
   const store::Entry* entry = LookupWrite(ctx, key);
+  if (HasOtherType(entry, store::Type::kString, reply)) return;
   long double value = 0, delta = 0;
   if ((entry != nullptr && !ParseLongDouble(entry->value(), &value)) || !ParseLongDouble(args[2], &delta)) {
     return reply.Error(resp::kNotFloat);
@@ -90,6 +83,7 @@ bool TooLong(const CallContext& ctx, uint64_t bytes, Writer& reply) {
 void Append(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
   const store::Entry* entry = LookupWrite(ctx, key);
+  if (HasOtherType(entry, store::Type::kString, reply)) return;
   if (entry == nullptr) {
     NotifyIfNew(ctx, key);
     key.shard.Set(ctx.db, key.name, key.hash, args[2], ctx.now_ms);
@@ -108,6 +102,7 @@ void Append(CallContext& ctx, Args args, Writer& reply) {
 
 void StrLen(CallContext& ctx, Args args, Writer& reply) {
   const store::Entry* entry = LookupRead(ctx, FirstKey(ctx, args[1]));
+  if (HasOtherType(entry, store::Type::kString, reply)) return;
   reply.Integer(entry ? static_cast<int64_t>(entry->value().size()) : 0);
 }
 
@@ -117,6 +112,7 @@ void SetRange(CallContext& ctx, Args args, Writer& reply) {
   if (offset < 0) return reply.Error(resp::kOffsetOutOfRange);
   const Key key = FirstKey(ctx, args[1]);
   const store::Entry* entry = LookupWrite(ctx, key);
+  if (HasOtherType(entry, store::Type::kString, reply)) return;
   const std::string_view piece = args[3];
   const size_t before = entry ? entry->value().size() : 0;
   if (piece.empty()) return reply.Integer(static_cast<int64_t>(before));
@@ -138,6 +134,7 @@ void GetRange(CallContext& ctx, Args args, Writer& reply) {
   int64_t first = 0, last = 0;
   if (!ReadInt64(args[2], &first, reply) || !ReadInt64(args[3], &last, reply)) return;
   const store::Entry* entry = LookupRead(ctx, FirstKey(ctx, args[1]));
+  if (HasOtherType(entry, store::Type::kString, reply)) return;
   const std::string_view value = entry ? entry->value() : std::string_view();
   const auto size = static_cast<int64_t>(value.size());
   if (first < 0 && last < 0 && first > last) return reply.Bulk("");

@@ -60,7 +60,7 @@ enum class KeyAccess : uint8_t {
   kRemove,      // RM delete
   kInsert,      // RW insert
   kLook,        // RO: nothing of what the key holds comes out (EXISTS, TYPE, STRLEN)
-  kReadCached,  // RW access: writes without changing the value (PFCOUNT)
+  kReadCached,  // RW access: writes without changing the value (PFCOUNT, HGETEX)
   kUpdate,      // RW update: nothing of the old value comes out
   kCreate,      // OW insert
   kTake,        // RW access delete
@@ -158,6 +158,9 @@ inline KeyAccess AccessTo(const Row& row, Args args, bool first) {
 // The families. Each is defined in <name>_family.cc.
 std::span<const Row> StringCommands();
 std::span<const Row> StringNumberCommands();
+std::span<const Row> HashCommands();
+std::span<const Row> HashExpireCommands();
+std::span<const Row> DumpCommands();
 std::span<const Row> KeyCommands();
 std::span<const Row> KeyspaceCommands();
 std::span<const Row> ExpireCommands();

@@ -33,6 +33,22 @@ const Option* FindOption(std::string_view name) {
 
 Config::Config() = default;
 
+types::Limits Config::limits() const {
+  const auto size = [](const std::atomic<int64_t>& option) {
+    return static_cast<size_t>(option.load(std::memory_order_relaxed));
+  };
+  types::Limits limits;
+  limits.hash_max_listpack_entries = size(hash_max_listpack_entries);
+  limits.hash_max_listpack_value = size(hash_max_listpack_value);
+  limits.set_max_intset_entries = size(set_max_intset_entries);
+  limits.set_max_listpack_entries = size(set_max_listpack_entries);
+  limits.set_max_listpack_value = size(set_max_listpack_value);
+  limits.zset_max_listpack_entries = size(zset_max_listpack_entries);
+  limits.zset_max_listpack_value = size(zset_max_listpack_value);
+  limits.list_max_listpack_size = list_max_listpack_size.load(std::memory_order_relaxed);
+  return limits;
+}
+
 OutputLimit Config::normal_limit() const {
   std::lock_guard lock(mutex_);
   return normal_limit_;

@@ -18,6 +18,7 @@
 
 #include "common/result.h"
 #include "node/config/eviction_policy.h"
+#include "node/types/encoding.h"
 
 namespace understudy::config {
 
@@ -82,6 +83,11 @@ class Config {
       lazy_user_flush{true};
   std::atomic<int64_t> max_bulk_bytes{512LL << 20};
   std::atomic<int64_t> query_buffer_bytes{1LL << 30};
+  // Limits of the compact encodings: types::Limits.
+  std::atomic<int64_t> hash_max_listpack_entries{512}, hash_max_listpack_value{64};
+  std::atomic<int64_t> set_max_intset_entries{512}, set_max_listpack_entries{128}, set_max_listpack_value{64};
+  std::atomic<int64_t> zset_max_listpack_entries{128}, zset_max_listpack_value{64};
+  std::atomic<int64_t> list_max_listpack_size{-2};
   std::atomic<int64_t> slowlog_us{10000};  // < 0 = off
   std::atomic<int64_t> slowlog_entries{128};
   std::atomic<int64_t> acl_log_entries{128};
@@ -101,6 +107,9 @@ class Config {
   OutputLimit normal_limit() const;
   OutputLimit replica_limit() const;
   OutputLimit pubsub_limit() const;
+
+  // As they are now, for a command.
+  types::Limits limits() const;
 
   // maxmemory-clients in bytes; 0 = no limit.
   int64_t max_clients_memory_bytes() const {

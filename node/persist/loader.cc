@@ -11,7 +11,8 @@ constexpr size_t kMaxAuxFields = 64;
 
 Loader::Loader(store::Keyspace& into, const Options& options)
     : keyspace_(into), options_(options),
-      reader_(*this, {.max_string_bytes = options.max_string_bytes, .databases = into.databases()}) {}
+      reader_(*this, {.max_string_bytes = options.max_string_bytes, .databases = into.databases(),
+                      .compact = options.limits}) {}
 
 Status Loader::OnAux(std::string_view name, std::string_view value) {
   if (aux_.size() < kMaxAuxFields) aux_.emplace(name, value);
@@ -34,8 +35,16 @@ Status Loader::OnKey(const RdbKey& key) {
   if (shard.Peek(key.db, key.key, hash, options_.now_ms, store::View::kRaw) != nullptr) {
     return Invalid(fmt::format("RDB has a key of database {} that is there already", key.db));
   }
-  shard.Set(key.db, key.key, hash, key.value, options_.now_ms - int64_t{key.idle_seconds} * 1000,
-            {.expire_ms = key.expire_ms});
+  if (key.collection != nullptr) {
+    store::StoredValue value;
+    value.expire_ms = key.expire_ms;
+    value.idle_seconds = key.idle_seconds;
+    value.collection = std::move(*key.collection);
+    shard.Put(key.db, key.key, hash, std::move(value), options_.now_ms);
+  } else {
+    shard.Set(key.db, key.key, hash, key.value, options_.now_ms - int64_t{key.idle_seconds} * 1000,
+              {.expire_ms = key.expire_ms});
+  }
   ++keys_loaded_;
   return {};
 }

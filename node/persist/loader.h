@@ -12,6 +12,7 @@
 
 #include "common/result.h"
 #include "node/persist/rdb_reader.h"
+#include "node/types/encoding.h"
 #include "node/store/keyspace.h"
 
 namespace understudy::persist {
@@ -23,6 +24,7 @@ class Loader final : private RdbHandler {
     bool keep_expired = true;
     int64_t now_ms = 0;
     size_t max_string_bytes = 512u << 20;
+    types::Limits limits;  // of compact encodings
   };
   Loader(store::Keyspace& into, const Options& options);
 

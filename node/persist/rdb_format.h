@@ -18,9 +18,12 @@
 namespace understudy::persist {
 
 inline constexpr int kRdbVersion = 11;    // what we write
-// For readers that may be older than Redis 7.2 (loaders refuse a larger number than their own). The records of
-// strings are the same in both.
+// For readers that may be older than Redis 7.2 (loaders refuse a larger number than their own): without listpacks.
 inline constexpr int kOldRdbVersion = 9;
+// For own nodes and Valkey from 9.0 on: hashes whose fields have a TTL keep it.
+inline constexpr int kValkeyRdbVersion = 80;
+// From here on the header says VALKEY, and types from 22 on have Valkey's meaning.
+inline constexpr int kFirstValkeyVersion = 80;
 
 inline constexpr uint8_t kOpSlotInfo = 244;
 inline constexpr uint8_t kOpFunction2 = 245;
@@ -35,7 +38,27 @@ inline constexpr uint8_t kOpExpireSeconds = 253;
 inline constexpr uint8_t kOpSelectDb = 254;
 inline constexpr uint8_t kOpEof = 255;
 
+// Types. In brackets what follows the key; "blob" is a string with the bytes of a compact form.
 inline constexpr uint8_t kTypeString = 0;
+inline constexpr uint8_t kTypeList = 1;              // count, strings
+inline constexpr uint8_t kTypeSet = 2;               // count, strings
+inline constexpr uint8_t kTypeZset = 3;              // count, (string, score as text)
+inline constexpr uint8_t kTypeHash = 4;              // count, (field, value)
+inline constexpr uint8_t kTypeZset2 = 5;             // count, (string, score: 8 bytes)
+inline constexpr uint8_t kTypeHashZipmap = 9;        // blob
+inline constexpr uint8_t kTypeListZiplist = 10;      // blob
+inline constexpr uint8_t kTypeSetIntset = 11;        // blob
+inline constexpr uint8_t kTypeZsetZiplist = 12;      // blob of (member, score)
+inline constexpr uint8_t kTypeHashZiplist = 13;      // blob of (field, value)
+inline constexpr uint8_t kTypeListQuicklist = 14;    // count, ziplists
+inline constexpr uint8_t kTypeHashListpack = 16;     // blob, since 10
+inline constexpr uint8_t kTypeZsetListpack = 17;     // blob, since 10
+inline constexpr uint8_t kTypeListQuicklist2 = 18;   // count, (kNodePlain, string | kNodePacked, listpack), since 10
+inline constexpr uint8_t kTypeSetListpack = 20;      // blob, since 11
+inline constexpr uint8_t kTypeHash2 = 22;            // Valkey 80: count, (field, value, expiry: 8 bytes ms, -1 none)
+inline constexpr uint8_t kTypeHashMetadata = 24;     // Redis 12: base: 8 bytes, count, (expiry - base + 1 or 0, field, value)
+inline constexpr uint8_t kTypeHashListpackEx = 25;   // Redis 12: base: 8 bytes, blob of (field, value, expiry or 0)
+inline constexpr uint64_t kNodePlain = 1, kNodePacked = 2;
 
 // Auxiliary fields we write beside Redis's own (redis-ver, redis-bits, ctime, used-mem).
 inline constexpr char kAuxReplId[] = "repl-id";

@@ -5,10 +5,9 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <optional>
 
 #include "node/persist/crc64.h"
-#include "node/persist/lzf.h"
+#include "node/persist/rdb_cursor.h"
 #include "node/persist/rdb_format.h"
 
 namespace understudy::persist {
@@ -33,119 +32,6 @@ std::string_view TypeWord(uint8_t type) {
     default: return "unknown";
   }
 }
-
-// Reads from a view; every method gives false when bytes are missing (need() says how many in all) or, with
-// an error set, when they are wrong.
-class Cursor {
- public:
-  explicit Cursor(std::string_view in) : in_(in) {}
-
-  bool Byte(uint8_t* out) {
-    if (!Want(1)) return false;
-    *out = static_cast<uint8_t>(in_[at_++]);
-    return true;
-  }
-  template <typename T>
-  bool LittleEndian(T* out) {
-    if (!Want(sizeof *out)) return false;
-    std::memcpy(out, in_.data() + at_, sizeof *out);
-    at_ += sizeof *out;
-    return true;
-  }
-  // A length, or if *encoded an encoding's number.
-  bool Length(uint64_t* out, bool* encoded) {
-    uint8_t first;
-    if (!Byte(&first)) return false;
-    *encoded = false;
-    switch (first >> 6) {
-      case 0: *out = first & 63; return true;
-      case 1: {
-        uint8_t second;
-        if (!Byte(&second)) return false;
-        *out = static_cast<uint64_t>(first & 63) << 8 | second;
-        return true;
-      }
-      case 2: {
-        if (first != 0x80 && first != 0x81) return Error(fmt::format("length starts with byte {:#04x}", first));
-        const size_t n = first == 0x80 ? 4 : 8;
-        if (!Want(n)) return false;
-        *out = 0;
-        for (size_t i = 0; i < n; ++i) *out = *out << 8 | static_cast<uint8_t>(in_[at_++]);
-        return true;
-      }
-      default: *encoded = true; *out = first & 63; return true;
-    }
-  }
-  bool PlainLength(uint64_t* out) {
-    bool encoded;
-    if (!Length(out, &encoded)) return false;
-    if (encoded) return Error("a length is expected where an encoded string stands");
-    return true;
-  }
-  // view: of the input, or of *decoded.
-  bool String(size_t limit, std::string* decoded, std::string_view* view) {
-    uint64_t n;
-    bool encoded;
-    if (!Length(&n, &encoded)) return false;
-    if (!encoded) {
-      if (n > limit) return Error(fmt::format("string of {} bytes is longer than the {} allowed", n, limit));
-      if (!Want(n)) return false;
-      *view = in_.substr(at_, n);
-      at_ += n;
-      return true;
-    }
-    switch (n) {
-      case 0: return Integer<int8_t>(decoded, view);
-      case 1: return Integer<int16_t>(decoded, view);
-      case 2: return Integer<int32_t>(decoded, view);
-      case 3: return Lzf(limit, decoded, view);
-      default: return Error(fmt::format("string encoding {} is not known; 0 to 3 are", n));
-    }
-  }
-  bool Error(std::string what) {
-    error_ = std::move(what);
-    return false;
-  }
-
-  size_t at() const { return at_; }
-  size_t need() const { return need_; }
-  const std::optional<std::string>& error() const { return error_; }
-
- private:
-  bool Want(uint64_t n) {
-    if (in_.size() - at_ >= n) return true;
-    need_ = at_ + n;
-    return false;
-  }
-  template <typename T>
-  bool Integer(std::string* decoded, std::string_view* view) {
-    T n;
-    if (!LittleEndian(&n)) return false;
-    *decoded = std::to_string(n);
-    *view = *decoded;
-    return true;
-  }
-  bool Lzf(size_t limit, std::string* decoded, std::string_view* view) {
-    uint64_t compressed, size;
-    if (!PlainLength(&compressed) || !PlainLength(&size)) return false;
-    if (size > limit) return Error(fmt::format("string of {} bytes is longer than the {} allowed", size, limit));
-    // One byte of input gives at most 132 (a run of 264 from 3 bytes is less a byte): more is a lie.
-    if (compressed > size + size / 16 + 64) return Error("compressed string is longer than its contents");
-    if (size / 132 > compressed) return Error("compressed string is too short for its contents");
-    if (!Want(compressed)) return false;
-    Result<std::string> text = LzfDecompress(in_.substr(at_, compressed), size);
-    if (!text.ok()) return Error(std::string(text.status().message()));
-    at_ += compressed;
-    *decoded = *std::move(text);
-    *view = *decoded;
-    return true;
-  }
-
-  const std::string_view in_;
-  size_t at_ = 0;
-  size_t need_ = 0;
-  std::optional<std::string> error_;
-};
 
 }  // namespace
 
@@ -234,7 +120,8 @@ Result<size_t> RdbReader::ReadMagic(std::string_view in) {
 }
 
 Result<size_t> RdbReader::ReadRecord(std::string_view in) {
-  Cursor cursor(in);
+  if (value_ != nullptr) return ReadValue(in, 0);
+  RdbCursor cursor(in);
   // Either more bytes are needed, or the cursor has met an error.
   const auto stop = [&]() -> Result<size_t> {
     if (cursor.error()) return Fail(*cursor.error());
@@ -312,26 +199,64 @@ Result<size_t> RdbReader::ReadRecord(std::string_view in) {
     case kTypeString: {
       if (!cursor.String(limits_.max_string_bytes, &decoded_name, &name)) return stop();
       if (!cursor.String(limits_.max_string_bytes, &decoded_value, &value)) return stop();
-      status = handler_.OnKey({db_, name, value, expire_ms_, idle_seconds_});
+      status = handler_.OnKey({db_, name, value, nullptr, expire_ms_, idle_seconds_});
       expire_ms_ = store::kNoExpire;
       idle_seconds_ = 0;
       break;
     }
     default:
       if (op >= 242) return Fail(fmt::format("opcode {} is not supported by this version", op));
-      return Fail(fmt::format("type {} ({}) is not supported by this version; only strings are", op, TypeWord(op)));
+      if (!ValueReader::Reads(op, version_)) {
+        return Fail(fmt::format("type {} ({}) is not supported by this version", op, TypeWord(op)));
+      }
+      if (!cursor.String(limits_.max_string_bytes, &decoded_name, &name)) return stop();
+      key_ = name;
+      value_ = std::make_unique<ValueReader>(op, limits_.compact, limits_.max_string_bytes);
+      return ReadValue(in, cursor.at());
   }
   if (!status.ok()) return status;
   crc_ = Crc64(crc_, in.substr(0, cursor.at()));
   return cursor.at();
 }
 
-Result<store::StoredValue> ParseDumpPayload(std::string_view payload) {
-  constexpr size_t kFooterBytes = 2 + 8;
-  if (payload.size() < kFooterBytes + 2) return Invalid("DUMP payload is too short");
+Result<size_t> RdbReader::ReadValue(std::string_view in, size_t at) {
+  RdbCursor cursor(in.substr(at));
+  size_t taken = 0;
+  while (!value_->done() && value_->Step(cursor)) taken = cursor.at();
+  if (cursor.error()) return Fail(*cursor.error());
+  if (value_->done()) {
+    store::Collection collection = value_->Take();
+    value_.reset();
+    // A key without elements is none: Redis skips those that older versions left in their files.
+    if (collection) {
+      RETURN_IF_ERROR(handler_.OnKey({db_, key_, {}, &collection, expire_ms_, idle_seconds_}));
+    }
+    expire_ms_ = store::kNoExpire;
+    idle_seconds_ = 0;
+  } else if (at + taken == 0) {
+    wanted_ = cursor.need();
+    return size_t{0};
+  }
+  crc_ = Crc64(crc_, in.substr(0, at + taken));
+  return at + taken;
+}
+
+namespace {
+
+constexpr size_t kFooterBytes = 2 + 8;
+
+int DumpVersion(std::string_view payload) {
   uint16_t version;
-  uint64_t checksum;
   std::memcpy(&version, payload.data() + payload.size() - kFooterBytes, sizeof version);
+  return version;
+}
+
+}  // namespace
+
+Status CheckDumpPayload(std::string_view payload) {
+  if (payload.size() < kFooterBytes + 2) return Invalid("DUMP payload is too short");
+  const int version = DumpVersion(payload);
+  uint64_t checksum;
   std::memcpy(&checksum, payload.data() + payload.size() - sizeof checksum, sizeof checksum);
   if (version > kMaxRedisVersion && (version < kMinValkeyVersion || version > kMaxValkeyVersion)) {
     return Invalid(fmt::format("DUMP payload has version {}, which is not supported", version));
@@ -339,21 +264,36 @@ Result<store::StoredValue> ParseDumpPayload(std::string_view payload) {
   if (checksum != 0 && checksum != Crc64(0, payload.substr(0, payload.size() - sizeof checksum))) {
     return Invalid("DUMP payload has a wrong checksum");
   }
+  return {};
+}
+
+Result<store::StoredValue> ParseDumpPayload(std::string_view payload, const types::Limits& limits) {
+  RETURN_IF_ERROR(CheckDumpPayload(payload));
   const std::string_view body = payload.substr(0, payload.size() - kFooterBytes);
   const auto type = static_cast<uint8_t>(body[0]);
-  if (type != kTypeString) {
-    return Invalid(fmt::format("DUMP payload has type {} ({}), which is not supported by this version; only "
-                               "strings are", type, TypeWord(type)));
-  }
-  Cursor cursor(body.substr(1));
-  std::string decoded;
-  std::string_view view;
-  if (!cursor.String(store::kMaxValueBytes, &decoded, &view)) {
+  RdbCursor cursor(body.substr(1));
+  const auto broken = [&] {
     return Invalid(fmt::format("DUMP payload: {}", cursor.error().value_or("it breaks off")));
-  }
-  if (cursor.at() != body.size() - 1) return Invalid("DUMP payload goes on after its value");
+  };
   store::StoredValue value;
-  value.bytes = view;
+  if (type == kTypeString) {
+    std::string decoded;
+    std::string_view view;
+    if (!cursor.String(store::kMaxValueBytes, &decoded, &view)) return broken();
+    value.bytes = view;
+  } else {
+    if (!ValueReader::Reads(type, DumpVersion(payload))) {
+      return Invalid(fmt::format("DUMP payload has type {} ({}), which is not supported by this version", type,
+                                 TypeWord(type)));
+    }
+    ValueReader reader(type, limits, store::kMaxValueBytes);
+    while (!reader.done()) {
+      if (!reader.Step(cursor)) return broken();
+    }
+    value.collection = reader.Take();
+    if (!value.collection) return Invalid("DUMP payload has no elements");
+  }
+  if (!cursor.at_end()) return Invalid("DUMP payload goes on after its value");
   return value;
 }
 

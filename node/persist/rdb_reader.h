@@ -1,24 +1,27 @@
 // Reads RDB in pieces of any size: files, and the full copy from a primary (ours, Redis 2.4 to 8, Valkey).
 //
-// The reader keeps at most one incomplete record; lengths are checked against Limits before memory is taken
-// for them. What is not supported is an error that names it, never skipped: a copy that lacks keys would be
-// taken for complete. Errors are final: the reader then refuses to go on. One thread.
+// The reader keeps at most one incomplete record, of a collection one incomplete element; lengths are checked against
+// Limits before memory is taken for them. What is not supported is an error that names it, never skipped: a copy that
+// lacks keys would be taken for complete. Errors are final: the reader then refuses to go on. One thread.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "common/result.h"
+#include "node/persist/value_reader.h"
 #include "node/store/shard.h"
 
 namespace understudy::persist {
 
-// A string key as read. Views are good during the call only.
+// A key as read. Views are good during the call only.
 struct RdbKey {
   int db = 0;
   std::string_view key;
-  std::string_view value;
+  std::string_view value;                   // of a string
+  store::Collection* collection = nullptr;  // of any other type; may be moved from
   int64_t expire_ms = store::kNoExpire;
   uint32_t idle_seconds = 0;
 };
@@ -40,6 +43,7 @@ class RdbReader {
   struct Limits {
     size_t max_string_bytes = 512u << 20;  // longest key or value
     int databases = 16;
+    types::Limits compact = {};            // of compact encodings
   };
   RdbReader(RdbHandler& handler, const Limits& limits);
 
@@ -61,6 +65,8 @@ class RdbReader {
   // Reads one record at the start of `in`. 0: wanted_ bytes are needed. Else the bytes it took.
   Result<size_t> ReadRecord(std::string_view in);
   Result<size_t> ReadMagic(std::string_view in);
+  // Goes on with value_; at: where it goes on in `in`.
+  Result<size_t> ReadValue(std::string_view in, size_t at);
   Status Fail(std::string what);
 
   RdbHandler& handler_;
@@ -75,10 +81,16 @@ class RdbReader {
   // Of the key that follows.
   int64_t expire_ms_ = store::kNoExpire;
   uint32_t idle_seconds_ = 0;
+  // While a collection is read.
+  std::string key_;
+  std::unique_ptr<ValueReader> value_;
 };
 
-// The value in a DUMP payload, for RESTORE (without TTL: RESTORE has its own). kInvalid: wrong version or
-// checksum ("DUMP payload version or checksum are wrong" is what Redis says to both), kind or content.
-Result<store::StoredValue> ParseDumpPayload(std::string_view payload);
+// Whether version and checksum of a DUMP payload are right. kInvalid: "DUMP payload version or checksum are wrong" is
+// what Redis says.
+Status CheckDumpPayload(std::string_view payload);
+// The value in a DUMP payload, for RESTORE (without TTL: RESTORE has its own). kInvalid: as CheckDumpPayload; wrong
+// kind or content; a collection without elements ("Bad data format").
+Result<store::StoredValue> ParseDumpPayload(std::string_view payload, const types::Limits& limits = {});
 
 }  // namespace understudy::persist

@@ -5,6 +5,10 @@
 #include "common/check.h"
 #include "node/persist/crc64.h"
 #include "node/persist/rdb_format.h"
+#include "node/types/hash.h"
+#include "node/types/list.h"
+#include "node/types/set.h"
+#include "node/types/sorted_set.h"
 
 namespace understudy::persist {
 namespace {
@@ -18,19 +22,137 @@ void AppendLittleEndian(std::string& out, T n) {
 
 void AppendByte(std::string& out, uint8_t b) { out.push_back(static_cast<char>(b)); }
 
-uint8_t TypeByte(store::Type type) {
-  switch (type) {
-    case store::Type::kString: return kTypeString;
+// A value of an entry in the form that a reader of `version` understands.
+class ValueWriter {
+ public:
+  ValueWriter(std::string* out, const store::Entry& entry, int version, FunctionRef<std::string*(std::string*)> next)
+      : out_(out), entry_(entry), version_(version), next_(next) {}
+
+  uint8_t Type() const {
+    const bool compact = entry_.encoding() != types::Encoding::kTable;
+    const bool old = version_ <= kOldRdbVersion;
+    switch (entry_.type()) {
+      case store::Type::kString: return kTypeString;
+      case store::Type::kList: return old ? kTypeList : kTypeListQuicklist2;
+      case store::Type::kSet:
+        if (entry_.encoding() == types::Encoding::kIntset) return kTypeSetIntset;
+        return compact && !old ? kTypeSetListpack : kTypeSet;
+      case store::Type::kSortedSet: return compact && !old ? kTypeZsetListpack : kTypeZset2;
+      case store::Type::kHash:
+        if (compact) return old ? kTypeHash : kTypeHashListpack;
+        if (version_ >= kValkeyRdbVersion && HasFieldExpiry(entry_)) return kTypeHash2;
+        return kTypeHash;
+    }
+    CHECK(false);
   }
-  CHECK(false);
+
+  // All but the type. False if `next` gave up.
+  bool Write() {
+    switch (Type()) {
+      case kTypeString: AppendRdbString(*out_, entry_.value()); return true;
+      case kTypeList: return WriteList();
+      case kTypeListQuicklist2: return WriteNodes();
+      case kTypeSet: return WriteSet();
+      case kTypeSetIntset:
+      case kTypeSetListpack: return WriteBlob(entry_.As<types::Set>()->AsBytes());
+      case kTypeZset2: return WriteSortedSet();
+      case kTypeZsetListpack: return WriteBlob(entry_.As<types::SortedSet>()->listpack().AsBytes());
+      case kTypeHash: return WriteHash(false);
+      case kTypeHash2: return WriteHash(true);
+      case kTypeHashListpack: return WriteBlob(entry_.As<types::Hash>()->AsListpack());
+    }
+    CHECK(false);
+  }
+
+  static bool HasFieldExpiry(const store::Entry& entry) {
+    return entry.type() == store::Type::kHash && entry.As<types::Hash>()->next_expire_ms() != types::kNoExpire;
+  }
+
+ private:
+  bool Next() {
+    if (out_ != nullptr) out_ = next_(out_);
+    return out_ != nullptr;
+  }
+  bool WriteBlob(std::string_view bytes) {
+    AppendRdbLength(*out_, bytes.size());
+    *out_ += bytes;
+    return true;
+  }
+  bool WriteList() {
+    const auto list = entry_.As<types::List>();
+    AppendRdbLength(*out_, list->Size());
+    list->WalkAll([&](const types::ListpackValue& value) {
+      types::ListpackValue::Buffer buffer;
+      AppendRdbString(*out_, value.Text(buffer));
+      return Next();
+    });
+    return out_ != nullptr;
+  }
+  bool WriteNodes() {
+    const auto list = entry_.As<types::List>();
+    AppendRdbLength(*out_, list->nodes());
+    list->ForEachNode([&](bool plain, std::string_view bytes) {
+      if (out_ == nullptr) return;
+      AppendRdbLength(*out_, plain ? kNodePlain : kNodePacked);
+      WriteBlob(bytes);
+      Next();
+    });
+    return out_ != nullptr;
+  }
+  bool WriteSet() {
+    const auto set = entry_.As<types::Set>();
+    AppendRdbLength(*out_, set->Size());
+    return set->ForEach([&](const types::Set::Member& member) {
+      types::ListpackValue::Buffer buffer;
+      AppendRdbString(*out_, member.Text(buffer));
+      return Next();
+    });
+  }
+  bool WriteSortedSet() {
+    const auto set = entry_.As<types::SortedSet>();
+    AppendRdbLength(*out_, set->Size());
+    set->WalkAll([&](std::string_view member, double score) {
+      AppendRdbString(*out_, member);
+      AppendLittleEndian(*out_, score);
+      return Next();
+    });
+    return out_ != nullptr;
+  }
+  bool WriteHash(bool with_expiry) {
+    const auto hash = entry_.As<types::Hash>();
+    AppendRdbLength(*out_, hash->Size());
+    constexpr int64_t kEverything = INT64_MIN;  // at that time no field has expired
+    return hash->ForEach(kEverything, [&](const types::Hash::Field& field) {
+      types::ListpackValue::Buffer buffer;
+      AppendRdbString(*out_, field.name.Text(buffer));
+      AppendRdbString(*out_, field.value.Text(buffer));
+      if (with_expiry) AppendLittleEndian(*out_, field.expire_ms == types::kNoExpire ? int64_t{-1} : field.expire_ms);
+      return Next();
+    });
+  }
+
+  std::string* out_;
+  const store::Entry& entry_;
+  const int version_;
+  const FunctionRef<std::string*(std::string*)> next_;
+};
+
+// In one piece.
+constexpr auto kOnePiece = [](std::string* out) { return out; };
+
+void AppendExpiry(std::string& out, const store::Entry& entry) {
+  if (!entry.has_expire()) return;
+  AppendByte(out, kOpExpireMs);
+  AppendLittleEndian(out, entry.expire_ms());
 }
 
 }  // namespace
 
 void AppendRdbMagic(std::string& out, int version) {
+  const bool valkey = version >= kFirstValkeyVersion;
   const std::string digits = std::to_string(version);
-  out += "REDIS";
-  out.append(4 - digits.size(), '0');
+  out += valkey ? "VALKEY" : "REDIS";
+  out.append((valkey ? 3 : 4) - digits.size(), '0');
   out += digits;
 }
 
@@ -89,28 +211,28 @@ void AppendRdbResizeDb(std::string& out, uint64_t keys, uint64_t keys_with_expir
 
 void AppendRdbEntryHead(std::string& out, const store::Entry& entry) {
   CHECK(entry.external());
-  if (entry.has_expire()) {
-    AppendByte(out, kOpExpireMs);
-    AppendLittleEndian(out, entry.expire_ms());
-  }
-  AppendByte(out, TypeByte(entry.type()));
+  AppendExpiry(out, entry);
+  AppendByte(out, kTypeString);
   AppendRdbString(out, entry.key());
   AppendRdbLength(out, entry.value().size());
 }
 
-void AppendRdbEntry(std::string& out, const store::Entry& entry) {
+bool AppendRdbEntryInPieces(std::string* out, const store::Entry& entry, int version,
+                            FunctionRef<std::string*(std::string*)> next) {
+  ValueWriter writer(out, entry, version, next);
+  AppendExpiry(*out, entry);
+  AppendByte(*out, writer.Type());
+  AppendRdbString(*out, entry.key());
+  return writer.Write();
+}
+
+void AppendRdbEntry(std::string& out, const store::Entry& entry, int version) {
   if (entry.external()) {
     AppendRdbEntryHead(out, entry);
     out += entry.value();
     return;
   }
-  if (entry.has_expire()) {
-    AppendByte(out, kOpExpireMs);
-    AppendLittleEndian(out, entry.expire_ms());
-  }
-  AppendByte(out, TypeByte(entry.type()));
-  AppendRdbString(out, entry.key());
-  AppendRdbString(out, entry.value());
+  AppendRdbEntryInPieces(&out, entry, version, kOnePiece);
 }
 
 void AppendRdbEnd(std::string& out, uint64_t crc) {
@@ -121,9 +243,11 @@ void AppendRdbEnd(std::string& out, uint64_t crc) {
 
 std::string DumpPayload(const store::Entry& entry) {
   std::string out;
-  AppendByte(out, TypeByte(entry.type()));
-  AppendRdbString(out, entry.value());
-  AppendLittleEndian(out, static_cast<uint16_t>(kRdbVersion));
+  const int version = ValueWriter::HasFieldExpiry(entry) ? kValkeyRdbVersion : kRdbVersion;
+  ValueWriter writer(&out, entry, version, kOnePiece);
+  AppendByte(out, writer.Type());
+  writer.Write();
+  AppendLittleEndian(out, static_cast<uint16_t>(version));
   AppendLittleEndian(out, Crc64(0, out));
   return out;
 }

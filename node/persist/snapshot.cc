@@ -32,6 +32,8 @@ int TakeSlot() {
 
 // A piece that has grown this long is closed, so that growing it copies little under a shard's lock.
 constexpr size_t kPieceBytes = 32 * 1024;
+// A record of so many bytes counts as an entry more: the lock is held for about the same time.
+constexpr size_t kBytesOfAnEntry = 512;
 
 }  // namespace
 
@@ -61,7 +63,10 @@ Result<std::unique_ptr<Snapshot>> Snapshot::Begin(store::Keyspace& keyspace, con
   }
   std::string& head = snapshot->head_;
   AppendRdbMagic(head, options.rdb_version);
-  AppendRdbAux(head, "redis-ver", options.rdb_version == kOldRdbVersion ? "5.0.0" : "7.2.0");  // what the format corresponds to
+  // What the format corresponds to.
+  const char* const release = options.rdb_version == kOldRdbVersion ? "5.0.0" : "7.2.0";
+  AppendRdbAux(head, options.rdb_version >= kFirstValkeyVersion ? "valkey-ver" : "redis-ver",
+               options.rdb_version >= kFirstValkeyVersion ? "9.0.0" : release);
   AppendRdbAux(head, "redis-bits", "64");
   for (const auto& [name, value] : fields) AppendRdbAux(head, name, value);
   for (const auto& [db, size] : sizes) {
@@ -90,28 +95,37 @@ void Snapshot::DetachTable(Captured& captured) {
   captured.table.reset();
 }
 
-void Snapshot::AppendTo(std::deque<Piece>& pieces, int db, const store::Entry& entry) {
+size_t Snapshot::AppendTo(std::deque<Piece>& pieces, int db, const store::Entry& entry, size_t most) const {
   if (pieces.empty() || pieces.back().db != db || pieces.back().blob || pieces.back().bytes.size() >= kPieceBytes) {
     pieces.push_back({db, {}, {}, 0});
   }
-  Piece& piece = pieces.back();
-  ++piece.keys;
+  Piece& first = pieces.back();
+  const size_t before = first.Cost();
+  ++first.keys;
   if (entry.external()) {
-    AppendRdbEntryHead(piece.bytes, entry);
-    piece.blob = store::BlobRef::Share(entry.blob());
-  } else {
-    AppendRdbEntry(piece.bytes, entry);
+    AppendRdbEntryHead(first.bytes, entry);
+    first.blob = store::BlobRef::Share(entry.blob());
+    return first.Cost() - before;
   }
+  size_t added = 0;  // in pieces that are full
+  size_t start = before;
+  AppendRdbEntryInPieces(&first.bytes, entry, options_.rdb_version, [&](std::string* bytes) -> std::string* {
+    if (bytes->size() < kPieceBytes) return bytes;
+    added += bytes->size() - start;
+    if (added > most) return nullptr;
+    start = 0;
+    pieces.back().continued = true;
+    pieces.push_back({db, {}, {}, 0});
+    return &pieces.back().bytes;
+  });
+  return added > most ? added : added + pieces.back().bytes.size() - start;
 }
 
 void Snapshot::AddPreImage(int db, const store::Entry& entry) {
   std::lock_guard lock(pre_images_mutex_);
   if (overflowed_) return;
-  const size_t before = pre_images_.empty() ? 0 : pre_images_.back().Cost();
-  const size_t pieces = pre_images_.size();
-  AppendTo(pre_images_, db, entry);
-  const size_t added = pre_images_.back().Cost() - (pre_images_.size() == pieces ? before : 0);
-  NotePreImageBytes(pre_image_bytes_ + added);
+  const size_t most = options_.pre_image_limit_bytes - std::min(options_.pre_image_limit_bytes, pre_image_bytes_);
+  NotePreImageBytes(pre_image_bytes_ + AppendTo(pre_images_, db, entry, most));
   if (pre_image_bytes_ > options_.pre_image_limit_bytes) {
     overflowed_ = true;
     pre_images_.clear();
@@ -158,7 +172,8 @@ Status Snapshot::WritePiece(const Piece& piece, ChunkSink& sink) {
 // Writes what writers handed over, until it is all gone or a chunk is full.
 Status Snapshot::WritePreImages(ChunkSink& sink) {
   const uint64_t start = bytes_written_;
-  while (bytes_written_ - start < options_.chunk_bytes) {
+  bool continued = false;  // nothing else may be written before the rest of the record
+  while (continued || bytes_written_ - start < options_.chunk_bytes) {
     Piece piece;
     {
       std::lock_guard lock(pre_images_mutex_);
@@ -171,6 +186,7 @@ Status Snapshot::WritePreImages(ChunkSink& sink) {
       pre_images_.pop_front();
     }
     RETURN_IF_ERROR(WritePiece(piece, sink));
+    continued = piece.continued;
     std::lock_guard lock(pre_images_mutex_);
     if (!overflowed_) NotePreImageBytes(pre_image_bytes_ - piece.Cost());
   }
@@ -187,7 +203,9 @@ Status Snapshot::WalkSome(ChunkSink& sink) {
     {
       store::OneShardGuard guard(keyspace_, keyspace_.shard(captured.shard));
       more = captured.table->WalkUnsaved(slot_, &position_, options_.entries_a_lock, [&](const store::Entry& entry) {
-        AppendTo(pieces, captured.db, entry);
+        const size_t added = AppendTo(pieces, captured.db, entry, SIZE_MAX);
+        bytes += added;
+        return 1 + (entry.external() ? 0 : added / kBytesOfAnEntry);
       });
     }
     if (!more) {
@@ -195,11 +213,12 @@ Status Snapshot::WalkSome(ChunkSink& sink) {
       ++table_at_;
       position_ = 0;
     }
-    bytes = 0;
-    for (const Piece& piece : pieces) bytes += piece.Cost();
   }
-  for (const Piece& piece : pieces) RETURN_IF_ERROR(WritePiece(piece, sink));
-  return {};
+  keyspace_.snapshot_bytes().fetch_add(bytes, std::memory_order_relaxed);
+  Status status;
+  for (auto piece = pieces.begin(); piece != pieces.end() && status.ok(); ++piece) status = WritePiece(*piece, sink);
+  keyspace_.snapshot_bytes().fetch_sub(bytes, std::memory_order_relaxed);
+  return status;
 }
 
 Result<bool> Snapshot::Step(ChunkSink& sink) {

@@ -7,11 +7,17 @@
 // cut. FLUSHALL, SWAPDB and SwapContents only replace whole tables; the snapshot keeps the old ones alive.
 // Large values are shared, not copied.
 //
+// Collections can't be shared: one that is changed before the walk has come to it is serialised whole by the writer
+// that changes it, under the shard's lock, and so is one by the walk when it comes to it. Either takes time (about a
+// second for 10 million elements) and memory (its size in RDB) in proportion to it; compact ones cost a copy of their
+// bytes.
+//
 // Memory: what writers hand over waits here until Step sends it, and Step sends it before it walks on. If the
 // receiver is slow and it grows beyond half of pre_image_limit_bytes, Keyspace::WritersShouldWait turns true
 // and admission can slow writers down; beyond the limit the snapshot fails, the memory is freed, and the
 // caller starts anew (the choice: neither may a slow replica stop the clients of the primary, nor may it take
-// its memory). A large value that was handed over counts in full.
+// its memory). A large value that was handed over counts in full; serialising a collection stops where it would go
+// beyond the limit.
 //
 // Threads: Begin, Step and the destructor on one thread (the full-copy thread), the keyspace being shared from
 // before Begin to after the destructor (Keyspace::SetShared), and alive. At most store::kMaxSnapshots at once
@@ -50,7 +56,7 @@ class Snapshot final : private store::PreImageSink {
     size_t pre_image_limit_bytes = 64u << 20;
     size_t chunk_bytes = 64u << 10;    // about what one Write gets, large values apart
     size_t entries_a_lock = 128;       // entries serialised while a shard is locked
-    int rdb_version = kRdbVersion;     // or kOldRdbVersion
+    int rdb_version = kRdbVersion;     // or kOldRdbVersion, kValkeyRdbVersion
     bool checksum = true;              // false: 8 zero bytes, which every reader accepts
   };
 
@@ -83,13 +89,15 @@ class Snapshot final : private store::PreImageSink {
     std::string bytes;
     store::BlobRef blob;
     uint64_t keys = 0;
+    bool continued = false;  // the last record goes on in the next piece
     size_t Cost() const { return bytes.size() + (blob ? blob.view().size() : 0); }
   };
 
   Snapshot(store::Keyspace& keyspace, const Options& options, int slot);
   void AddPreImage(int db, const store::Entry& entry) override;
-  // Appends a record to the last piece, or to a new one if that is of another database or long enough.
-  static void AppendTo(std::deque<Piece>& pieces, int db, const store::Entry& entry);
+  // Appends a record to the last piece, and to new ones if that is of another database or long enough. Gives up after
+  // about `most` bytes of it. Returns the bytes that it added.
+  size_t AppendTo(std::deque<Piece>& pieces, int db, const store::Entry& entry, size_t most) const;
   Status WritePreImages(ChunkSink& sink);
   Status WalkSome(ChunkSink& sink);
   Status WritePiece(const Piece& piece, ChunkSink& sink);

@@ -217,12 +217,11 @@ void Engine::StartWaitingCopies() {
 void Engine::StartCopy() {
   copy_starting_ = false;
   receivers_.clear();
-  // Own nodes and Valkey say what they can read; one that says nothing may be an old Redis.
-  int rdb_version = persist::kRdbVersion;
+  int rdb_version = persist::kValkeyRdbVersion;
   for (const auto& [id, link] : replicas_) {
     if (link->state() != ReplicaLink::State::kWaitCopy) continue;
     receivers_.push_back(id);
-    if (link->handshake().version.empty()) rdb_version = persist::kOldRdbVersion;
+    rdb_version = std::min(rdb_version, RdbVersionFor(link->handshake().has_hello, link->handshake().version));
   }
   if (receivers_.empty()) return hooks_.UnshareKeyspace();  // they left meanwhile
   copy_cut_told_ = false;

@@ -108,7 +108,8 @@ Status PrimaryLink::OnHeader(const std::string& line) {
   }
   loader_ = std::make_unique<persist::Loader>(
       beside_ ? *beside_ : parts_.keyspace,
-      persist::Loader::Options{.keep_expired = true, .now_ms = parts_.clock.Wall().unix_ms});
+      persist::Loader::Options{
+          .keep_expired = true, .now_ms = parts_.clock.Wall().unix_ms, .limits = parts_.settings.limits});
   state_ = State::kLoading;
   return {};
 }

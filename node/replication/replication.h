@@ -28,6 +28,7 @@
 #include "node/replication/apply_sink.h"
 #include "node/replication/hello.h"
 #include "node/role/role_machine.h"
+#include "node/types/encoding.h"
 
 namespace understudy::store {
 class Keyspace;
@@ -51,6 +52,7 @@ struct Settings {
   std::string master_auth;                                // masterauth; empty = no AUTH
   std::string announce_ip;                                // replica-announce-ip
   uint16_t announce_port = 0;                             // replica-announce-port, 0 = listening port
+  types::Limits limits;                                   // of compact encodings, for what is copied from a primary
 };
 
 // What a client said in REPLCONF and PSYNC before it became a replica; kept in its session until PSYNC.
@@ -125,7 +127,7 @@ class Replication {
     control::Incarnation incarnation;  // of this process
     uint16_t listening_port = 6379;
     uint16_t primary_port = 6379;      // of every node of a group: orders name addresses only
-    std::string version = "8.1.0";     // told to primaries: whose RDB we can read
+    std::string version = "9.0.0";     // told to primaries: whose RDB we can read
     bool standalone = false;           // --standalone: any Redis or Valkey may be replica or primary
   };
   // All of these must outlive this object.

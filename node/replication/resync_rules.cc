@@ -6,6 +6,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "node/persist/rdb_format.h"
+
 namespace understudy::replication {
 namespace {
 
@@ -33,6 +35,14 @@ std::string FormatFullResync(const std::string& replid, uint64_t offset, bool ow
   if (own_node) line += beside ? " beside" : " replace";
   if (own_node && parted_at) line += fmt::format(" {}", *parted_at);
   return line;
+}
+
+int RdbVersionFor(bool own_node, std::string_view version) {
+  if (own_node) return persist::kValkeyRdbVersion;
+  if (version.empty()) return persist::kOldRdbVersion;
+  int major = 0;
+  std::from_chars(version.data(), version.data() + version.size(), major);
+  return major >= 9 ? persist::kValkeyRdbVersion : persist::kRdbVersion;
 }
 
 bool IsReplid(std::string_view text) {

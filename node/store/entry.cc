@@ -6,13 +6,32 @@
 #include <new>
 
 #include "common/check.h"
+#include "node/store/collection.h"
 #include "node/store/entry_heap.h"
 
 namespace understudy::store {
+namespace {
+
+types::Kind KindOf(Type type) {
+  switch (type) {
+    case Type::kList: return types::Kind::kList;
+    case Type::kSet: return types::Kind::kSet;
+    case Type::kSortedSet: return types::Kind::kSortedSet;
+    case Type::kHash: return types::Kind::kHash;
+    case Type::kString: break;
+  }
+  CHECK(false);
+}
+
+}  // namespace
 
 std::string_view TypeName(Type type) {
   switch (type) {
     case Type::kString: return "string";
+    case Type::kList: return "list";
+    case Type::kSet: return "set";
+    case Type::kSortedSet: return "zset";
+    case Type::kHash: return "hash";
   }
   CHECK(false);
 }
@@ -34,6 +53,7 @@ void Blob::Unref() {
 size_t Blob::allocated_bytes() const { return malloc_usable_size(const_cast<Blob*>(this)); }
 
 std::string_view Entry::EncodingName() const {
+  if (!is_string()) return types::EncodingName(KindOf(type()), encoding());
   const std::string_view v = value();
   int64_t ignored;
   if (string_hint() == StringHint::kAuto && ParseCanonicalInt(v, &ignored)) return "int";
@@ -42,11 +62,13 @@ std::string_view Entry::EncodingName() const {
 
 size_t Entry::BlockBytes() const {
   const size_t key_bytes = key().size();
-  return BytesFor(key_bytes, has_expire(), external() ? sizeof(Blob*) : embedded_value_bytes());
+  return BytesFor(key_bytes, has_expire(), tail_bytes());
 }
 
 size_t Entry::AllocatedBytes() const {
-  return EntryHeap::BlockBytes(this, BlockBytes()) + (external() ? blob()->allocated_bytes() : 0);
+  const size_t block = EntryHeap::BlockBytes(this, BlockBytes());
+  if (!is_string()) return block + CollectionBytes(*this);
+  return block + (external() ? blob()->allocated_bytes() : 0);
 }
 
 }  // namespace understudy::store

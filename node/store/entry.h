@@ -2,14 +2,15 @@
 //
 // Memory per key is what a cache is paid for, so a string key is a single block: header, optional TTL, key,
 // value. Only values of kBlobMinBytes and more live outside, in a Blob with a reference count: a snapshot or
-// a copy of the key then shares it, and whoever changes a shared Blob copies it first.
+// a copy of the key then shares it, and whoever changes a shared Blob copies it first. Hashes, lists, sets and
+// sorted sets hang on one pointer, and two bits say what it leads to (types/encoding.h).
 //
 //   byte 0    1..3            4        5..7
 //   +---------+---------------+--------+---------------+--------+---------+-----+------------------+
-//   | type,   | how it was    | key    | value bytes   | expire | key     | key | value, or Blob*  |
-//   | flags   | used:         | bytes  | (24 bits;     | ms: 8, | bytes:  |     | if kExternal     |
-//   |         | access.h      | or 255 | not external) | if TTL | 4, if   |     |                  |
-//   |         |               |        |               |        | 255     |     |                  |
+//   | type,   | how it was    | key    | value bytes   | expire | key     | key | value; or Blob*  |
+//   | flags   | used:         | bytes  | (24 bits;     | ms: 8, | bytes:  |     | if kExternal; or |
+//   |         | access.h      | or 255 | 0 if pointer) | if TTL | 4, if   |     | a collection's   |
+//   |         |               |        |               |        | 255     |     | pointer          |
 //   +---------+---------------+--------+---------------+--------+---------+-----+------------------+
 //
 // Threads: everything here is guarded by the lock of the shard that holds the key. Views into an entry are
@@ -23,7 +24,16 @@
 #include <utility>
 
 #include "common/canonical_int.h"
+#include "common/check.h"
 #include "node/store/access.h"
+#include "node/types/borrowed.h"
+
+namespace understudy::types {
+class Hash;
+class List;
+class Set;
+class SortedSet;
+}  // namespace understudy::types
 
 namespace understudy::store {
 
@@ -36,8 +46,22 @@ inline constexpr size_t kMaxKeyBytes = 512u << 20;
 inline constexpr size_t kMaxValueBytes = 512u << 20;
 
 // What a key holds. Part of the entry's header: 4 bits.
-enum class Type : uint8_t { kString = 0 };
-std::string_view TypeName(Type type);  // "string", as TYPE answers
+enum class Type : uint8_t { kString = 0, kList = 1, kSet = 2, kSortedSet = 3, kHash = 4 };
+std::string_view TypeName(Type type);  // "string", "list", "set", "zset", "hash", as TYPE answers
+
+// Of the class of a collection.
+template <typename T>
+struct TypeOf;
+template <>
+struct TypeOf<types::List> { static constexpr Type kType = Type::kList; };
+template <>
+struct TypeOf<types::Set> { static constexpr Type kType = Type::kSet; };
+template <>
+struct TypeOf<types::SortedSet> { static constexpr Type kType = Type::kSortedSet; };
+template <>
+struct TypeOf<types::Hash> { static constexpr Type kType = Type::kHash; };
+template <typename T>
+inline constexpr Type kTypeOf = TypeOf<T>::kType;
 
 // How OBJECT ENCODING names a string. Redis's answer depends on how the value came to be, so two bits of
 // history are kept.
@@ -110,7 +134,8 @@ class Entry {
   Entry(const Entry&) = delete;
   Entry& operator=(const Entry&) = delete;
 
-  Type type() const { return static_cast<Type>(meta_ & 0x0f); }
+  Type type() const { return static_cast<Type>(meta_ & kTypeBits); }
+  bool is_string() const { return (meta_ & kTypeBits) == 0; }
   StringHint string_hint() const { return static_cast<StringHint>((meta_ >> 4) & 3); }
   bool has_expire() const { return (meta_ & kHasExpire) != 0; }
   bool external() const { return (meta_ & kExternal) != 0; }
@@ -134,7 +159,7 @@ class Entry {
     const std::string_view k = key();
     return k.size() == name.size() && SameBytes(k.data(), name.data(), name.size());
   }
-  // The string value.
+  // The string value; empty if it is no string.
   std::string_view value() const {
     const std::string_view k = key();
     const char* p = k.data() + k.size();
@@ -150,15 +175,33 @@ class Entry {
     return b;
   }
 
+  // A collection, as what it is: entry->As<types::Hash>()->Find(...). Its type must be that (CHECK), and it must not
+  // be open for an edit.
+  template <typename T>
+  types::Borrowed<T> As() const {
+    CHECK(type() == kTypeOf<T>);
+    void* const pointer = rep();
+    CHECK(pointer != nullptr);
+    return types::Borrowed<T>(encoding(), pointer);
+  }
+  // Of a collection: what its pointer leads to, and the pointer (null while it is open for an edit).
+  types::Encoding encoding() const { return static_cast<types::Encoding>(meta_ >> 4 & 3); }
+  void* rep() const {
+    const std::string_view k = key();
+    void* pointer;
+    std::memcpy(&pointer, k.data() + k.size(), sizeof pointer);
+    return pointer;
+  }
+
   // Seconds since the last access that was not a Peek, for OBJECT IDLETIME; not under an LFU policy.
   uint32_t IdleSeconds(int64_t now_ms) const { return LruIdleSeconds(access_bits(), now_ms); }
   // What they mean: access.h.
   uint32_t access_bits() const {
     return static_cast<uint32_t>(access_[0] | access_[1] << 8 | access_[2] << 16);
   }
-  // "int", "embstr" or "raw", as OBJECT ENCODING answers.
+  // "int", "embstr", "raw", "listpack" ..., as OBJECT ENCODING answers.
   std::string_view EncodingName() const;
-  // Bytes of the block and of the Blob, if any. MEMORY USAGE adds kSlotBytes for the table.
+  // Bytes of the block and of what it points to. O(1). MEMORY USAGE adds kSlotBytes for the table.
   size_t AllocatedBytes() const;
   static constexpr size_t kSlotBytes = 12;  // 64 bytes for 7 slots that are filled to 83 %, and gaps between buckets
 
@@ -166,6 +209,7 @@ class Entry {
   friend class Table;
 
   static constexpr size_t kHeaderBytes = 8;
+  static constexpr uint8_t kTypeBits = 0x0f;
   static constexpr uint8_t kHasExpire = 0x40;
   static constexpr uint8_t kExternal = 0x80;
 
@@ -175,6 +219,11 @@ class Entry {
     return kHeaderBytes + (has_expire ? 8 : 0) + (key_bytes >= 255 ? 4 : 0) + key_bytes + tail_bytes;
   }
   size_t BlockBytes() const;
+  // A Blob or a collection: the value lies outside.
+  bool has_pointer() const { return (meta_ & (kExternal | kTypeBits)) != 0; }
+  // An embedded string without TTL.
+  bool is_plain() const { return (meta_ & (kExternal | kHasExpire | kTypeBits)) == 0; }
+  size_t tail_bytes() const { return has_pointer() ? sizeof(void*) : embedded_value_bytes(); }
   const char* bytes() const { return reinterpret_cast<const char*>(this); }
   char* bytes() { return reinterpret_cast<char*>(this); }
   char* mutable_value() {
@@ -201,14 +250,18 @@ class Entry {
     access_[2] = static_cast<uint8_t>(bits >> 16);
   }
   void set_expire_ms(int64_t at) { std::memcpy(bytes() + kHeaderBytes, &at, sizeof at); }
+  void set_rep(types::Encoding encoding, void* pointer) {
+    meta_ = static_cast<uint8_t>((meta_ & ~0x30) | static_cast<uint8_t>(encoding) << 4);
+    std::memcpy(mutable_value(), &pointer, sizeof pointer);
+  }
   void set_hint(StringHint hint) {
     meta_ = static_cast<uint8_t>((meta_ & ~0x30) | static_cast<uint8_t>(hint) << 4);
   }
 
-  uint8_t meta_;       // bits 0-3 type, 4-5 string hint, 6 has TTL, 7 external
+  uint8_t meta_;       // bits 0-3 type, 4-5 a string's hint or a collection's encoding, 6 has TTL, 7 external
   uint8_t access_[3];  // little-endian; see access.h
   uint8_t key_bytes_;  // 255: a 4-byte length precedes the key
-  uint8_t value_[3];   // little-endian length; 0 if external
+  uint8_t value_[3];   // little-endian length; 0 if it has a pointer
 };
 static_assert(sizeof(Entry) == 8, "the header is 8 bytes: memory per key is a promise");
 

@@ -200,6 +200,7 @@ size_t Keyspace::LazyFreePending() const { return freer_->pending(); }
 void Keyspace::ResetTotals() {
   totals_.expired_keys.store(0, std::memory_order_relaxed);
   totals_.evicted_keys.store(0, std::memory_order_relaxed);
+  totals_.expired_fields.store(0, std::memory_order_relaxed);
 }
 
 void Keyspace::SetEvictionPolicy(EvictionPolicy policy) {

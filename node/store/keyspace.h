@@ -111,7 +111,7 @@ class Keyspace {
     size_t expired = 0;
     bool more = false;  // keys that are due may be left: call again soon
   };
-  // Removes due keys, going round the shards; takes locks itself, one for a segment at a time. Called every
+  // Removes due keys and fields, going round the shards; takes locks itself, one for a segment at a time. Called every
   // 100 ms or so by one thread, on a primary only: a replica waits for the primary's DELs.
   SweepResult Sweep(int64_t now_ms, const Clock& clock, const SweepBudget& budget);
   SweepResult Sweep(int64_t now_ms, const Clock& clock) { return Sweep(now_ms, clock, SweepBudget()); }
@@ -125,6 +125,7 @@ class Keyspace {
   size_t WaitingBytes() const;       // what waits to be freed on the background thread
   size_t LazyFreePending() const;    // objects that wait to be freed (INFO lazyfree_pending_objects)
   uint64_t ExpiredKeys() const { return totals_.expired_keys.load(std::memory_order_relaxed); }
+  uint64_t ExpiredFields() const { return totals_.expired_fields.load(std::memory_order_relaxed); }  // of hashes
   uint64_t EvictedKeys() const { return totals_.evicted_keys.load(std::memory_order_relaxed); }
   void ResetTotals();                // CONFIG RESETSTAT
 

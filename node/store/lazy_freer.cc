@@ -36,19 +36,36 @@ void LazyFreer::Add(BlobRef blob) {
   wake_.notify_one();
 }
 
+void LazyFreer::Add(Collection collection) {
+  pending_.fetch_add(1, std::memory_order_relaxed);
+  waiting_->fetch_add(collection.AllocatedBytes(), std::memory_order_relaxed);
+  std::lock_guard lock(mutex_);
+  collections_.push_back(std::move(collection));
+  wake_.notify_one();
+}
+
 void LazyFreer::Run() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return stopping_ || !tables_.empty() || !blobs_.empty(); });
-    if (tables_.empty() && blobs_.empty()) return;
+    const auto nothing = [this] { return tables_.empty() && blobs_.empty() && collections_.empty(); };
+    wake_.wait(lock, [&] { return stopping_ || !nothing(); });
+    if (nothing()) return;
     std::vector<std::shared_ptr<Table>> tables;
     std::vector<BlobRef> blobs;
     tables.swap(tables_);
+    std::vector<Collection> collections;
     blobs.swap(blobs_);
+    collections.swap(collections_);
     lock.unlock();
     for (BlobRef& blob : blobs) {
       const size_t bytes = blob.get()->allocated_bytes();
       blob = BlobRef();
+      waiting_->fetch_sub(bytes, std::memory_order_relaxed);
+      pending_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    for (Collection& collection : collections) {
+      const size_t bytes = collection.AllocatedBytes();
+      collection = Collection();
       waiting_->fetch_sub(bytes, std::memory_order_relaxed);
       pending_.fetch_sub(1, std::memory_order_relaxed);
     }

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "node/store/collection.h"
 #include "node/store/entry.h"
 #include "node/store/shard.h"
 
@@ -19,8 +20,10 @@ class Table;
 
 class LazyFreer {
  public:
-  // Values from this size on are worth the hand-over.
+  // Strings from this size on are worth the hand-over, and collections of more blocks of memory than this (Redis's
+  // bound).
   static constexpr size_t kMinBytes = 64 * 1024;
+  static constexpr size_t kMinEffort = 64;
 
   explicit LazyFreer(const MemorySettings& settings);
   ~LazyFreer();  // frees all that was added
@@ -29,6 +32,7 @@ class LazyFreer {
 
   void Add(std::shared_ptr<Table> table);
   void Add(BlobRef blob);
+  void Add(Collection collection);
   // Any thread: may `bytes` more wait?
   bool HasRoomFor(size_t bytes) const {
     return waiting_bytes() + bytes <= settings_.lazy_limit_bytes.load(std::memory_order_relaxed);
@@ -50,6 +54,7 @@ class LazyFreer {
   std::condition_variable wake_;
   std::vector<std::shared_ptr<Table>> tables_;  // mutex_
   std::vector<BlobRef> blobs_;                  // mutex_
+  std::vector<Collection> collections_;         // mutex_
   bool stopping_ = false;                       // mutex_
   std::atomic<size_t> pending_{0};
   std::thread thread_;

@@ -1,9 +1,11 @@
 #include "node/store/shard.h"
 
 #include "common/check.h"
+#include "node/store/edit.h"
 #include "node/store/keyspace.h"
 #include "node/store/lazy_freer.h"
 #include "node/store/table.h"
+#include "node/types/hash.h"
 
 namespace understudy::store {
 // Around every mutation of one table: carries what it changed over to the figures that any thread may read.
@@ -78,6 +80,28 @@ void Shard::NoteExpired(int db, std::string_view key) {
   if (expiry_sink_ != nullptr) expiry_sink_->OnExpired(db, key);
 }
 
+void Shard::NoteFieldExpired(int db, std::string_view key, std::string_view field) {
+  CountExpiredFields(1);
+  if (expiry_sink_ != nullptr) expiry_sink_->OnFieldExpired(db, key, field);
+}
+
+Entry* Shard::ExpireFieldsOf(int db, std::string_view key, uint64_t hash, Entry& entry, int64_t now_ms) {
+  if (NextFieldExpiry(entry.type(), entry.encoding(), entry.rep()) >= now_ms) return &entry;
+  bool gone = false;
+  size_t removed = 0;
+  {
+    Edit<types::Hash> edit(*this, db, key, hash, entry, now_ms);
+    while (edit->next_expire_ms() < now_ms) {
+      removed += edit->ExpireFields(now_ms, Table::kFieldsAStep,
+                                    [&](std::string_view field) { NoteFieldExpired(db, key, field); });
+    }
+    if (removed == 0) edit.NothingChanged();
+    gone = edit->Size() == 0;
+  }
+  if (removed > 0) NoteFieldsExpired(db, key, gone);
+  return gone ? nullptr : &entry;
+}
+
 bool Shard::EraseIfExpired(int db, std::string_view key, uint64_t hash, int64_t now_ms) {
   Table* t = table(db);
   if (t == nullptr) return false;
@@ -125,6 +149,35 @@ std::span<char> Shard::Resize(int db, std::string_view key, uint64_t hash, size_
   return Table::ValueOf(*entry);
 }
 
+bool Shard::SetCollection(int db, std::string_view key, uint64_t hash, Collection value, int64_t now_ms) {
+  if (value.Size() == 0) return Erase(db, key, hash);
+  StoredValue stored;
+  stored.collection = std::move(value);
+  Put(db, key, hash, std::move(stored), now_ms);
+  return true;
+}
+
+Collection Shard::OpenEdit(int db, Entry& entry, uint64_t hash) {
+  return table(db)->OpenValue(entry, hash);
+}
+
+void Shard::CloseEdit(int db, std::string_view key, uint64_t hash, Entry* entry, Collection value, size_t old_bytes,
+                      bool changed, int64_t now_ms) {
+  if (entry == nullptr) {
+    if (changed && value.Size() > 0) SetCollection(db, key, hash, std::move(value), now_ms);
+    return;
+  }
+  const bool gone = value.Size() == 0;
+  if (changed) MarkWatchers(db, key, hash, gone);  // before an erasure: `key` may be a view of the entry's own
+  Table& t = *table(db);
+  Change change(*this, db, t);
+  t.CloseValue(*entry, hash, std::move(value), old_bytes);
+  if (!gone) return;
+  const Table::Place place = t.Locate(key, hash);
+  CHECK(place.entry == entry && changed);
+  t.Erase(place, hash, Freeing::kInline);
+}
+
 bool Shard::Erase(int db, std::string_view key, uint64_t hash, Freeing freeing) {
   Table* t = table(db);
   if (t == nullptr) return false;
@@ -166,10 +219,13 @@ std::optional<StoredValue> Shard::Copy(int db, std::string_view key, uint64_t ha
   const Entry* entry = t == nullptr ? nullptr : t->Find(key, hash);
   if (entry == nullptr) return std::nullopt;
   StoredValue value;
-  value.type = entry->type();
-  value.hint = entry->string_hint();
   value.expire_ms = entry->expire_ms();
   if (!lfu_.load(std::memory_order_relaxed)) value.idle_seconds = entry->IdleSeconds(now_ms);
+  if (!entry->is_string()) {
+    value.collection = CloneCollection(*entry);
+    return value;
+  }
+  value.hint = entry->string_hint();
   if (entry->external()) {
     value.blob = BlobRef::Share(entry->blob());
   } else {
@@ -179,8 +235,20 @@ std::optional<StoredValue> Shard::Copy(int db, std::string_view key, uint64_t ha
 }
 
 std::optional<StoredValue> Shard::Take(int db, std::string_view key, uint64_t hash, int64_t now_ms) {
-  std::optional<StoredValue> value = Copy(db, key, hash, now_ms);
-  if (value) Erase(db, key, hash);
+  Table* t = table(db);
+  const Table::Place place = t == nullptr ? Table::Place{} : t->Locate(key, hash);
+  if (!place) return std::nullopt;
+  if (place.entry->is_string()) {
+    std::optional<StoredValue> value = Copy(db, key, hash, now_ms);
+    Erase(db, key, hash);
+    return value;
+  }
+  StoredValue value;
+  value.expire_ms = place.entry->expire_ms();
+  if (!lfu_.load(std::memory_order_relaxed)) value.idle_seconds = place.entry->IdleSeconds(now_ms);
+  MarkWatchers(db, key, hash, true);
+  Change change(*this, db, *t);
+  value.collection = t->Take(place, hash);
   return value;
 }
 
@@ -190,8 +258,12 @@ Entry* Shard::Put(int db, std::string_view key, uint64_t hash, StoredValue value
   {
     Change change(*this, db, t);
     const Table::Place place = t.Locate(key, hash);
-    const uint32_t access = AccessBits(place.entry, now_ms, value.idle_seconds);
-    if (value.blob && value.blob.view().size() >= kBlobMinBytes) {
+    const bool counted = value.frequency && lfu_.load(std::memory_order_relaxed);
+    const uint32_t access = counted ? LfuBits(now_ms, *value.frequency)
+                                    : AccessBits(place.entry, now_ms, value.idle_seconds);
+    if (value.collection) {
+      entry = t.SetCollection(place, key, hash, std::move(value.collection), value.expire_ms, access);
+    } else if (value.blob && value.blob.view().size() >= kBlobMinBytes) {
       entry = t.SetBlob(place, key, hash, value.blob.Release(), value.expire_ms, value.hint, access);
     } else {
       entry = t.Set(place, key, hash, value.view(), value.expire_ms, value.hint, access);
@@ -281,13 +353,27 @@ size_t Shard::ExpireStep(int64_t now_ms, size_t max_entries) {
     while (t != nullptr && looked_at < max_entries && t->next_expire_ms() < now_ms) {
       Change change(*this, static_cast<int>(db), *t);
       const bool lazy = settings_.lazy_expire.load(std::memory_order_relaxed);
-      looked_at += t->ExpireSegment(now_ms, lazy ? Freeing::kLazy : Freeing::kInline, [&](const Entry& entry) {
-        ++removed;
-        NoteExpired(static_cast<int>(db), entry.key());
-        if (!watchers_.empty()) {
-          MarkWatchers(static_cast<int>(db), entry.key(), HashKey(entry.key()), true);
-        }
-      });
+      const auto mark = [&](const Entry& entry, bool now_absent) {
+        if (watchers_.empty()) return;
+        MarkWatchers(static_cast<int>(db), entry.key(), HashKey(entry.key()), now_absent);
+      };
+      size_t fields = 0;  // of the hash that is being looked at
+      looked_at += t->ExpireSegment(
+          now_ms, lazy ? Freeing::kLazy : Freeing::kInline,
+          [&](const Entry& entry) {
+            ++removed;
+            NoteExpired(static_cast<int>(db), entry.key());
+            mark(entry, true);
+          },
+          [&](const Entry& entry, std::string_view field) {
+            ++fields;
+            NoteFieldExpired(static_cast<int>(db), entry.key(), field);
+            mark(entry, false);
+          },
+          [&](const Entry& entry, bool gone) {
+            if (fields > 0) NoteFieldsExpired(static_cast<int>(db), entry.key(), gone);
+            fields = 0;
+          });
     }
   }
   return removed;

@@ -20,6 +20,7 @@
 #include <string_view>
 #include <vector>
 
+#include "node/store/collection.h"
 #include "node/store/entry.h"
 #include "node/store/function_ref.h"
 #include "node/store/memory_settings.h"
@@ -45,6 +46,10 @@ class ExpirySink {
   virtual void OnExpired(int db, std::string_view key) = 0;
   // The same for a key that goes because memory is short.
   virtual void OnEvicted(int db, std::string_view key) = 0;
+  // As OnExpired, for a field of a hash whose time has come. With the last one the key goes, too, without OnExpired.
+  virtual void OnFieldExpired(int /*db*/, std::string_view /*key*/, std::string_view /*field*/) {}
+  // After it, once for the fields of a hash that went together. key_gone: the key went with the last of them.
+  virtual void OnFieldsExpired(int /*db*/, std::string_view /*key*/, bool /*key_gone*/) {}
 
  protected:
   ~ExpirySink() = default;
@@ -52,12 +57,13 @@ class ExpirySink {
 
 // A value out of the table: for RENAME, MOVE, COPY, RESTORE, loading. May be kept as long as one likes.
 struct StoredValue {
-  Type type = Type::kString;
   StringHint hint = StringHint::kAuto;
   int64_t expire_ms = kNoExpire;
   uint32_t idle_seconds = 0;
-  BlobRef blob;       // large values: shared, not copied
-  std::string bytes;  // others
+  std::optional<uint8_t> frequency = {};  // under an LFU policy, instead of idle_seconds
+  Collection collection;  // what is no string
+  BlobRef blob;           // large strings: shared, not copied
+  std::string bytes;      // others
   std::string_view view() const { return blob ? blob.view() : std::string_view(bytes); }
 };
 
@@ -84,7 +90,7 @@ enum class Freeing {
 class alignas(64) Shard {
  public:
   struct Totals {  // of the keyspace
-    std::atomic<uint64_t> expired_keys{0}, evicted_keys{0};
+    std::atomic<uint64_t> expired_keys{0}, evicted_keys{0}, expired_fields{0};
   };
   Shard(uint32_t index, int shard_bits, int databases, LazyFreer& freer, const MemorySettings& settings, Totals& totals);
   ~Shard();
@@ -115,16 +121,28 @@ class alignas(64) Shard {
   Entry* Set(int db, std::string_view key, uint64_t hash, std::string_view value, int64_t now_ms,
              const SetOptions& options = {});
 
-  // Changes the value's length and gives it for writing: APPEND, SETRANGE, SETBIT. The common part is kept,
+  // Changes a string's length and gives it for writing: APPEND, SETRANGE, SETBIT. The common part is kept,
   // new bytes are zero; a missing key is made, without TTL. TTL is kept. The span is good as an Entry* is.
+  // Requires that the key holds no collection (CHECK).
   std::span<char> Resize(int db, std::string_view key, uint64_t hash, size_t value_bytes, int64_t now_ms,
                          StringHint hint = StringHint::kRaw);
+
+  // Makes or replaces the whole value by a collection, and removes the TTL: SORT, SINTERSTORE and their like. An
+  // empty one removes the key. False if there was nothing to do: it is empty, and there was no such key.
+  // (To change a collection in place: edit.h.)
+  bool SetCollection(int db, std::string_view key, uint64_t hash, Collection value, int64_t now_ms);
 
   // False if it was not there (also expired ones that are still stored are erased, and give true).
   bool Erase(int db, std::string_view key, uint64_t hash, Freeing freeing = Freeing::kLazy);
 
   // Removes the key if it is stored and expired at now_ms, and tells the ExpirySink. True if it did.
   bool EraseIfExpired(int db, std::string_view key, uint64_t hash, int64_t now_ms);
+
+  // Removes fields of a hash whose time has come, and tells the ExpirySink. A command that changes fields calls it
+  // first, on a primary, for what FindForWrite gave. Returns the entry, or null if the key went with its last field.
+  Entry* ExpireFieldsOf(int db, std::string_view key, uint64_t hash, Entry& entry, int64_t now_ms);
+  // For INFO: fields that a command removed because it gave them a time in the past.
+  void CountExpiredFields(uint64_t fields) { totals_.expired_fields.fetch_add(fields, std::memory_order_relaxed); }
 
   // Sets the expiry time of a stored key (also one in the past: the caller decides whether that is a DEL).
   // False if the key is not stored.
@@ -133,9 +151,10 @@ class alignas(64) Shard {
   bool Persist(int db, std::string_view key, uint64_t hash);
 
   // ---- Moving values: RENAME, MOVE, COPY, RESTORE, loading ----------------------------------------------
-  // Copy of a stored key's value with its TTL (a Blob is shared), or nothing. now_ms: for its idle time.
+  // Copy of a stored key's value with its TTL (a Blob is shared, a collection is copied, element by element), or
+  // nothing. now_ms: for its idle time.
   std::optional<StoredValue> Copy(int db, std::string_view key, uint64_t hash, int64_t now_ms) const;
-  // The same, and the key is erased.
+  // The same, without a copy, and the key is erased.
   std::optional<StoredValue> Take(int db, std::string_view key, uint64_t hash, int64_t now_ms);
   // Makes or replaces the key with value, TTL and idle time of `value`.
   Entry* Put(int db, std::string_view key, uint64_t hash, StoredValue value, int64_t now_ms);
@@ -159,10 +178,10 @@ class alignas(64) Shard {
   const Entry* RandomEntry(int db, uint64_t random) const;
 
   // ---- Expiry ------------------------------------------------------------------------------------------
-  // Removes keys that are due at now_ms, earliest segments first, each told to the ExpirySink. Looks at
-  // no more than about max_entries entries (at least one segment's). Returns the number removed.
+  // Removes keys and fields of hashes that are due at now_ms, earliest segments first, each told to the ExpirySink.
+  // Looks at no more than about max_entries of them (at least one segment's). Returns the number of keys removed.
   size_t ExpireStep(int64_t now_ms, size_t max_entries);
-  // Lower bound of the earliest expiry time of all keys, INT64_MAX if none has one. Any thread.
+  // Lower bound of the earliest expiry time of all keys and fields, INT64_MAX if none has one. Any thread.
   int64_t next_expire_ms() const { return next_expire_ms_.load(std::memory_order_relaxed); }
 
   // ---- Eviction ----------------------------------------------------------------------------------------
@@ -193,8 +212,15 @@ class alignas(64) Shard {
   friend class OneShardGuard;
   friend class ShardGuard;
   friend class AllShardsGuard;
+  template <typename T>
+  friend class Edit;
   class Change;
 
+  // edit.h. The entry's collection, to be changed; pre-images are saved.
+  Collection OpenEdit(int db, Entry& entry, uint64_t hash);
+  // entry: null if the value is a new one; old_bytes: what the value took before. changed: there is something to tell.
+  void CloseEdit(int db, std::string_view key, uint64_t hash, Entry* entry, Collection value, size_t old_bytes,
+                 bool changed, int64_t now_ms);
   Table* table(int db) const { return tables_[static_cast<size_t>(db)].get(); }
   Table& TableForWrite(int db) {
     Table* const t = table(db);
@@ -202,6 +228,10 @@ class alignas(64) Shard {
   }
   [[gnu::cold]] Table& NewTable(int db);
   void NoteExpired(int db, std::string_view key);
+  void NoteFieldExpired(int db, std::string_view key, std::string_view field);
+  void NoteFieldsExpired(int db, std::string_view key, bool key_gone) {
+    if (expiry_sink_ != nullptr) expiry_sink_->OnFieldsExpired(db, key, key_gone);
+  }
   void NoteAccess(Entry& entry, int64_t now_ms);
   // Bits of an entry that is written now. old: what it replaces, if anything.
   uint32_t AccessBits(const Entry* old, int64_t now_ms, uint32_t idle_seconds = 0) {

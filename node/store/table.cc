@@ -9,6 +9,7 @@
 #include "common/keyed_hash.h"
 #include "node/store/bucket_pool.h"
 #include "node/store/table_bits.h"
+#include "node/types/hash_field.h"
 
 namespace understudy::store {
 namespace {
@@ -39,7 +40,7 @@ Table::Table(int shard_bits, LazyFreer& freer) : shard_bits_(shard_bits), freer_
 
 Table::~Table() {
   // Entries in runs go with their runs; only what lies outside has to be visited.
-  const bool visit = heap_.large_blocks() > 0 || blob_count_ > 0;
+  const bool visit = heap_.large_blocks() > 0 || outside_count_ > 0;
   size_t left = used_bytes();
   const auto note_freed = [&](size_t now_left) {
     if (waiting_ != nullptr) waiting_->fetch_sub(left - now_left, std::memory_order_relaxed);
@@ -328,7 +329,7 @@ void Table::Sample(uint64_t random, size_t wanted, bool with_expire, FunctionRef
 
 void Table::Validate(uint32_t shard_index) const {
   CHECK(directory_.size() == size_t{1} << depth_);
-  size_t keys = 0, expires = 0, blobs = 0, blob_bytes = 0, segments_due = 0;
+  size_t keys = 0, expires = 0, outside = 0, outside_bytes = 0, segments_due = 0;
   size_t index_bytes = sizeof(Table) + directory_.size() * sizeof(DirectoryEntry);
   for (size_t i = 0; i < directory_.size();) {
     Segment& segment = *directory_[i].segment;
@@ -364,8 +365,14 @@ void Table::Validate(uint32_t shard_index) const {
           CHECK(segment.heap_index >= 0 && segment.min_expire <= entry.expire_ms());
         }
         if (entry.external()) {
-          ++blobs;
-          blob_bytes += entry.blob()->allocated_bytes();
+          ++outside;
+          outside_bytes += entry.blob()->allocated_bytes();
+        } else if (!entry.is_string()) {
+          ++outside;
+          outside_bytes += CollectionBytes(entry);
+          CHECK(CollectionSize(entry) > 0);
+          const int64_t due = NextFieldExpiry(entry.type(), entry.encoding(), entry.rep());
+          CHECK(due == types::kNoExpire || (segment.heap_index >= 0 && segment.min_expire <= due));
         }
       }
     }
@@ -379,7 +386,7 @@ void Table::Validate(uint32_t shard_index) const {
       CHECK(due_[static_cast<size_t>(segment.heap_index)] == &segment);
     }
   }
-  CHECK(keys == size_ && expires == expires_ && blobs == blob_count_ && blob_bytes == blob_bytes_);
+  CHECK(keys == size_ && expires == expires_ && outside == outside_count_ && outside_bytes == outside_bytes_);
   CHECK(segments_due == due_.size() && index_bytes == index_bytes_);
   for (size_t i = 1; i < due_.size(); ++i) CHECK(due_[(i - 1) / 2]->min_expire <= due_[i]->min_expire);
 }

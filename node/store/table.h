@@ -17,7 +17,8 @@
 // Because a bucket is an interval of hashes whatever the size, a position in hash order is a cursor that stays
 // right over growth, splits and merges: SCAN and snapshots use that.
 //
-// Expiry: each segment knows a lower bound of its keys' expiry times; a heap orders the segments by it.
+// Expiry: each segment knows a lower bound of the expiry times of its keys, and of the fields of its hashes; a heap
+// orders the segments by it.
 //
 // Not thread-safe: guarded by the shard's lock. A table that was flushed or swapped away (detached) is never
 // changed again; a snapshot may still hold it.
@@ -30,6 +31,7 @@
 #include <string_view>
 #include <vector>
 
+#include "node/store/collection.h"
 #include "node/store/entry.h"
 #include "node/store/entry_heap.h"
 #include "node/store/function_ref.h"
@@ -44,8 +46,8 @@ struct Segment {
   uint8_t bucket_count = 0;
   uint8_t depth = 0;               // directory bits all its keys share
   uint16_t count = 0;              // keys
-  int32_t heap_index = -1;         // in Table::due_, -1: no key with a TTL
-  int64_t min_expire = INT64_MAX;  // no key expires earlier
+  int32_t heap_index = -1;         // in Table::due_, -1: no key or field with a TTL
+  int64_t min_expire = INT64_MAX;  // no key or field expires earlier
   uint64_t prefix = 0;             // those depth bits
   // By snapshot: intervals it has, valid if the version is that snapshot's.
   uint64_t saved[kMaxSnapshots] = {};
@@ -125,10 +127,21 @@ class Table {
   // Takes over a reference to blob.
   Entry* SetBlob(const Place& place, std::string_view key, uint64_t hash, Blob* blob, int64_t expire_ms,
                  StringHint hint, uint32_t access);
+  // place: of no key, or of a string.
   Entry* Resize(const Place& place, std::string_view key, uint64_t hash, size_t value_bytes, StringHint hint,
                 uint32_t access);
+  // Makes or replaces the whole value.
+  Entry* SetCollection(const Place& place, std::string_view key, uint64_t hash, Collection value, int64_t expire_ms,
+                       uint32_t access);
+  // A collection is changed in place between these two. OpenValue saves pre-images and gives it away,
+  // CloseValue takes it back, as the same or another one; the entry stays where it is. The figures count it, with its
+  // old bytes, all the while.
+  Collection OpenValue(Entry& entry, uint64_t hash);
+  void CloseValue(Entry& entry, uint64_t hash, Collection value, size_t old_bytes);
   void SetExpire(const Place& place, uint64_t hash, int64_t expire_ms);  // kNoExpire removes it
   void Erase(const Place& place, uint64_t hash, Freeing freeing);
+  // The same, and the collection goes to the caller.
+  Collection Take(const Place& place, uint64_t hash);
   static std::span<char> ValueOf(Entry& entry);
 
   // Walking. local: position within the shard, hash << shard_bits; `next` is 0 at the end.
@@ -138,14 +151,19 @@ class Table {
   // have a TTL. May find fewer where keys lie sparse, but at least one if there is any.
   static constexpr size_t kMostSamples = 64;
   void Sample(uint64_t random, size_t wanted, bool with_expire, FunctionRef<void(const Entry&)> fn) const;
-  // Erases due keys of the segment that is first in the expiry order, if it may have any at now_ms. Calls
-  // before_erase for each. Returns the number of entries looked at, 0 if nothing is due.
-  size_t ExpireSegment(int64_t now_ms, Freeing freeing, FunctionRef<void(const Entry&)> before_erase);
+  // Erases due keys of the segment that is first in the expiry order, and due fields of its hashes (of each hash at
+  // most kFieldsAStep), if it may have any at now_ms. Calls before_erase for each key whose own time has come, and
+  // after_field for each field, then after_hash (gone: with its last field): with an entry of which only the key may
+  // be read. Returns the number of entries and fields looked at, 0 if nothing is due.
+  static constexpr size_t kFieldsAStep = 64;
+  size_t ExpireSegment(int64_t now_ms, Freeing freeing, FunctionRef<void(const Entry&)> before_erase,
+                       FunctionRef<void(const Entry&, std::string_view)> after_field,
+                       FunctionRef<void(const Entry&, bool gone)> after_hash);
   int64_t next_expire_ms() const { return due_.empty() ? INT64_MAX : due_[0]->min_expire; }
 
   size_t size() const { return size_; }
   size_t expires() const { return expires_; }
-  size_t used_bytes() const { return heap_.live_bytes() + blob_bytes_ + index_bytes(); }
+  size_t used_bytes() const { return heap_.live_bytes() + outside_bytes_ + index_bytes(); }
   // Of them directory, segments, buckets, order of expiry.
   size_t index_bytes() const { return index_bytes_ + due_.capacity() * sizeof(Segment*); }
   size_t free_bytes() const { return heap_.free_bytes(); }
@@ -155,9 +173,10 @@ class Table {
   // Snapshots. slot < kMaxSnapshots; version: different for every snapshot of the process.
   void AttachSink(int slot, PreImageSink* sink, int db, uint32_t version);
   void DetachSink(int slot);
-  // Gives fn entries that the sink of `slot` does not have yet, from position on, and notes that it has them;
-  // about max_entries, at least one interval. Moves position. False when the end was reached.
-  bool WalkUnsaved(int slot, uint64_t* position, size_t max_entries, FunctionRef<void(const Entry&)> fn);
+  // Gives fn entries that the sink of `slot` does not have yet, from position on, and notes that it has them; at
+  // least one interval, until fn's results, 1 for an ordinary entry, add up to `most`. Moves position. False when the
+  // end was reached.
+  bool WalkUnsaved(int slot, uint64_t* position, size_t most, FunctionRef<size_t(const Entry&)> fn);
 
   void Validate(uint32_t shard_index) const;
 
@@ -183,10 +202,15 @@ class Table {
   void ShrinkIfSparse(Segment* segment);
   bool MergeWithBuddy(Segment& segment);
 
-  Entry* NewEntry(std::string_view key, int64_t expire_ms, size_t tail_bytes, bool external, StringHint hint,
-                  uint32_t access);
+  // kind: all of Entry::meta_ but kHasExpire.
+  Entry* NewEntry(std::string_view key, int64_t expire_ms, size_t tail_bytes, uint8_t kind, uint32_t access);
+  void Put(const Place& place, uint64_t hash, Entry* entry);  // also in the place of another one, which is freed
   void FreeEntry(Entry* entry, Freeing freeing);
-  void DropBlob(Blob* blob, Freeing freeing);
+  void DropOutside(Entry& entry, Freeing freeing);
+  Collection Detach(Entry& entry);
+  static constexpr int64_t kNoFields = INT64_MIN;
+  int64_t ExpireFields(Entry& entry, int64_t now_ms, FunctionRef<void(const Entry&, std::string_view)> after_field);
+  void Attach(Entry& entry, Collection value);
   Entry* Install(const Place& place, uint64_t hash, Entry* entry);
   void NoteExpire(Segment& segment, int64_t at_ms);
 
@@ -213,8 +237,8 @@ class Table {
   EntryHeap heap_;
   size_t size_ = 0;
   size_t expires_ = 0;
-  size_t blob_count_ = 0;
-  size_t blob_bytes_ = 0;
+  size_t outside_count_ = 0;  // Blobs and collections
+  size_t outside_bytes_ = 0;
   size_t index_bytes_ = 0;
 
   std::shared_ptr<std::atomic<size_t>> waiting_;  // null until it is being freed

@@ -7,21 +7,25 @@
 #include "node/store/lazy_freer.h"
 #include "node/store/table.h"
 #include "node/store/table_bits.h"
+#include "node/types/hash_field.h"
 
 namespace understudy::store {
 
-Entry* Table::NewEntry(std::string_view key, int64_t expire_ms, size_t tail_bytes, bool external, StringHint hint,
-                       uint32_t access) {
+namespace {
+
+constexpr uint8_t StringKind(StringHint hint) { return static_cast<uint8_t>(static_cast<uint8_t>(hint) << 4); }
+
+}  // namespace
+
+Entry* Table::NewEntry(std::string_view key, int64_t expire_ms, size_t tail_bytes, uint8_t kind, uint32_t access) {
   CHECK(key.size() <= kMaxKeyBytes);
   const bool has_expire = expire_ms != kNoExpire;
   void* memory = heap_.Allocate(Entry::BytesFor(key.size(), has_expire, tail_bytes));
   CHECK((reinterpret_cast<uint64_t>(memory) & ~kPointerMask) == 0);
   auto* entry = new (memory) Entry;
-  entry->meta_ = static_cast<uint8_t>((has_expire ? Entry::kHasExpire : 0) | (external ? Entry::kExternal : 0) |
-                                      static_cast<uint8_t>(Type::kString));
-  entry->set_hint(hint);
+  entry->meta_ = static_cast<uint8_t>((has_expire ? Entry::kHasExpire : 0) | kind);
   entry->set_access_bits(access);
-  entry->set_embedded_value_bytes(external ? 0 : static_cast<uint32_t>(tail_bytes));
+  entry->set_embedded_value_bytes(entry->has_pointer() ? 0 : static_cast<uint32_t>(tail_bytes));
   char* p = entry->bytes() + Entry::kHeaderBytes;
   if (has_expire) {
     entry->set_expire_ms(expire_ms);
@@ -39,9 +43,19 @@ Entry* Table::NewEntry(std::string_view key, int64_t expire_ms, size_t tail_byte
   return entry;
 }
 
-void Table::DropBlob(Blob* blob, Freeing freeing) {
-  --blob_count_;
-  blob_bytes_ -= blob->allocated_bytes();
+void Table::DropOutside(Entry& entry, Freeing freeing) {
+  if (!entry.is_string()) {
+    if (entry.rep() == nullptr) return;  // it was taken
+    Collection value = Detach(entry);
+    if (freeing == Freeing::kLazy && value.FreeEffort() > LazyFreer::kMinEffort &&
+        freer_->HasRoomFor(value.AllocatedBytes())) {
+      freer_->Add(std::move(value));
+    }
+    return;
+  }
+  Blob* blob = entry.blob();
+  --outside_count_;
+  outside_bytes_ -= blob->allocated_bytes();
   if (freeing == Freeing::kLazy && blob->capacity() >= LazyFreer::kMinBytes && !blob->shared() &&
       freer_->HasRoomFor(blob->allocated_bytes())) {
     freer_->Add(BlobRef::Adopt(blob));
@@ -51,7 +65,7 @@ void Table::DropBlob(Blob* blob, Freeing freeing) {
 }
 
 void Table::FreeEntry(Entry* entry, Freeing freeing) {
-  if (Blob* blob = entry->blob(); blob != nullptr) DropBlob(blob, freeing);
+  if (entry->has_pointer()) DropOutside(*entry, freeing);
   heap_.Free(entry, entry->BlockBytes());
 }
 
@@ -62,7 +76,7 @@ std::span<char> Table::ValueOf(Entry& entry) {
 
 bool Table::Overwrite(const Place& place, uint64_t hash, std::string_view value, StringHint hint, uint32_t access) {
   Entry& entry = *place.entry;
-  if (entry.external() || entry.has_expire() || value.size() >= kBlobMinBytes) return false;
+  if (!entry.is_plain() || value.size() >= kBlobMinBytes) return false;
   const size_t old_bytes = entry.embedded_value_bytes();
   if (value.size() != old_bytes) {
     const size_t rest = entry.BlockBytes() - old_bytes;
@@ -83,7 +97,8 @@ Entry* Table::Set(const Place& place, std::string_view key, uint64_t hash, std::
   CHECK(value.size() <= kMaxValueBytes);
   const bool external = value.size() >= kBlobMinBytes;
   Entry* old = place.entry;
-  if (old != nullptr && old->external() == external && old->has_expire() == (expire_ms != kNoExpire)) {
+  if (old != nullptr && old->is_string() && old->external() == external &&
+      old->has_expire() == (expire_ms != kNoExpire)) {
     Blob* blob = old->blob();
     const bool fits = external ? !blob->shared() && value.size() <= blob->capacity() &&
                                      blob->capacity() <= 2 * value.size()
@@ -115,44 +130,84 @@ Entry* Table::Set(const Place& place, std::string_view key, uint64_t hash, std::
     std::memcpy(blob->data(), value.data(), value.size());
     return SetBlob(place, key, hash, blob, expire_ms, hint, access);
   }
-  Entry* entry = NewEntry(key, expire_ms, value.size(), false, hint, access);
+  Entry* entry = NewEntry(key, expire_ms, value.size(), StringKind(hint), access);
   if (!value.empty()) std::memcpy(entry->mutable_value(), value.data(), value.size());
-  BeforeChange(SegmentAt(Local(hash)), hash);
-  Install(place, hash, entry);
-  if (expire_ms != kNoExpire) {
-    ++expires_;
-    NoteExpire(SegmentAt(Local(hash)), expire_ms);
-  }
-  if (old != nullptr) {
-    if (old->has_expire()) --expires_;
-    FreeEntry(old, freer_->OnOverwrite());
-  }
+  Put(place, hash, entry);
   return entry;
 }
 
-Entry* Table::SetBlob(const Place& place, std::string_view key, uint64_t hash, Blob* blob, int64_t expire_ms,
-                      StringHint hint, uint32_t access) {
-  Entry* entry = NewEntry(key, expire_ms, sizeof(Blob*), true, hint, access);
-  std::memcpy(entry->mutable_value(), &blob, sizeof blob);
-  ++blob_count_;
-  blob_bytes_ += blob->allocated_bytes();
+void Table::Put(const Place& place, uint64_t hash, Entry* entry) {
   BeforeChange(SegmentAt(Local(hash)), hash);
   Install(place, hash, entry);
-  if (expire_ms != kNoExpire) {
+  if (entry->has_expire()) {
     ++expires_;
-    NoteExpire(SegmentAt(Local(hash)), expire_ms);
+    NoteExpire(SegmentAt(Local(hash)), entry->expire_ms());
   }
   if (place) {
     if (place.entry->has_expire()) --expires_;
     FreeEntry(place.entry, freer_->OnOverwrite());
   }
+}
+
+Entry* Table::SetBlob(const Place& place, std::string_view key, uint64_t hash, Blob* blob, int64_t expire_ms,
+                      StringHint hint, uint32_t access) {
+  Entry* entry = NewEntry(key, expire_ms, sizeof(Blob*), StringKind(hint) | Entry::kExternal, access);
+  std::memcpy(entry->mutable_value(), &blob, sizeof blob);
+  ++outside_count_;
+  outside_bytes_ += blob->allocated_bytes();
+  Put(place, hash, entry);
   return entry;
+}
+
+Entry* Table::SetCollection(const Place& place, std::string_view key, uint64_t hash, Collection value,
+                            int64_t expire_ms, uint32_t access) {
+  Entry* entry = NewEntry(key, expire_ms, sizeof(void*), static_cast<uint8_t>(value.type()), access);
+  Attach(*entry, std::move(value));
+  Put(place, hash, entry);
+  const int64_t due = NextFieldExpiry(entry->type(), entry->encoding(), entry->rep());
+  if (due != types::kNoExpire) NoteExpire(SegmentAt(Local(hash)), due);
+  return entry;
+}
+
+Collection Table::Detach(Entry& entry) {
+  Collection value(entry.type(), entry.encoding(), entry.rep());
+  CHECK(value);  // else it is open for an edit
+  entry.set_rep(entry.encoding(), nullptr);
+  --outside_count_;
+  outside_bytes_ -= value.AllocatedBytes();
+  return value;
+}
+
+void Table::Attach(Entry& entry, Collection value) {
+  ++outside_count_;
+  outside_bytes_ += value.AllocatedBytes();
+  const types::Encoding encoding = value.encoding();
+  entry.set_rep(encoding, value.Release());
+}
+
+Collection Table::OpenValue(Entry& entry, uint64_t hash) {
+  BeforeChange(SegmentAt(Local(hash)), hash);
+  CHECK(!entry.is_string());
+  Collection value(entry.type(), entry.encoding(), entry.rep());
+  CHECK(value);  // else it is open already
+  entry.set_rep(entry.encoding(), nullptr);
+  return value;
+}
+
+void Table::CloseValue(Entry& entry, uint64_t hash, Collection value, size_t old_bytes) {
+  CHECK(value.type() == entry.type() && entry.rep() == nullptr);
+  outside_bytes_ += value.AllocatedBytes() - old_bytes;
+  const types::Encoding encoding = value.encoding();
+  entry.set_rep(encoding, value.Release());
+  const int64_t due = NextFieldExpiry(entry.type(), entry.encoding(), entry.rep());
+  if (due != types::kNoExpire) NoteExpire(SegmentAt(Local(hash)), due);
 }
 
 Entry* Table::Resize(const Place& place, std::string_view key, uint64_t hash, size_t value_bytes, StringHint hint,
                      uint32_t access) {
   CHECK(value_bytes <= kMaxValueBytes);
   Entry* old = place.entry;
+  CHECK(old == nullptr || old->is_string());
   const bool external = value_bytes >= kBlobMinBytes;
   const size_t old_bytes = old == nullptr ? 0 : old->value().size();
   const size_t kept = std::min(old_bytes, value_bytes);
@@ -178,7 +233,7 @@ Entry* Table::Resize(const Place& place, std::string_view key, uint64_t hash, si
   }
   if (!external) {
     // Made with its final length, then filled: Set copies from a view of that length, so go by hand.
-    Entry* entry = NewEntry(key, expire_ms, value_bytes, false, hint, access);
+    Entry* entry = NewEntry(key, expire_ms, value_bytes, StringKind(hint), access);
     char* value = entry->mutable_value();
     if (kept > 0) std::memcpy(value, old->value().data(), kept);
     if (value_bytes > kept) std::memset(value + kept, 0, value_bytes - kept);
@@ -203,16 +258,22 @@ void Table::SetExpire(const Place& place, uint64_t hash, int64_t expire_ms) {
   if (old->has_expire() == has_expire) {
     if (has_expire) old->set_expire_ms(expire_ms);
   } else {
-    const size_t tail_bytes = old->external() ? sizeof(Blob*) : old->embedded_value_bytes();
+    const size_t tail_bytes = old->tail_bytes();
     const std::string_view key = old->key();
-    Entry* entry =
-        NewEntry(key, expire_ms, tail_bytes, old->external(), old->string_hint(), old->access_bits());
+    Entry* entry = NewEntry(key, expire_ms, tail_bytes, old->meta_ & ~Entry::kHasExpire, old->access_bits());
     std::memcpy(entry->mutable_value(), key.data() + key.size(), tail_bytes);
     Install(place, hash, entry);
-    heap_.Free(old, old->BlockBytes());  // a Blob has moved to the new entry
+    heap_.Free(old, old->BlockBytes());  // what a pointer leads to has moved to the new entry
     expires_ = has_expire ? expires_ + 1 : expires_ - 1;
   }
   if (has_expire) NoteExpire(*place.segment, expire_ms);
+}
+
+Collection Table::Take(const Place& place, uint64_t hash) {
+  BeforeChange(*place.segment, hash);
+  Collection value = Detach(*place.entry);
+  Erase(place, hash, Freeing::kInline);
+  return value;
 }
 
 void Table::Erase(const Place& place, uint64_t hash, Freeing freeing) {

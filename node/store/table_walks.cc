@@ -4,6 +4,7 @@
 #include "common/check.h"
 #include "node/store/table.h"
 #include "node/store/table_bits.h"
+#include "node/types/hash.h"
 
 namespace understudy::store {
 
@@ -60,10 +61,12 @@ void Table::NoteExpire(Segment& segment, int64_t at_ms) {
   HeapUp(static_cast<size_t>(segment.heap_index));
 }
 
-size_t Table::ExpireSegment(int64_t now_ms, Freeing freeing, FunctionRef<void(const Entry&)> before_erase) {
+size_t Table::ExpireSegment(int64_t now_ms, Freeing freeing, FunctionRef<void(const Entry&)> before_erase,
+                            FunctionRef<void(const Entry&, std::string_view)> after_field,
+                            FunctionRef<void(const Entry&, bool gone)> after_hash) {
   if (next_expire_ms() >= now_ms) return 0;
   Segment& segment = *due_[0];
-  const size_t looked_at = segment.count + size_t{1};
+  size_t looked_at = segment.count + size_t{1};
   for (uint32_t b = 0; b < segment.bucket_count; ++b) {
     for (const uint64_t word : segment.buckets[b].slots) {
       if (word != 0) __builtin_prefetch(EntryOf(word));
@@ -75,15 +78,27 @@ size_t Table::ExpireSegment(int64_t now_ms, Freeing freeing, FunctionRef<void(co
       const uint64_t word = segment.buckets[b].slots[s];
       if (word == 0) continue;
       Entry* entry = EntryOf(word);
-      if (!entry->has_expire()) continue;
-      if (!entry->ExpiredAt(now_ms)) {
-        earliest = std::min(earliest, entry->expire_ms());
-        continue;
+      if (entry->is_plain()) continue;
+      if (entry->ExpiredAt(now_ms)) {
+        before_erase(*entry);
+        BeforeChangeAt(segment, static_cast<uint32_t>(word >> 48));
+      } else {
+        if (entry->has_expire()) earliest = std::min(earliest, entry->expire_ms());
+        if (entry->type() != Type::kHash) continue;
+        int64_t due = NextFieldExpiry(entry->type(), entry->encoding(), entry->rep());
+        if (due < now_ms) {
+          BeforeChangeAt(segment, static_cast<uint32_t>(word >> 48));
+          looked_at += kFieldsAStep;
+          due = ExpireFields(*entry, now_ms, after_field);
+          after_hash(*entry, due == kNoFields);
+        }
+        if (due != kNoFields) {
+          earliest = std::min(earliest, due);
+          continue;
+        }
       }
-      before_erase(*entry);
-      BeforeChangeAt(segment, static_cast<uint32_t>(word >> 48));
       RemoveSlot(segment, b, s);
-      --expires_;
+      if (entry->has_expire()) --expires_;
       FreeEntry(entry, freeing);
     }
   }
@@ -95,6 +110,18 @@ size_t Table::ExpireSegment(int64_t now_ms, Freeing freeing, FunctionRef<void(co
   }
   ShrinkIfSparse(&segment);
   return looked_at;
+}
+
+// Returns when the next field is due, kNoFields if none is left.
+int64_t Table::ExpireFields(Entry& entry, int64_t now_ms,
+                            FunctionRef<void(const Entry&, std::string_view)> after_field) {
+  Collection value = Detach(entry);
+  const types::Encoding encoding = value.encoding();
+  types::Hash hash = types::Hash::Adopt(encoding, value.Release());
+  hash.ExpireFields(now_ms, kFieldsAStep, [&](std::string_view field) { after_field(entry, field); });
+  const int64_t due = hash.Size() == 0 ? kNoFields : hash.next_expire_ms();
+  Attach(entry, Collection(std::move(hash)));
+  return due;
 }
 
 // ---- Snapshots -----------------------------------------------------------------------------------------------
@@ -147,22 +174,19 @@ void Table::VisitInterval(const Segment& segment, uint32_t interval, FunctionRef
   }
 }
 
-bool Table::WalkUnsaved(int slot, uint64_t* position, size_t max_entries, FunctionRef<void(const Entry&)> fn) {
+bool Table::WalkUnsaved(int slot, uint64_t* position, size_t most, FunctionRef<size_t(const Entry&)> fn) {
   size_t seen = 0;
   for (;;) {
     Segment& segment = SegmentAt(*position);
     uint64_t& saved = SavedBits(segment, slot);
     for (uint32_t interval = Window(*position, segment.depth) >> 10; interval < 64; ++interval) {
       if ((saved >> interval & 1) != 0) continue;
-      if (seen >= max_entries) {
+      if (seen >= most) {
         const uint64_t start = segment.depth == 0 ? 0 : segment.prefix << (64 - segment.depth);
         *position = start + (uint64_t{interval} << (58 - segment.depth));
         return true;
       }
-      VisitInterval(segment, interval, [&seen, &fn](const Entry& entry) {
-        ++seen;
-        fn(entry);
-      });
+      VisitInterval(segment, interval, [&seen, &fn](const Entry& entry) { seen += fn(entry); });
       saved |= uint64_t{1} << interval;
     }
     *position = segment.depth == 0 ? 0 : (segment.prefix + 1) << (64 - segment.depth);

@@ -97,6 +97,37 @@ TEST_F(EffectsTest, EachCommandIsReplicatedByItsOutcome) {
       {"FLUSHDB", R"(\["FLUSHDB"\])"},
       {"FLUSHALL", R"(\["FLUSHALL"\])"},
       {"TOUCH k", ""},
+      {"HSET h a 1 b 2", R"(\["HSET", "h", "a", "1", "b", "2"\])"},
+      {"HDEL h none", ""},
+      {"HDEL h a none", R"(\["HDEL", "h", "a", "none"\])"},
+      {"HSET k", ""},
+      {"HMSET h a 1", R"(\["HMSET", "h", "a", "1"\])"},
+      {"HSETNX h a 1", ""},
+      {"HSETNX h n 1", R"(\["HSETNX", "h", "n", "1"\])"},
+      {"HINCRBY h n 1", R"(\["HINCRBY", "h", "n", "1"\])"},
+      {"HINCRBYFLOAT h n 0.5", R"(\["HSET", "h", "n", "2.5"\])"},
+      {"HRANDFIELD h 2", ""},
+      {"HEXPIRE h 100 FIELDS 3 n none a", R"(\["HPEXPIREAT", "h", "[0-9]{13}", "FIELDS", "2", "n", "a"\])"},
+      {"HEXPIREAT h 33000000000 NX FIELDS 2 n b", R"(\["HPEXPIREAT", "h", "33000000000000", "FIELDS", "1", "b"\])"},
+      {"HEXPIRE h 1 GT FIELDS 1 n", ""},
+      {"HPERSIST h FIELDS 2 a none", R"(\["HPERSIST", "h", "FIELDS", "1", "a"\])"},
+      {"HPERSIST h FIELDS 1 a", ""},
+      {"HGETEX h FIELDS 1 a", ""},
+      {"HGETEX h EX 100 FIELDS 2 a none", R"(\["HPEXPIREAT", "h", "[0-9]{13}", "FIELDS", "1", "a"\])"},
+      {"HGETEX h PERSIST FIELDS 2 a none", R"(\["HPERSIST", "h", "FIELDS", "1", "a"\])"},
+      {"HGETEX h PX 0 FIELDS 2 a none", R"(\["HDEL", "h", "a"\])"},
+      {"HGETEX h PX 0 FIELDS 1 none", ""},
+      {"HSETEX h FNX FIELDS 2 c 1 d 2", R"(\["HSET", "h", "c", "1", "d", "2"\])"},
+      {"HSETEX h FNX FIELDS 1 c 1", ""},
+      {"HSETEX h KEEPTTL FIELDS 1 c 3", R"(\["HSETEX", "h", "KEEPTTL", "FIELDS", "1", "c", "3"\])"},
+      {"HSETEX h FXX EX 100 FIELDS 1 c 4", R"(\["HSETEX", "h", "PXAT", "[0-9]{13}", "FIELDS", "1", "c", "4"\])"},
+      {"HSETEX h EX 0 FIELDS 2 c 5 none 5", R"(\["HDEL", "h", "c"\])"},
+      {"HSETEX h EX 0 FIELDS 1 none 5", ""},
+      {"HEXPIRE h 0 FIELDS 2 d none", R"(\["HDEL", "h", "d"\])"},
+      {"HGETDEL h FIELDS 1 none", ""},
+      {"HGETDEL h FIELDS 2 none n", R"(\["HDEL", "h", "n"\])"},
+      {"HEXPIRE none 100 FIELDS 1 a", ""},
+      {"HGETALL h", ""},
   };
   int marker = 0;
   for (const EffectCase& c : cases) {
@@ -140,6 +171,66 @@ TEST_F(EffectsTest, AnExpiredKeyIsDeletedWhenItIsReadOrSwept) {
   Expect({{"PSETEX k 1 v", "+OK"}, {"DEBUG SET-ACTIVE-EXPIRE 1", "+OK"}});
   Next();
   EXPECT_EQ(Next(), "[\"DEL\", \"k\"]");
+}
+
+// The payload of a hash with a field f that expires at that time.
+std::string HashWithExpiry(int64_t expire_ms) {
+  std::string payload("\x16\x01\x01" "f\x01v", 6);
+  payload.append(reinterpret_cast<const char*>(&expire_ms), sizeof expire_ms);
+  payload += std::string("\x50\x00", 2) + std::string(8, '\0');
+  return payload;
+}
+
+TEST_F(EffectsTest, RestoreIsReplicatedWithItsTime) {
+  const int64_t later = clock_.Wall().unix_ms + 100'000;
+  EXPECT_EQ(c_->Do({"RESTORE", "h", "5000", HashWithExpiry(later), "IDLETIME", "7"}), "+OK");
+  std::string got = Next();
+  EXPECT_THAT(got, ::testing::StartsWith("[\"RESTORE\", \"h\", \"" + std::to_string(later / 1'000'000)));
+  EXPECT_THAT(got, ::testing::EndsWith("\", \"REPLACE\", \"ABSTTL\", \"IDLETIME\", \"7\"]"));
+  EXPECT_EQ(c_->Do({"RESTORE", "i", "0", HashWithExpiry(later)}), "+OK");
+  got = Next();
+  EXPECT_THAT(got, ::testing::StartsWith("[\"RESTORE\", \"i\", \"0\", "));
+  EXPECT_THAT(got, ::testing::EndsWith("\", \"REPLACE\", \"ABSTTL\"]"));
+  EXPECT_EQ(c_->Do({"RESTORE", "i", "1", HashWithExpiry(later), "REPLACE", "ABSTTL"}), "+OK");
+  EXPECT_EQ(Next(), "[\"DEL\", \"i\"]");
+}
+
+TEST_F(EffectsTest, AFieldThatExpiresIsRemovedByNameBeforeTheWriteThatFoundItOrWhenItIsSwept) {
+  Expect({{"DEBUG SET-ACTIVE-EXPIRE 0", "+OK"}, {"HSET seen 1 1", ":1"}});
+  Next();
+  const int64_t soon = clock_.Wall().unix_ms + 2;
+  EXPECT_EQ(c_->Do({"RESTORE", "h", "0", HashWithExpiry(soon)}), "+OK");
+  EXPECT_EQ(c_->Do({"RESTORE", "i", "0", HashWithExpiry(soon)}), "+OK");
+  Next();
+  Next();
+  std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  Expect({{"HGET h f", "nil"}, {"HSET h g 1", ":1"}, {"HGETALL h", "[\"g\", \"1\"]"}});
+  EXPECT_EQ(Next(), "[\"HDEL\", \"h\", \"f\"]");
+  EXPECT_EQ(Next(), "[\"HSET\", \"h\", \"g\", \"1\"]");
+  Do("DEBUG SET-ACTIVE-EXPIRE 1");
+  EXPECT_EQ(Next(), "[\"HDEL\", \"i\", \"f\"]");
+  Expect({{"EXISTS i", ":0"}});
+}
+
+TEST_F(EffectsTest, AFloatIncrementKeepsTheTimeOfItsFieldOnReplicas) {
+  Expect({{"HSETEX h PXAT 33000000000123 FIELDS 1 f 1", ":1"}});
+  Next();
+  Expect({{"HINCRBYFLOAT h f 0.5", "\"1.5\""}});
+  EXPECT_EQ(Next(), "[\"MULTI\"]");
+  EXPECT_EQ(Next(), "[\"HSET\", \"h\", \"f\", \"1.5\"]");
+  EXPECT_EQ(Next(), "[\"HPEXPIREAT\", \"h\", \"33000000000123\", \"FIELDS\", \"1\", \"f\"]");
+  EXPECT_EQ(Next(), "[\"EXEC\"]");
+}
+
+TEST_F(EffectsTest, AFieldThatHasExpiredIsRemovedOnReplicasToo) {
+  Expect({{"DEBUG SET-ACTIVE-EXPIRE 0", "+OK"}, {"HSETEX h PX 1 FIELDS 2 a 1 b 2", ":1"}});
+  Next();
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  Expect({{"HDEL h a", ":0"}});
+  EXPECT_EQ(Next(), "[\"HDEL\", \"h\", \"a\"]");
+  Expect({{"HSETEX h KEEPTTL FIELDS 1 b 3", ":1"}});
+  EXPECT_EQ(Next(), "[\"HDEL\", \"h\", \"b\"]");
+  EXPECT_EQ(Next(), "[\"HSETEX\", \"h\", \"KEEPTTL\", \"FIELDS\", \"1\", \"b\", \"3\"]");
 }
 
 TEST_F(EffectsTest, DatabasesAreSelected) {

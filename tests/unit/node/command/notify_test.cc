@@ -75,6 +75,49 @@ TEST_F(NotifyTest, StringsTell) {
                 {"PFMERGE h2 h", "0 pfadd h2"},  {"PFCOUNT h", ""},               {"GET k", ""}});
 }
 
+TEST_F(NotifyTest, HashesTell) {
+  Ask("Ehg");
+  ExpectEvents({{"HSET h a 1 b 2", "0 hset h"},       {"HSET h a 1", "0 hset h"},            {"HMSET h a 1", "0 hset h"},
+                {"HSETNX h a 1", ""},                 {"HSETNX h c 1", "0 hset h"},          {"HINCRBY h a 1", "0 hincrby h"},
+                {"HINCRBYFLOAT h a 1", "0 hincrbyfloat h"},                                  {"HDEL h none", ""},
+                {"HDEL h c", "0 hdel h"},             {"HDEL h a b", "0 hdel h, 0 del h"},   {"HGETALL h", ""},
+                {"HSET h a 1 b 2", "0 hset h"},       {"HEXPIRE h 100 FIELDS 3 a b c", "0 hexpire h"},
+                {"HEXPIRE h 1 GT FIELDS 1 a", ""},    {"HPERSIST h FIELDS 2 a b", "0 hpersist h"},
+                {"HPERSIST h FIELDS 2 a b", ""},      {"HGETEX h FIELDS 1 a", ""},           {"HGETEX h EX 10 FIELDS 1 a", "0 hexpire h"},
+                {"HGETEX h PERSIST FIELDS 2 a b", "0 hpersist h"},                           {"HGETEX h PX 0 FIELDS 1 a", "0 hexpired h"},
+                {"HEXPIRE h 0 FIELDS 1 b", "0 hexpired h, 0 del h"},                         {"HSETEX h FIELDS 2 a 1 b 2", "0 hset h"},
+                {"HSETEX h EX 10 FIELDS 1 a 1", "0 hset h, 0 hexpire h"},                    {"HSETEX h FNX FIELDS 1 a 1", ""},
+                {"HSETEX h EX 0 FIELDS 1 a 1", "0 hset h, 0 hexpire h, 0 hexpired h"},       {"HGETDEL h FIELDS 1 none", ""},
+                {"HGETDEL h FIELDS 1 b", "0 hdel h, 0 del h"}});
+}
+
+TEST_F(NotifyTest, FieldsThatExpireTellOnceForTheirHash) {
+  Expect({{"DEBUG SET-ACTIVE-EXPIRE 0", "+OK"},
+          {"HSET h keep 1", ":1"},
+          {"HSETEX h PX 1 FIELDS 2 a 1 b 2", ":1"},
+          {"HSETEX gone PX 1 FIELDS 2 a 1 b 2", ":1"}});
+  Ask("Ehg");
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ExpectEvents({{"HGETALL h", ""},
+                {"HSET h keep 2", "0 hexpired h, 0 hset h"},
+                {"HSET gone c 1", "0 hexpired gone, 0 del gone, 0 hset gone"}});
+  EXPECT_EQ(Do("DEBUG SET-ACTIVE-EXPIRE 1"), "+OK");
+  EXPECT_EQ(Do("HSETEX h PX 1 FIELDS 2 keep 1 b 2"), ":1");
+  for (const char* event : {"hset", "hexpire", "hexpired", "del"}) {
+    EXPECT_EQ(listener_->Read(), "[\"pmessage\", \"__key*\", \"__keyevent@0__:" + std::string(event) + "\", \"h\"]");
+  }
+}
+
+TEST_F(NotifyTest, RestoreTells) {
+  Expect({{"SET k v", "+OK"}});
+  const std::string reply = Do("DUMP k"), payload = reply.substr(1, reply.size() - 2);
+  Ask("Egn");
+  EXPECT_EQ(c_->Do({"RESTORE", "r", "0", payload}), "+OK");
+  EXPECT_EQ(Told(), "0 new r, 0 restore r");
+  EXPECT_EQ(c_->Do({"RESTORE", "r", "1", payload, "REPLACE", "ABSTTL"}), "+OK");
+  EXPECT_EQ(Told(), "0 del r");
+}
+
 TEST_F(NotifyTest, CommandsOnAnyKindOfKeyTell) {
   Ask("Eg");
   ExpectEvents({{"SET k v", ""},                     {"SET k v EX 100", "0 expire k"},       {"GETEX k EX 50", "0 expire k"},
@@ -95,14 +138,17 @@ TEST_F(NotifyTest, NewKeysTell) {
                 {"INCR i", "0 new i"},         {"INCR i", ""},                {"APPEND a x", "0 new a"}, {"SETRANGE r 1 x", "0 new r"},
                 {"SETBIT b 1 1", "0 new b"},   {"BITFIELD f SET u8 0 1", "0 new f"}, {"BITOP NOT o k", "0 new o"},
                 {"PFADD h", "0 new h"},        {"PFMERGE g h", "0 new g"},    {"INCRBYFLOAT d 1", "0 new d"},
-                {"RENAME k m", "0 new m"},     {"COPY m n", "0 new n"},       {"MOVE m 5", "5 new m"}, {"SETNX s v", "0 new s"}});
+                {"RENAME k m", "0 new m"},     {"COPY m n", "0 new n"},       {"MOVE m 5", "5 new m"}, {"SETNX s v", "0 new s"},
+                {"HSET h2 a 1", "0 new h2"},   {"HSET h2 b 1", ""},           {"HSETNX h3 a 1", "0 new h3"}, {"HINCRBY h4 a 1", "0 new h4"},
+                {"HINCRBYFLOAT h5 a 1", "0 new h5"}, {"HSETEX h6 FIELDS 1 a 1", "0 new h6"}});
 }
 
 TEST_F(NotifyTest, MissedKeysTell) {
   Ask("Em");
   ExpectEvents({{"SET k v", ""}, {"GET k", ""}, {"GET x", "0 keymiss x"}, {"MGET k x y", "0 keymiss x, 0 keymiss y"},
                 {"EXISTS x", "0 keymiss x"}, {"TTL x", "0 keymiss x"}, {"TYPE x", "0 keymiss x"}, {"GETEX x", "0 keymiss x"},
-                {"STRLEN x", "0 keymiss x"}, {"BITCOUNT x", "0 keymiss x"}, {"DEL x", ""}, {"OBJECT ENCODING x", ""}});
+                {"STRLEN x", "0 keymiss x"}, {"BITCOUNT x", "0 keymiss x"}, {"DEL x", ""}, {"OBJECT ENCODING x", ""},
+                {"HGET x a", "0 keymiss x"}, {"HGETEX x FIELDS 1 a", "0 keymiss x"}, {"DUMP x", "0 keymiss x"}});
 }
 
 TEST_F(NotifyTest, ExpiredAndEvictedKeysTell) {

@@ -54,6 +54,8 @@ TEST_F(StringTest, SetNxGetSetGetDelGetEx) {
           {"EXISTS k", ":0"},           {"GETEX none EX 5", "nil"}});
   ExpectError({"GETEX n EX", "GETEX n EX 1 PERSIST", "GETEX n PERSIST EX 1", "GETEX n KEEPTTL", "GETEX n NX"}, kSyntax);
   ExpectError({"GETEX n EX 0", "GETEX n PX -1"}, "ERR invalid expire time in 'getex' command");
+  ExpectError({"SET k v EX 0 FOO", "SET k v EX x NX XX", "GETEX n EX x FOO"}, kSyntax);
+  Expect({{"GETEX none EX x", "nil"}});
 }
 
 TEST_F(StringTest, SeveralKeysAtOnce) {

@@ -221,9 +221,10 @@ std::string ErrorOf(std::string_view magic, std::string_view records) {
 }
 
 TEST(ForeignRdb, WhatIsNotSupportedIsNamed) {
-  EXPECT_THAT(ErrorOf("REDIS0011", "\xfe\x00\x04\x01h\x01\x01""f\x01v"s),
-              HasSubstr("type 4 (a hash) is not supported by this version; only strings are"));
-  EXPECT_THAT(ErrorOf("REDIS0011", "\x12\x01h"s), HasSubstr("type 18 (a list)"));
+  EXPECT_THAT(ErrorOf("REDIS0011", "\xfe\x00\x0f\x01s"s),
+              HasSubstr("type 15 (a stream) is not supported by this version"));
+  EXPECT_THAT(ErrorOf("REDIS0012", "\x16\x01h"s), HasSubstr("type 22 (a hash)"));
+  EXPECT_THAT(ErrorOf("VALKEY081", "\x18\x01h"s), HasSubstr("type 24 (a hash)"));
   EXPECT_THAT(ErrorOf("REDIS0011", "\x63"s), HasSubstr("type 99 (unknown)"));
   EXPECT_THAT(ErrorOf("REDIS0011", "\xf5\x01x"s), HasSubstr("functions are not supported"));
   EXPECT_THAT(ErrorOf("REDIS0011", "\xf7"s), HasSubstr("data of a module"));

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "node/persist/rdb_format.h"
 #include "node/replication/hello.h"
 
 namespace understudy::replication {
@@ -16,6 +17,15 @@ LogView View() {
   view.end = 5000;
   view.history = {kNow, {{kBefore, 3000}, {kFirst, 2000}}, 3};
   return view;
+}
+
+TEST(ResyncRules, ACopyIsInTheNewestFormThatTheReplicaReads) {
+  EXPECT_EQ(RdbVersionFor(true, ""), persist::kValkeyRdbVersion);
+  EXPECT_EQ(RdbVersionFor(false, "9.0.0"), persist::kValkeyRdbVersion);
+  EXPECT_EQ(RdbVersionFor(false, "10.1"), persist::kValkeyRdbVersion);
+  EXPECT_EQ(RdbVersionFor(false, "8.1.0"), persist::kRdbVersion);
+  EXPECT_EQ(RdbVersionFor(false, "oops"), persist::kRdbVersion);
+  EXPECT_EQ(RdbVersionFor(false, ""), persist::kOldRdbVersion);
 }
 
 TEST(ResyncRules, Table) {

@@ -271,7 +271,7 @@ TEST_F(Watching, EveryKindOfChangeIsNoticedAndNothingElse) {
   EXPECT_TRUE(TakeDirty());
   std::optional<StoredValue> value = shard().Take(0, "k", watched.hash, 0);
   EXPECT_TRUE(TakeDirty());
-  shard().Put(0, "k", watched.hash, *value, 0);
+  shard().Put(0, "k", watched.hash, *std::move(value), 0);
   EXPECT_TRUE(TakeDirty());
   keyspace.SwapDb(0, 2);
   EXPECT_TRUE(TakeDirty());
