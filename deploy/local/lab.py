@@ -43,7 +43,10 @@ def kubectl_refused(*args, stdin=None):
 
 def make_namespace(name):
     """Applied, not created: kubectl itself repeats a POST that the API server answered with 5xx and Retry-After,
-    and finds AlreadyExists when the first one was stored after all."""
+    and finds AlreadyExists when the first one was stored after all. One that is being deleted has to go first: it
+    takes the application of what is in it still."""
+    until(f"namespace {name} of before is gone",
+          lambda: not (get("namespace", name, None) or {"metadata": {}})["metadata"].get("deletionTimestamp"), 120)
     kubectl("apply", "-f", "-", stdin=f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n")
 
 
