@@ -13,7 +13,9 @@ StreamGroup::~StreamGroup() {
 
 std::optional<int64_t> StreamGroup::Lag(const StreamLog& log) const {
   const auto added = static_cast<int64_t>(log.entries_added());
-  if (added == 0) return 0;
+  if (log.size() == 0) return 0;
+  // Then all that is there is yet to come.
+  if (last_id_ < log.first_id() && log.max_deleted_id() < log.first_id()) return static_cast<int64_t>(log.size());
   if (entries_read_ != kUnknown && !log.HasGapsFrom(last_id_)) return added - entries_read_;
   const auto read = log.CountUpTo(last_id_);
   if (!read) return std::nullopt;

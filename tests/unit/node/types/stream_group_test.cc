@@ -286,6 +286,20 @@ TEST(StreamGroup, LagIsUnknownInTheMiddleUntilTheEndIsReached) {
   EXPECT_EQ(s.group->Lag(s.log()), 6) << "told so";
 }
 
+TEST(StreamGroup, LagIsWhatIsThereOnceTheRestWasTrimmedAway) {
+  Scene s;
+  s.group->SetId({3, 0}, StreamGroup::kUnknown);
+  ASSERT_TRUE(s.log().Erase({5, 0}));
+  EXPECT_EQ(s.group->Lag(s.log()), std::nullopt);
+  s.log().Trim({.max_length = 4});
+  EXPECT_EQ(s.group->Lag(s.log()), 4);
+  s.Deliver(s.ann, 1);
+  EXPECT_EQ(s.group->Lag(s.log()), 3);
+  s.group->SetId({3, 0}, 9);  // says nonsense
+  s.log().Trim({.max_length = 0});
+  EXPECT_EQ(s.group->Lag(s.log()), 0);
+}
+
 TEST(StreamGroup, LagIsUnknownWhileADeletedEntryIsAhead) {
   Scene s;
   s.Deliver(s.ann, 2);
@@ -311,7 +325,7 @@ TEST(StreamGroup, LagSurvivesTrimmingOfWhatWasRead) {
   s.Deliver(s.ann, 1);
   EXPECT_EQ(s.group->entries_read(), 6) << "found by the first entry's place";
   s.log().Trim({.kind = StreamTrim::Kind::kMaxLength, .max_length = 0});
-  EXPECT_EQ(s.group->Lag(s.log()), 4);
+  EXPECT_EQ(s.group->Lag(s.log()), 0) << "what is gone is not waited for";
 }
 
 }  // namespace
