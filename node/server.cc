@@ -50,7 +50,8 @@ command::Table BuildCommandTable() {
       command::AclCommands(),        command::ClientCommands(),       command::ServerCommands(),
       command::MemoryCommands(),     command::CommandCommands(),      command::BitmapCommands(),
       command::BitfieldCommands(),   command::PubsubCommands(),       command::HyperLogLogCommands(),
-      command::TransactionCommands(), command::ReplicationCommands(),
+      command::TransactionCommands(), command::ReplicationCommands(), command::StreamCommands(),
+      command::StreamReadCommands(), command::StreamGroupCommands(),  command::StreamInfoCommands(),
   };
   return command::Table(families);
 }

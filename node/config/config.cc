@@ -45,6 +45,8 @@ types::Limits Config::limits() const {
   limits.set_max_listpack_value = size(set_max_listpack_value);
   limits.zset_max_listpack_entries = size(zset_max_listpack_entries);
   limits.zset_max_listpack_value = size(zset_max_listpack_value);
+  limits.stream_node_max_bytes = size(stream_node_max_bytes);
+  limits.stream_node_max_entries = size(stream_node_max_entries);
   limits.list_max_listpack_size = list_max_listpack_size.load(std::memory_order_relaxed);
   return limits;
 }

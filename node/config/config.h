@@ -88,6 +88,7 @@ class Config {
   std::atomic<int64_t> set_max_intset_entries{512}, set_max_listpack_entries{128}, set_max_listpack_value{64};
   std::atomic<int64_t> zset_max_listpack_entries{128}, zset_max_listpack_value{64};
   std::atomic<int64_t> list_max_listpack_size{-2};
+  std::atomic<int64_t> stream_node_max_bytes{4096}, stream_node_max_entries{100};
   std::atomic<int64_t> slowlog_us{10000};  // < 0 = off
   std::atomic<int64_t> slowlog_entries{128};
   std::atomic<int64_t> acl_log_entries{128};

@@ -29,6 +29,13 @@ class RdbCursor {
     at_ += sizeof *out;
     return true;
   }
+  // n bytes as they are. view: of the input.
+  bool Bytes(size_t n, std::string_view* view) {
+    if (!Want(n)) return false;
+    *view = in_.substr(at_, n);
+    at_ += n;
+    return true;
+  }
   // A length, or if *encoded an encoding's number.
   bool Length(uint64_t* out, bool* encoded);
   bool PlainLength(uint64_t* out);

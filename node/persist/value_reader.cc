@@ -54,7 +54,10 @@ bool ValueReader::Reads(uint8_t type, int version) {
     case kTypeHash:
     case kTypeZset2:
     case kTypeListQuicklist:
-    case kTypeListQuicklist2: return true;
+    case kTypeListQuicklist2:
+    case kTypeStream:
+    case kTypeStream2:
+    case kTypeStream3: return true;
     default: return IsBlob(type);
   }
 }
@@ -75,12 +78,16 @@ ValueReader::ValueReader(uint8_t type, const types::Limits& limits, size_t max_s
     case kTypeHashZipmap:
     case kTypeHashZiplist:
     case kTypeHashListpackEx: hash_.emplace(); break;
+    case kTypeStream:
+    case kTypeStream2:
+    case kTypeStream3: stream_.emplace(static_cast<types::StreamForm>(type)); break;
     default: break;  // made of the blob, or with the first element
   }
 }
 
 bool ValueReader::Step(RdbCursor& cursor) {
   CHECK(!done_);
+  if (stream_) return StreamPiece(cursor);
   if (!begun_) {
     if (!Begin(cursor)) return false;
     begun_ = true;
@@ -233,6 +240,30 @@ bool ValueReader::Element(RdbCursor& cursor) {
   return AddField(first, second, expire_ms) || cursor.Error("a hash has a field twice");
 }
 
+bool ValueReader::StreamPiece(RdbCursor& cursor) {
+  uint64_t n = 0;
+  std::string_view text;
+  Status given;
+  switch (stream_->next()) {
+    case types::StreamBuilder::Piece::kLength:
+      if (!cursor.PlainLength(&n)) return false;
+      given = stream_->Give(n);
+      break;
+    case types::StreamBuilder::Piece::kText:
+      if (!cursor.String(max_string_bytes_, &decoded_[0], &text)) return false;
+      given = stream_->Give(text);
+      break;
+    case types::StreamBuilder::Piece::kBytes:
+      if (!cursor.Bytes(stream_->bytes(), &text)) return false;
+      given = stream_->Give(text);
+      break;
+    case types::StreamBuilder::Piece::kDone: CHECK(false);
+  }
+  if (!given.ok()) return cursor.Error(std::string(given.message()));
+  done_ = stream_->next() == types::StreamBuilder::Piece::kDone;
+  return true;
+}
+
 bool ValueReader::AddField(std::string_view name, std::string_view value, int64_t expire_ms) {
   return hash_->Set(name, value, expire_ms, limits_, kBeforeAll);
 }
@@ -254,6 +285,7 @@ bool ValueReader::AddNode(RdbCursor& cursor, uint64_t kind, std::string_view byt
 
 store::Collection ValueReader::Take() {
   CHECK(done_);
+  if (stream_) return store::Collection(stream_->Take());
   if (list_ && list_->Size() > 0) {
     list_->Compact(limits_);
     return store::Collection(*std::move(list_));

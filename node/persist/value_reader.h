@@ -16,6 +16,7 @@
 #include "node/types/list.h"
 #include "node/types/set.h"
 #include "node/types/sorted_set.h"
+#include "node/types/stream_rdb.h"
 
 namespace understudy::persist {
 
@@ -30,12 +31,14 @@ class ValueReader {
   // Reads the next element if all of it is there. False: bytes are missing, or the cursor has an error. In the first
   // case nothing was taken: it may be called again with the same bytes and more behind them.
   bool Step(RdbCursor& cursor);
-  // When it is done. None if the value has no elements: such a key does not exist.
+  // When it is done. None if the value has no elements and is no stream: such a key does not
+  // exist.
   store::Collection Take();
 
  private:
   bool Begin(RdbCursor& cursor);
   bool Element(RdbCursor& cursor);
+  bool StreamPiece(RdbCursor& cursor);
   bool Blob(RdbCursor& cursor, std::string_view bytes);
   bool AddField(std::string_view name, std::string_view value, int64_t expire_ms);
   bool AddScored(std::string_view member, double score);
@@ -55,6 +58,7 @@ class ValueReader {
   std::optional<types::List> list_;
   std::optional<types::Set> set_;
   std::optional<types::SortedSet> sorted_set_;
+  std::optional<types::StreamBuilder> stream_;
 };
 
 }  // namespace understudy::persist

@@ -5,6 +5,7 @@
 #include "node/types/list.h"
 #include "node/types/set.h"
 #include "node/types/sorted_set.h"
+#include "node/types/stream.h"
 
 namespace understudy::store {
 namespace {
@@ -18,6 +19,7 @@ auto Visit(Type type, types::Encoding encoding, void* rep, Fn fn) {
     case Type::kSet: return fn(*types::Borrowed<types::Set>(encoding, rep));
     case Type::kSortedSet: return fn(*types::Borrowed<types::SortedSet>(encoding, rep));
     case Type::kHash: return fn(*types::Borrowed<types::Hash>(encoding, rep));
+    case Type::kStream: return fn(*types::Borrowed<types::Stream>(encoding, rep));
     case Type::kString: break;
   }
   CHECK(false);
@@ -40,7 +42,11 @@ Collection Collection::Clone() const { return Visit(type_, encoding_, rep_, kClo
 
 size_t Collection::FreeEffort() const {
   if (encoding_ != types::Encoding::kTable) return 1;
-  return type_ == Type::kList ? As<types::List>()->nodes() : Size();
+  if (type_ == Type::kList) return As<types::List>()->nodes();
+  if (type_ != Type::kStream) return Size();
+  size_t effort = As<types::Stream>()->log().nodes();
+  As<types::Stream>()->ForEachGroup([&](const types::StreamGroup& group) { effort += 1 + group.pending(); });
+  return effort;
 }
 
 void Collection::Destroy() {
@@ -49,6 +55,7 @@ void Collection::Destroy() {
     case Type::kSet: types::Set::Adopt(encoding_, rep_); return;
     case Type::kSortedSet: types::SortedSet::Adopt(encoding_, rep_); return;
     case Type::kHash: types::Hash::Adopt(encoding_, rep_); return;
+    case Type::kStream: types::Stream::Adopt(encoding_, rep_); return;
     case Type::kString: break;
   }
   CHECK(false);

@@ -15,7 +15,7 @@ class Collection {
   Collection() = default;  // none
   // Takes over the representation (T::Release) of a value of that type.
   Collection(Type type, types::Encoding encoding, void* rep) : type_(type), encoding_(encoding), rep_(rep) {}
-  // value: a Hash, List, Set or SortedSet. Taken over.
+  // value: a Hash, List, Set, SortedSet or Stream. Taken over.
   template <typename T>
   explicit Collection(T value) : type_(kTypeOf<T>), encoding_(value.encoding()), rep_(value.Release()) {}
   Collection(Collection&& other) noexcept
@@ -43,10 +43,13 @@ class Collection {
 
   // Elements; fields that expired and were not removed yet count. O(1).
   size_t Size() const;
+  // A key may hold it: it has elements, or is a stream, which outlives its entries.
+  bool MayBeStored() const { return type_ == Type::kStream || Size() > 0; }
   // O(1).
   size_t AllocatedBytes() const;
   Collection Clone() const;
-  // What freeing it takes, in blocks of memory: 1 for compact forms. Source: Redis's lazyfreeGetFreeEffort.
+  // What freeing it takes, in blocks of memory: 1 for compact forms. O(1), of a stream in
+  // proportion to its groups. Source: Redis's lazyfreeGetFreeEffort.
   size_t FreeEffort() const;
 
  private:

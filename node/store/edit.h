@@ -1,10 +1,11 @@
-// Edit: how a command changes a hash, a list, a set or a sorted set.
+// Edit: how a command changes a hash, a list, a set, a sorted set or a stream.
 //
 //   store::Edit<types::Hash> hash(shard, db, key, key_hash, entry, now_ms);
 //   hash->Set(field, value, ...);
 //
 // As long as it lives the value belongs to it, and reads of the entry are a CHECK failure. In its destructor the value
-// goes back: its encoding and its bytes are noted, those who WATCH the key are told, a key without elements is removed.
+// goes back: its encoding and its bytes are noted, those who WATCH the key are told, a key without
+// elements is removed, but not a stream's.
 // Running snapshots have got the old state when it is opened.
 //
 // Needs the shard's lock from begin to end. Several may be open at once, on different keys. Between opening and the end
@@ -26,7 +27,7 @@ class Edit {
       : shard_(shard), db_(db), key_(key), hash_(hash), now_ms_(now_ms), entry_(&entry),
         value_(Adopt(shard.OpenEdit(db, entry, hash))), old_bytes_(value_.AllocatedBytes()) {}
   // entry: null if there is no such key. Then `make` gives an empty value, with which the key is made if it has
-  // elements at the end.
+  // elements at the end, or is a stream.
   template <typename Make>
   Edit(Shard& shard, int db, std::string_view key, uint64_t hash, Entry* entry, int64_t now_ms, Make make)
       : shard_(shard), db_(db), key_(key), hash_(hash), now_ms_(now_ms), entry_(entry),

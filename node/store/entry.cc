@@ -18,6 +18,7 @@ types::Kind KindOf(Type type) {
     case Type::kSet: return types::Kind::kSet;
     case Type::kSortedSet: return types::Kind::kSortedSet;
     case Type::kHash: return types::Kind::kHash;
+    case Type::kStream: return types::Kind::kStream;
     case Type::kString: break;
   }
   CHECK(false);
@@ -32,6 +33,7 @@ std::string_view TypeName(Type type) {
     case Type::kSet: return "set";
     case Type::kSortedSet: return "zset";
     case Type::kHash: return "hash";
+    case Type::kStream: return "stream";
   }
   CHECK(false);
 }

@@ -2,8 +2,8 @@
 //
 // Memory per key is what a cache is paid for, so a string key is a single block: header, optional TTL, key,
 // value. Only values of kBlobMinBytes and more live outside, in a Blob with a reference count: a snapshot or
-// a copy of the key then shares it, and whoever changes a shared Blob copies it first. Hashes, lists, sets and
-// sorted sets hang on one pointer, and two bits say what it leads to (types/encoding.h).
+// a copy of the key then shares it, and whoever changes a shared Blob copies it first. Hashes, lists, sets,
+// sorted sets and streams hang on one pointer, and two bits say what it leads to (types/encoding.h).
 //
 //   byte 0    1..3            4        5..7
 //   +---------+---------------+--------+---------------+--------+---------+-----+------------------+
@@ -33,6 +33,7 @@ class Hash;
 class List;
 class Set;
 class SortedSet;
+class Stream;
 }  // namespace understudy::types
 
 namespace understudy::store {
@@ -46,8 +47,8 @@ inline constexpr size_t kMaxKeyBytes = 512u << 20;
 inline constexpr size_t kMaxValueBytes = 512u << 20;
 
 // What a key holds. Part of the entry's header: 4 bits.
-enum class Type : uint8_t { kString = 0, kList = 1, kSet = 2, kSortedSet = 3, kHash = 4 };
-std::string_view TypeName(Type type);  // "string", "list", "set", "zset", "hash", as TYPE answers
+enum class Type : uint8_t { kString = 0, kList = 1, kSet = 2, kSortedSet = 3, kHash = 4, kStream = 5 };
+std::string_view TypeName(Type type);  // "string", "list", "set", "zset", "hash", "stream", as TYPE answers
 
 // Of the class of a collection.
 template <typename T>
@@ -60,6 +61,8 @@ template <>
 struct TypeOf<types::SortedSet> { static constexpr Type kType = Type::kSortedSet; };
 template <>
 struct TypeOf<types::Hash> { static constexpr Type kType = Type::kHash; };
+template <>
+struct TypeOf<types::Stream> { static constexpr Type kType = Type::kStream; };
 template <typename T>
 inline constexpr Type kTypeOf = TypeOf<T>::kType;
 

@@ -150,7 +150,7 @@ std::span<char> Shard::Resize(int db, std::string_view key, uint64_t hash, size_
 }
 
 bool Shard::SetCollection(int db, std::string_view key, uint64_t hash, Collection value, int64_t now_ms) {
-  if (value.Size() == 0) return Erase(db, key, hash);
+  if (!value.MayBeStored()) return Erase(db, key, hash);
   StoredValue stored;
   stored.collection = std::move(value);
   Put(db, key, hash, std::move(stored), now_ms);
@@ -164,10 +164,10 @@ Collection Shard::OpenEdit(int db, Entry& entry, uint64_t hash) {
 void Shard::CloseEdit(int db, std::string_view key, uint64_t hash, Entry* entry, Collection value, size_t old_bytes,
                       bool changed, int64_t now_ms) {
   if (entry == nullptr) {
-    if (changed && value.Size() > 0) SetCollection(db, key, hash, std::move(value), now_ms);
+    if (changed && value.MayBeStored()) SetCollection(db, key, hash, std::move(value), now_ms);
     return;
   }
-  const bool gone = value.Size() == 0;
+  const bool gone = !value.MayBeStored();
   if (changed) MarkWatchers(db, key, hash, gone);  // before an erasure: `key` may be a view of the entry's own
   Table& t = *table(db);
   Change change(*this, db, t);

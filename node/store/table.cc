@@ -370,7 +370,7 @@ void Table::Validate(uint32_t shard_index) const {
         } else if (!entry.is_string()) {
           ++outside;
           outside_bytes += CollectionBytes(entry);
-          CHECK(CollectionSize(entry) > 0);
+          CHECK(entry.type() == Type::kStream || CollectionSize(entry) > 0);
           const int64_t due = NextFieldExpiry(entry.type(), entry.encoding(), entry.rep());
           CHECK(due == types::kNoExpire || (segment.heap_index >= 0 && segment.min_expire <= due));
         }

@@ -13,7 +13,9 @@ StreamGroup::~StreamGroup() {
 
 std::optional<int64_t> StreamGroup::Lag(const StreamLog& log) const {
   const auto added = static_cast<int64_t>(log.entries_added());
-  if (added == 0) return 0;
+  if (log.size() == 0) return 0;
+  // Then all that is there is yet to come.
+  if (last_id_ < log.first_id() && log.max_deleted_id() < log.first_id()) return static_cast<int64_t>(log.size());
   if (entries_read_ != kUnknown && !log.HasGapsFrom(last_id_)) return added - entries_read_;
   const auto read = log.CountUpTo(last_id_);
   if (!read) return std::nullopt;
@@ -136,7 +138,7 @@ StreamGroup::Claimed StreamGroup::Claim(const StreamLog& log, StreamConsumer* co
     if (!rule.force) return Claimed::kNo;
     // Made as if delivered once before, as Redis does.
     pending = pending_.Insert(id, {nullptr, now_ms, 1}).value;
-  } else if (rule.min_idle_ms > 0 && now_ms - pending->delivered_ms < rule.min_idle_ms) {
+  } else if (pending->IdleMs(now_ms) < rule.min_idle_ms) {
     return Claimed::kNo;
   }
   Reassign(id, pending, consumer);
@@ -150,10 +152,8 @@ StreamGroup::Claimed StreamGroup::Claim(const StreamLog& log, StreamConsumer* co
   return Claimed::kYes;
 }
 
-StreamGroup::AutoClaimed StreamGroup::AutoClaim(const StreamLog& log, StreamConsumer* consumer, StreamId start,
-                                                uint64_t count, int64_t min_idle_ms, bool just_id, int64_t now_ms,
-                                                FunctionRef<void(const StreamEntry&)> fn) {
-  AutoClaimed result;
+StreamId StreamGroup::AutoClaim(const StreamLog& log, StreamConsumer* consumer, StreamId start, uint64_t count,
+                                int64_t min_idle_ms, bool just_id, int64_t now_ms, AutoClaimedFn fn) {
   uint64_t looks = count > UINT64_MAX / 10 ? UINT64_MAX : count * 10;
   auto at = pending_.AtLeast(start);
   for (; at && count > 0 && looks > 0; --looks) {
@@ -161,23 +161,22 @@ StreamGroup::AutoClaimed StreamGroup::AutoClaim(const StreamLog& log, StreamCons
     StreamPending& pending = at.value();
     const auto entry = log.Find(id);
     if (!entry) {
+      fn(id, nullptr, pending);
       RemovePending(id, pending.consumer);
-      result.gone.push_back(id);
       --count;
       at = pending_.AtLeast(id);
       continue;
     }
     at.Next();
-    if (min_idle_ms > 0 && now_ms - pending.delivered_ms < min_idle_ms) continue;
+    if (pending.IdleMs(now_ms) < min_idle_ms) continue;
     Reassign(id, &pending, consumer);
     pending.delivered_ms = now_ms;
     if (!just_id) ++pending.deliveries;
     consumer->active_ms_ = now_ms;
     --count;
-    fn(*entry);
+    fn(id, &*entry, pending);
   }
-  if (at) result.next = at.id();
-  return result;
+  return at ? at.id() : kMinStreamId;
 }
 
 // ---- What is pending ---------------------------------------------------------------------------------------------

@@ -69,12 +69,19 @@ class StreamConsumer {
   IdTree<Nothing> pending_;
 };
 
+// 0 if `then_ms` is yet to come. Times from RDB files may be any.
+inline int64_t MsSince(int64_t then_ms, int64_t now_ms) {
+  int64_t passed = 0;
+  if (__builtin_sub_overflow(now_ms, then_ms, &passed)) return then_ms < now_ms ? INT64_MAX : 0;
+  return passed > 0 ? passed : 0;
+}
+
 // An entry that was delivered and not acknowledged.
 struct StreamPending {
   StreamConsumer* consumer;
   int64_t delivered_ms;
   uint64_t deliveries;
-  int64_t IdleMs(int64_t now_ms) const { return now_ms > delivered_ms ? now_ms - delivered_ms : 0; }
+  int64_t IdleMs(int64_t now_ms) const { return MsSince(delivered_ms, now_ms); }
 };
 
 class StreamGroup {
@@ -145,14 +152,12 @@ class StreamGroup {
   }
   Claimed Claim(const StreamLog& log, StreamConsumer* consumer, StreamId id, const ClaimRule& rule, int64_t now_ms);
 
-  struct AutoClaimed {
-    StreamId next;  // where to go on; 0-0 at the end
-    std::vector<StreamId> gone;
-  };
+  // entry: nullptr if it was deleted from the stream; then `pending` is what is removed now.
+  using AutoClaimedFn = FunctionRef<void(StreamId id, const StreamEntry* entry, const StreamPending& pending)>;
   // XAUTOCLAIM: claims up to `count` entries from `start` on; those that are gone count as well. Looks at 10 times as
-  // many at most. fn is told of each that was claimed.
-  AutoClaimed AutoClaim(const StreamLog& log, StreamConsumer* consumer, StreamId start, uint64_t count,
-                        int64_t min_idle_ms, bool just_id, int64_t now_ms, FunctionRef<void(const StreamEntry&)> fn);
+  // many at most. fn is told of each that was claimed or is gone. Returned: where to go on, 0-0 at the end.
+  StreamId AutoClaim(const StreamLog& log, StreamConsumer* consumer, StreamId start, uint64_t count,
+                     int64_t min_idle_ms, bool just_id, int64_t now_ms, AutoClaimedFn fn);
 
   // ---- What is pending
   uint64_t pending() const { return pending_.size(); }

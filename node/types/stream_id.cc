@@ -94,7 +94,6 @@ Result<NewStreamId> ParseNewStreamId(std::string_view text) {
     return made;
   }
   if (!ParseId(text, 0, &made.id, &made.auto_seq)) return BadId();
-  if (made.id.zero() && !made.auto_seq) return Invalid("ERR The ID specified in XADD must be greater than 0-0");
   return made;
 }
 

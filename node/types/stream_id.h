@@ -47,6 +47,8 @@ struct NewStreamId {
   StreamId id;              // what is given of it
   bool auto_ms = false;     // *
   bool auto_seq = false;    // ms-*, and *
+  // 0-0, which no entry has.
+  bool impossible() const { return !auto_seq && id.zero(); }
 };
 
 // $ or an ID.
@@ -58,7 +60,6 @@ struct StreamPosition {
 
 // kInvalid for all of them: "ERR Invalid stream ID specified as stream command argument", or another as noted.
 Result<StreamId> ParseStreamId(std::string_view text, uint64_t missing_seq = 0);
-// 0-0: "ERR The ID specified in XADD must be greater than 0-0".
 Result<NewStreamId> ParseNewStreamId(std::string_view text);
 Result<StreamPosition> ParseStreamPosition(std::string_view text);
 // The first and the last ID that is in the range. Nothing behind or before an excluded ID: "ERR invalid start ID for

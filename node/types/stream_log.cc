@@ -172,9 +172,7 @@ uint64_t StreamLog::Trim(const StreamTrim& trim) {
 }
 
 Status StreamLog::SetId(StreamId last_id, std::optional<uint64_t> entries_added, StreamId max_deleted_id) {
-  if (last_id < max_deleted_id) {
-    return Invalid("ERR The ID specified in XSETID is smaller than the provided max_deleted_entry_id");
-  }
+  CHECK(max_deleted_id <= last_id);
   if (last_id < counters_.max_deleted_id) {
     return Invalid("ERR The ID specified in XSETID is smaller than current max_deleted_entry_id");
   }

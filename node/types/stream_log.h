@@ -65,7 +65,7 @@ class StreamLog {
   // Blocks of the index: what XINFO calls radix-tree-nodes.
   uint64_t index_nodes() const { return nodes_.nodes(); }
 
-  // The ID that XADD is to give. kInvalid: "ERR The stream has exhausted the last possible ID, unable to add more
+  // The ID that XADD is to give. wanted: not impossible(). kInvalid: "ERR The stream has exhausted the last possible ID, unable to add more
   // items", or "ERR The ID specified in XADD is equal or smaller than the target stream top item".
   Result<StreamId> NextId(const NewStreamId& wanted, int64_t now_ms) const;
   // words: fields and values. id: from NextId. kInvalid: "ERR Elements are too large to be stored".
@@ -74,7 +74,7 @@ class StreamLog {
   bool Erase(StreamId id);
   // Returned: how many entries it removed.
   uint64_t Trim(const StreamTrim& trim);
-  // XSETID. max_deleted_id: 0-0 if not given. kInvalid: an error of Redis's, and nothing changed.
+  // XSETID. max_deleted_id: 0-0 if not given, not above last_id (CHECK). kInvalid: an error of Redis's, and nothing changed.
   Status SetId(StreamId last_id, std::optional<uint64_t> entries_added, StreamId max_deleted_id);
 
   // Calls fn for the entries from `first` to `last`, both included, backward if `reverse`, until it returns false.

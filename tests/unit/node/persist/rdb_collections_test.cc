@@ -87,7 +87,7 @@ TEST(RdbCollections, EncodingsComeBackAsTheyWere) {
     });
   }
   for (const char* kind : {"list listpack", "list quicklist", "set intset", "set listpack", "set hashtable",
-                           "zset listpack", "zset skiplist", "hash listpack", "hash hashtable"}) {
+                           "zset listpack", "zset skiplist", "hash listpack", "hash hashtable", "stream stream"}) {
     EXPECT_TRUE(met.contains(kind)) << kind;
   }
 }

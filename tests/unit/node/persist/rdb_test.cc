@@ -221,8 +221,8 @@ std::string ErrorOf(std::string_view magic, std::string_view records) {
 }
 
 TEST(ForeignRdb, WhatIsNotSupportedIsNamed) {
-  EXPECT_THAT(ErrorOf("REDIS0011", "\xfe\x00\x0f\x01s"s),
-              HasSubstr("type 15 (a stream) is not supported by this version"));
+  EXPECT_THAT(ErrorOf("REDIS0011", "\xfe\x00\x1a\x01s"s),
+              HasSubstr("type 26 (a stream) is not supported by this version"));
   EXPECT_THAT(ErrorOf("REDIS0012", "\x16\x01h"s), HasSubstr("type 22 (a hash)"));
   EXPECT_THAT(ErrorOf("VALKEY081", "\x18\x01h"s), HasSubstr("type 24 (a hash)"));
   EXPECT_THAT(ErrorOf("REDIS0011", "\x63"s), HasSubstr("type 99 (unknown)"));

@@ -21,6 +21,7 @@
 #include "node/types/set.h"
 #include "node/types/sorted_set.h"
 #include "tests/unit/node/store/store_test_support.h"
+#include "tests/unit/node/store/streams.h"
 
 namespace understudy::store {
 
@@ -32,6 +33,7 @@ inline types::Limits SmallLimits() {
   limits.set_max_listpack_entries = 10;
   limits.zset_max_listpack_entries = 9;
   limits.list_max_listpack_size = 7;
+  limits.stream_node_max_entries = 5;
   return limits;
 }
 
@@ -67,8 +69,11 @@ inline std::string Shown(const Entry& entry) {
         return true;
       });
       break;
+    case Type::kStream:
+      ShowStream(*entry.As<types::Stream>(), &parts);
+      break;
   }
-  if (entry.type() != Type::kList) std::sort(parts.begin(), parts.end());
+  if (entry.type() != Type::kList && entry.type() != Type::kStream) std::sort(parts.begin(), parts.end());
   for (const std::string& part : parts) out += ":" + part;
   return out;
 }
@@ -80,16 +85,25 @@ struct HashModelField {
 
 struct CollectionModelValue {
   std::variant<std::string, std::list<std::string>, std::set<std::string>, std::map<std::string, double>,
-               std::map<std::string, HashModelField>>
+               std::map<std::string, HashModelField>, ModelStream>
       value;
   int64_t expire_ms = kNoExpire;
 
   bool empty() const {
     return std::visit(
-        [](const auto& v) { return !std::is_same_v<std::decay_t<decltype(v)>, std::string> && v.empty(); }, value);
+        [](const auto& v) {
+          using Value = std::decay_t<decltype(v)>;
+          if constexpr (std::is_same_v<Value, std::string> || std::is_same_v<Value, ModelStream>) {
+            return false;
+          } else {
+            return v.empty();
+          }
+        },
+        value);
   }
   std::string Shown() const {
-    static constexpr Type kTypes[] = {Type::kString, Type::kList, Type::kSet, Type::kSortedSet, Type::kHash};
+    static constexpr Type kTypes[] = {Type::kString,    Type::kList, Type::kSet,
+                                      Type::kSortedSet, Type::kHash, Type::kStream};
     std::string out(TypeName(kTypes[value.index()]));
     std::vector<std::string> parts;
     if (const auto* text = std::get_if<0>(&value)) return out + ":" + *text;
@@ -104,7 +118,8 @@ struct CollectionModelValue {
                         (field.expire_ms == types::kNoExpire ? "" : "@" + std::to_string(field.expire_ms)));
       }
     }
-    if (value.index() != 1) std::sort(parts.begin(), parts.end());
+    if (const auto* model = std::get_if<5>(&value)) ShowStream(model->stream, &parts);
+    if (value.index() != 1 && value.index() != 5) std::sort(parts.begin(), parts.end());
     for (const std::string& part : parts) out += ":" + part;
     return out;
   }
@@ -248,7 +263,7 @@ class CollectionWriter {
     Entry* entry = at.shard.FindForWrite(db, key, at.hash, now_ms_, View::kRaw);
     ASSERT_EQ(entry != nullptr, it != map_.end());
     CollectionModelValue v = it != map_.end() ? it->second : CollectionModelValue{};
-    const size_t index = entry != nullptr ? v.value.index() : 1 + rng_.Below(4);
+    const size_t index = entry != nullptr ? v.value.index() : 1 + rng_.Below(5);
     const uint64_t changes = rng_.Below(10) == 0 ? rng_.Below(120) : 1 + rng_.Below(4);
     const bool erase = rng_.OneIn(3);
     switch (index) {
@@ -298,6 +313,16 @@ class CollectionWriter {
           }
         }
         if (scores.empty() && entry == nullptr) edit.NothingChanged();
+        break;
+      }
+      case 5: {
+        if (entry == nullptr) v.value = ModelStream();
+        Edit<types::Stream> edit(at.shard, db, key, at.hash, entry, now_ms_, [] { return types::Stream(); });
+        for (uint64_t i = 0; i < changes; ++i) {
+          const StreamChange change = RandomStreamChange(rng_, Member(), limits_, now_ms_);
+          change(*edit);
+          change(std::get<5>(v.value).stream);
+        }
         break;
       }
       default: {

@@ -205,18 +205,22 @@ TEST(StreamGroup, AutoClaimGoesOnWhereItStoppedAndNamesWhatIsGone) {
   Scene s;
   s.Deliver(s.ann, 10);
   for (const uint64_t ms : {2, 3, 9}) ASSERT_TRUE(s.log().Erase({ms, 0}));
-  Ids ids;
-  const auto note = [&](const StreamEntry& entry) { ids.push_back(entry.id().ms); };
-  auto result = s.group->AutoClaim(s.log(), s.bob, {0, 0}, 4, 10, false, kNow + 10, note);
+  Ids ids, gone;
+  const auto note = [&](StreamId id, const StreamEntry* entry, const StreamPending& pending) {
+    (entry != nullptr ? ids : gone).push_back(id.ms);
+    EXPECT_EQ(pending.consumer, entry != nullptr ? s.bob : s.ann);
+    EXPECT_TRUE(entry == nullptr || entry->id() == id);
+  };
+  StreamId next = s.group->AutoClaim(s.log(), s.bob, {0, 0}, 4, 10, false, kNow + 10, note);
   EXPECT_EQ(ids, (Ids{1, 4}));
-  EXPECT_EQ(result.gone, (std::vector<StreamId>{{2, 0}, {3, 0}}));
-  EXPECT_EQ(result.next, (StreamId{5, 0}));
+  EXPECT_EQ(gone, (Ids{2, 3}));
+  EXPECT_EQ(next, (StreamId{5, 0}));
   EXPECT_EQ(s.At(4).deliveries, 2u);
   ids.clear();
-  result = s.group->AutoClaim(s.log(), s.bob, result.next, 100, 10, true, kNow + 10, note);
+  next = s.group->AutoClaim(s.log(), s.bob, next, 100, 10, true, kNow + 10, note);
   EXPECT_EQ(ids, (Ids{5, 6, 7, 8, 10}));
-  EXPECT_EQ(result.gone, (std::vector<StreamId>{{9, 0}}));
-  EXPECT_TRUE(result.next.zero());
+  EXPECT_EQ(gone, (Ids{2, 3, 9}));
+  EXPECT_TRUE(next.zero());
   EXPECT_EQ(s.At(5).deliveries, 1u);
   EXPECT_EQ(s.ann->pending(), 0u);
   EXPECT_EQ(s.bob->pending(), 7u);
@@ -225,9 +229,9 @@ TEST(StreamGroup, AutoClaimGoesOnWhereItStoppedAndNamesWhatIsGone) {
 TEST(StreamGroup, AutoClaimLooksAtTenTimesTheCount) {
   Scene s(50);
   s.Deliver(s.ann, 50);
-  const auto none = [](const StreamEntry&) { FAIL(); };
-  const auto result = s.group->AutoClaim(s.log(), s.bob, {0, 0}, 2, 1, false, kNow, none);
-  EXPECT_EQ(result.next, (StreamId{21, 0}));
+  const auto none = [](StreamId, const StreamEntry*, const StreamPending&) { FAIL(); };
+  const StreamId next = s.group->AutoClaim(s.log(), s.bob, {0, 0}, 2, 1, false, kNow, none);
+  EXPECT_EQ(next, (StreamId{21, 0}));
 }
 
 TEST(StreamGroup, WalksWhatIsPendingOfAllOrOne) {
@@ -282,6 +286,20 @@ TEST(StreamGroup, LagIsUnknownInTheMiddleUntilTheEndIsReached) {
   EXPECT_EQ(s.group->Lag(s.log()), 6) << "told so";
 }
 
+TEST(StreamGroup, LagIsWhatIsThereOnceTheRestWasTrimmedAway) {
+  Scene s;
+  s.group->SetId({3, 0}, StreamGroup::kUnknown);
+  ASSERT_TRUE(s.log().Erase({5, 0}));
+  EXPECT_EQ(s.group->Lag(s.log()), std::nullopt);
+  s.log().Trim({.max_length = 4});
+  EXPECT_EQ(s.group->Lag(s.log()), 4);
+  s.Deliver(s.ann, 1);
+  EXPECT_EQ(s.group->Lag(s.log()), 3);
+  s.group->SetId({3, 0}, 9);  // says nonsense
+  s.log().Trim({.max_length = 0});
+  EXPECT_EQ(s.group->Lag(s.log()), 0);
+}
+
 TEST(StreamGroup, LagIsUnknownWhileADeletedEntryIsAhead) {
   Scene s;
   s.Deliver(s.ann, 2);
@@ -307,7 +325,7 @@ TEST(StreamGroup, LagSurvivesTrimmingOfWhatWasRead) {
   s.Deliver(s.ann, 1);
   EXPECT_EQ(s.group->entries_read(), 6) << "found by the first entry's place";
   s.log().Trim({.kind = StreamTrim::Kind::kMaxLength, .max_length = 0});
-  EXPECT_EQ(s.group->Lag(s.log()), 4);
+  EXPECT_EQ(s.group->Lag(s.log()), 0) << "what is gone is not waited for";
 }
 
 }  // namespace
