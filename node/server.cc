@@ -51,6 +51,9 @@ command::Table BuildCommandTable() {
       command::MemoryCommands(),     command::CommandCommands(),      command::BitmapCommands(),
       command::BitfieldCommands(),   command::PubsubCommands(),       command::HyperLogLogCommands(),
       command::TransactionCommands(), command::ReplicationCommands(),
+      command::SetCommands(),        command::SetAlgebraCommands(),   command::SortedSetCommands(),
+      command::SortedSetRangeCommands(), command::SortedSetPopCommands(), command::SortedSetAlgebraCommands(),
+      command::GeoCommands(),        command::SortCommands(),
   };
   return command::Table(families);
 }
