@@ -49,6 +49,14 @@ std::vector<Set::Member> Intersect(std::vector<const store::Entry*> sets, size_t
   return common;
 }
 
+// Of sets that are made to be asked, and go with the command: a small one in a listpack would be searched each time.
+types::Limits NeverCompact() {
+  types::Limits limits;
+  limits.set_max_intset_entries = 0;
+  limits.set_max_listpack_entries = 0;
+  return limits;
+}
+
 Set Unite(std::span<const store::Entry* const> sets, const types::Limits& limits) {
   Set all({}, 1, limits);
   bool first = true;
@@ -86,7 +94,7 @@ std::vector<Set::Member> Subtract(std::span<const store::Entry* const> sets) {
       return std::any_of(others.begin(), others.end(), [&](const auto* other) { return Contains(other, member); });
     });
   } else {
-    const Set gone = Unite(others, types::Limits{});
+    const Set gone = Unite(others, NeverCompact());
     keep([&](std::string_view member) { return gone.Contains(member); });
   }
   return left;
@@ -147,9 +155,7 @@ void SInterCard(CallContext& ctx, Args args, Writer& reply) {
 
 void SUnion(CallContext& ctx, Args args, Writer& reply) {
   std::vector<const store::Entry*> sets;
-  if (LookupSets(ctx, args.subspan(1), &sets, reply)) {
-    command::ReplyMembers(Unite(sets, ctx.services.config.limits()), reply);
-  }
+  if (LookupSets(ctx, args.subspan(1), &sets, reply)) command::ReplyMembers(Unite(sets, NeverCompact()), reply);
 }
 
 void SUnionStore(CallContext& ctx, Args args, Writer& reply) {

@@ -103,6 +103,7 @@ void SMove(CallContext& ctx, Args args, Writer& reply) {
 // Replicas are told which members went.
 void AddRemoval(CallContext& ctx, const Key& key, const std::vector<std::string>& members, bool key_gone) {
   if (key_gone) return ctx.effects.Add(ctx.db, {"DEL", key.name});
+  if (members.size() == 1) return ctx.effects.Add(ctx.db, {"SREM", key.name, ctx.effects.Keep(members[0])});
   constexpr size_t kMostInOne = 1024;
   for (size_t first = 0; first < members.size(); first += kMostInOne) {
     std::vector<std::string_view> words = {"SREM", key.name};

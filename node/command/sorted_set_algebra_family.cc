@@ -125,7 +125,7 @@ void Subtract(const Query& query, SortedSet* result, const types::Limits& limits
     });
     return;
   }
-  Set gone({}, all_members, limits);
+  Set gone({}, all_members, limits);  // of so many that it is a table, unless that makes no difference
   for (const Source& other : others) {
     other.ForEach([&](std::string_view member, double) {
       gone.Add(member, limits);

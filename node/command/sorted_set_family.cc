@@ -25,7 +25,7 @@ constexpr store::Type kSortedSet = store::Type::kSortedSet;
 
 // ---------------------------------------------------------------------------------------------- writing
 
-// Takes the options of ZADD from args[*at] on. False at a word that is none.
+// False at a word that is no option of ZADD.
 bool TakeAddOption(std::string_view word, SortedSet::AddRule* rule, bool* count_changed) {
   const std::pair<std::string_view, bool*> options[] = {
       {"nx", &rule->only_new},  {"xx", &rule->only_existing}, {"gt", &rule->only_greater},
@@ -162,21 +162,51 @@ void ZScan(CallContext& ctx, Args args, Writer& reply) {
 
 // ---------------------------------------------------------------------------------------------- ZRANDMEMBER
 
-// Calls fn for `draws` members, which are different ones: at most all.
-void SampleDistinct(const SortedSet& set, uint64_t draws, types::Random64 random,
-                    FunctionRef<bool(std::string_view, double)> fn) {
+using Give = FunctionRef<void(std::string_view, double)>;
+
+void GiveAt(const SortedSet& set, uint64_t rank, Give give) {
+  set.Walk({rank, 1}, false, [&](std::string_view member, double score) {
+    give(member, score);
+    return true;
+  });
+}
+
+// `draws` members, which are different ones: at most all.
+void SampleDistinct(const SortedSet& set, uint64_t draws, types::Random64 random, Give give) {
   // A walk over the ranks costs less than drawing again what was drawn already, from a third on (Redis's bound, too).
   if (draws > set.Size() / 3) {
     std::vector<bool> selected(set.Size());
     types::SelectInOrder(set.Size(), draws, random, [&](size_t rank) { selected[rank] = true; });
     size_t rank = 0;
-    set.WalkAll([&](std::string_view member, double score) { return !selected[rank++] || fn(member, score); });
+    set.WalkAll([&](std::string_view member, double score) {
+      if (selected[rank++]) give(member, score);
+      return true;
+    });
     return;
   }
   std::unordered_set<uint64_t> drawn;
   while (drawn.size() < draws) {
     const uint64_t rank = types::RandomBelow(random(), set.Size());
-    if (drawn.insert(rank).second) set.Walk({rank, 1}, false, fn);
+    if (drawn.insert(rank).second) GiveAt(set, rank, give);
+  }
+}
+
+// `draws` members, each drawn from all.
+void SampleRepeated(const SortedSet& set, uint64_t draws, types::Random64 random, Give give) {
+  if (draws < set.Size()) {
+    for (; draws > 0; --draws) GiveAt(set, types::RandomBelow(random(), set.Size()), give);
+    return;
+  }
+  // One walk finds them all.
+  std::vector<std::pair<std::string, double>> members;
+  members.reserve(set.Size());
+  set.WalkAll([&](std::string_view member, double score) {
+    members.emplace_back(member, score);
+    return true;
+  });
+  for (; draws > 0; --draws) {
+    const auto& [member, score] = members[types::RandomBelow(random(), members.size())];
+    give(member, score);
   }
 }
 
@@ -189,22 +219,15 @@ void ZRandMember(CallContext& ctx, Args args, Writer& reply) {
   const uint64_t size = entry != nullptr ? entry->As<SortedSet>()->Size() : 0;
   if (args.size() == 2) {
     if (size == 0) return reply.Null();
-    entry->As<SortedSet>()->Walk({types::RandomBelow(random(), size), 1}, false, [&](std::string_view member, double) {
-      reply.Bulk(member);
-      return true;
-    });
-    return;
+    return GiveAt(*entry->As<SortedSet>(), types::RandomBelow(random(), size),
+                  [&](std::string_view member, double) { reply.Bulk(member); });
   }
   const uint64_t draws = wanted.Of(size);
   MemberReply members(draws, wanted.pairs, reply);
   if (draws == 0) return;
-  const auto give = [&](std::string_view member, double score) {
-    members.Add(member, score);
-    return true;
-  };
-  const auto set = entry->As<SortedSet>();
-  if (!wanted.repeats) return SampleDistinct(*set, draws, random, give);
-  for (uint64_t i = 0; i < draws; ++i) set->Walk({types::RandomBelow(random(), size), 1}, false, give);
+  const auto sample = wanted.repeats ? SampleRepeated : SampleDistinct;
+  sample(*entry->As<SortedSet>(), draws, random,
+         [&](std::string_view member, double score) { members.Add(member, score); });
 }
 
 // clang-format off
