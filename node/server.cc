@@ -52,6 +52,9 @@ command::Table BuildCommandTable() {
       command::BitfieldCommands(),   command::PubsubCommands(),       command::HyperLogLogCommands(),
       command::TransactionCommands(), command::ReplicationCommands(), command::StreamCommands(),
       command::StreamReadCommands(), command::StreamGroupCommands(),  command::StreamInfoCommands(),
+      command::SetCommands(),        command::SetAlgebraCommands(),   command::SortedSetCommands(),
+      command::SortedSetRangeCommands(), command::SortedSetPopCommands(), command::SortedSetAlgebraCommands(),
+      command::GeoCommands(),        command::SortCommands(),
   };
   return command::Table(families);
 }

@@ -74,7 +74,7 @@ Status ApplySink::Execute(std::span<const replication::Record> records, replicat
       store::OneShardGuard guard(keyspace, keyspace.ShardOf(hash));
       return Run(records, false, commit);
     }
-    all = all || ((*row)->flags & kAllShards);
+    all = all || NeedsAllShards(**row, record.argv);
     indexes_.clear();
     if (FindKeys(**row, record.argv, &indexes_)) {
       for (const uint32_t i : indexes_) shards_.push_back(keyspace.ShardIndex(keyspace.Hash(record.argv[i])));

@@ -238,16 +238,14 @@ void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args
   ctx.first_hash = hash;
   const bool synchronous = writes && services_->gate.synchronous_replicas() > 0;
   const uint64_t position = synchronous ? session.connection.position() : 0;
-  if (row.keys.first == 0 && row.keys.find == nullptr) {
-    if (row.flags & kAllShards) {
-      store::AllShardsGuard guard(keyspace);
-      ctx.all_locked = true;
-      RunHandler(ctx, row, args, reply);
-      Replicate(ctx);
-    } else {
-      RunHandler(ctx, row, args, reply);  // EXEC replicates by itself, under its locks
-      if (row.flags & kMayReplicate) Replicate(ctx);
-    }
+  if (NeedsAllShards(row, args)) {
+    store::AllShardsGuard guard(keyspace);
+    ctx.all_locked = true;
+    RunHandler(ctx, row, args, reply);
+    Replicate(ctx);
+  } else if (row.keys.first == 0 && row.keys.find == nullptr) {
+    RunHandler(ctx, row, args, reply);  // EXEC replicates by itself, under its locks
+    if (row.flags & kMayReplicate) Replicate(ctx);
   } else if (row.keys.first == row.keys.last && row.keys.find == nullptr) {
     store::OneShardGuard guard(keyspace, keyspace.ShardOf(hash));
     RunHandler(ctx, row, args, reply);
@@ -283,7 +281,7 @@ void Dispatcher::RunTransaction(CallContext& ctx, Transaction& transaction, resp
   // The lock plan: the shards of all queued commands and of the watched keys.
   std::vector<std::vector<std::string_view>> arguments;
   std::vector<uint32_t> shards, indexes;
-  bool all = (transaction.flags & (kAllShards | kWalks)) != 0;
+  bool all = (transaction.flags & kWalks) != 0;
   for (const QueuedCommand& queued : transaction.queue) {
     std::vector<std::string_view>& args = arguments.emplace_back();
     uint32_t begin = 0;
@@ -291,6 +289,7 @@ void Dispatcher::RunTransaction(CallContext& ctx, Transaction& transaction, resp
       args.emplace_back(queued.bytes.data() + begin, end - begin);
       begin = end;
     }
+    all = all || NeedsAllShards(*queued.row, args);
     indexes.clear();
     if (FindKeys(*queued.row, args, &indexes)) {
       for (const uint32_t i : indexes) shards.push_back(keyspace.ShardIndex(keyspace.Hash(args[i])));

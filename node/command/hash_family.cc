@@ -8,6 +8,7 @@
 #include "node/command/call_context.h"
 #include "node/command/hash_access.h"
 #include "node/command/notify.h"
+#include "node/command/random_count.h"
 #include "node/command/scan_options.h"
 #include "node/config/config.h"
 #include "node/resp/errors.h"
@@ -228,57 +229,28 @@ void HScan(CallContext& ctx, Args args, Writer& reply) {
 
 // ---------------------------------------------------------------------------------------------- HRANDFIELD
 
-// How many fields to draw, if the command says so; negative: with repetitions. False after the error reply.
-bool ReadDraws(Args args, int64_t* count, bool* values, Writer& reply) {
-  // Each is written to the reply at once.
-  constexpr int64_t kMostDraws = 1 << 24;
-  if (!ReadInt64(args[2], count, reply)) return false;
-  if (*count == INT64_MIN) {
-    reply.Error(
-        "ERR value is out of range, value must between -9223372036854775807 and "
-        "9223372036854775807");
-    return false;
-  }
-  *values = args.size() == 4 && Is(args[3], "withvalues");
-  if (args.size() > (*values ? 4 : 3)) {
-    reply.Error(resp::kSyntaxError);
-    return false;
-  }
-  if (*count < -kMostDraws || (*values && *count > INT64_MAX / 2)) {
-    reply.Error("ERR value is out of range");
-    return false;
-  }
-  return true;
-}
-
 void HRandField(CallContext& ctx, Args args, Writer& reply) {
-  const bool counts = args.size() > 2;
-  int64_t count = 1;
-  bool values = false;
-  if (counts && !ReadDraws(args, &count, &values, reply)) return;
+  RandomCount wanted;
+  if (args.size() > 2 && !ReadRandomCount(args, "withvalues", &wanted, reply)) return;
   const store::Entry* entry;
   if (!LookupHash(ctx, args, &entry, reply)) return;
   RandomSequence random;
-  if (!counts) {
+  if (args.size() == 2) {
     const auto field = entry != nullptr ? entry->As<Hash>()->Random(random(), FieldNow(ctx)) : std::nullopt;
     if (!field) return reply.Null();
     return ReplyText(field->name, reply);
   }
-  const size_t live = entry != nullptr ? entry->As<Hash>()->CountLive(FieldNow(ctx)) : 0;
-  const bool repeats = count < 0;
-  size_t draws = static_cast<size_t>(repeats ? -count : count);
-  if (live == 0) draws = 0;
-  if (!repeats) draws = std::min(draws, live);
-  const bool pairs = values && reply.protocol() == 3;
-  reply.Array(values && !pairs ? draws * 2 : draws);
+  const size_t draws = wanted.Of(entry != nullptr ? entry->As<Hash>()->CountLive(FieldNow(ctx)) : 0);
+  const bool nested = wanted.pairs && reply.protocol() == 3;
+  reply.Array(wanted.pairs && !nested ? draws * 2 : draws);
   if (draws == 0) return;
   const auto give = [&](const Hash::Field& field) {
-    if (pairs) reply.Array(2);
+    if (nested) reply.Array(2);
     ReplyText(field.name, reply);
-    if (values) ReplyText(field.value, reply);
+    if (wanted.pairs) ReplyText(field.value, reply);
   };
   const auto hash = entry->As<Hash>();
-  if (repeats) {
+  if (wanted.repeats) {
     hash->SampleRepeated(draws, random, FieldNow(ctx), give);
   } else {
     hash->SampleDistinct(draws, random, FieldNow(ctx), give);

@@ -43,6 +43,12 @@ bool ReadScanOptions(std::span<const std::string_view> words, std::optional<stor
         return false;
       }
       out->only_names = true;
+    } else if (Is(words[i], "noscores")) {
+      if (scanned != store::Type::kSortedSet) {
+        reply.Error("ERR NOSCORES option can only be used in ZSCAN");
+        return false;
+      }
+      out->only_names = true;
     } else {
       reply.Error(resp::kSyntaxError);
       return false;

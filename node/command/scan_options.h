@@ -1,4 +1,4 @@
-// What SCAN and its like for one key (HSCAN) take: where to go on, how far, which names.
+// What SCAN and its like for one key (HSCAN, SSCAN, ZSCAN) take: where to go on, how far, which names.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ struct ScanOptions {
   size_t count = 10;
   std::string_view pattern = "*";
   std::string_view type;    // of SCAN; empty: all
-  bool only_names = false;  // NOVALUES of HSCAN
+  bool only_names = false;  // NOVALUES of HSCAN, NOSCORES of ZSCAN
 
   bool Matches(std::string_view name) const { return resp::MatchesAll(pattern) || resp::GlobMatch(pattern, name); }
 };

@@ -33,7 +33,7 @@ Table::Table(std::span<const std::span<const Row>> families) {
       rows_.push_back(&row);
       row.index = static_cast<uint32_t>(indexed_.size());
       row.ordinary = !(row.flags & kNotOrdinary) && row.subcommands.empty() && row.keys.first > 0 &&
-                     row.keys.find == nullptr;
+                     row.keys.find == nullptr && row.keys.beyond == nullptr;
       indexed_.push_back(&row);
       parents_.push_back(nullptr);
       for (const Row& sub : row.subcommands) {

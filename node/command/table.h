@@ -77,6 +77,7 @@ struct KeySpec {
   bool (*find)(Args args, std::vector<uint32_t>* indexes) = nullptr;
   KeyAccess others = KeyAccess::kNone;     // to the keys behind the first, if it differs from Row::access
   KeyAccess (*vary)(Args args) = nullptr;  // to the first key, if it depends on the arguments; Row::access is the most
+  bool (*beyond)(Args args) = nullptr;  // do the arguments lead to keys that can't be known before (SORT BY)?
 };
 
 // Arguments that are channels, for ACL rules (&channel). Not for commands that only let go of channels.
@@ -149,6 +150,10 @@ acl::CommandList ListCommands(const Table& table);
 const Row* FindSubcommand(const Row& row, Args args);
 // Argument indexes of the keys; false if the arguments make no sense ("ERR Invalid arguments ..." is the caller's).
 bool FindKeys(const Row& row, Args args, std::vector<uint32_t>* indexes);
+// Whether it runs with every shard locked.
+inline bool NeedsAllShards(const Row& row, Args args) {
+  return (row.flags & kAllShards) != 0 || (row.keys.beyond != nullptr && row.keys.beyond(args));
+}
 // What the command does with its first key, or with one of the others.
 inline KeyAccess AccessTo(const Row& row, Args args, bool first) {
   if (!first && row.keys.others != KeyAccess::kNone) return row.keys.others;
@@ -180,5 +185,13 @@ std::span<const Row> BitmapCommands();
 std::span<const Row> BitfieldCommands();
 std::span<const Row> PubsubCommands();
 std::span<const Row> HyperLogLogCommands();
+std::span<const Row> SetCommands();
+std::span<const Row> SetAlgebraCommands();
+std::span<const Row> SortedSetCommands();
+std::span<const Row> SortedSetRangeCommands();
+std::span<const Row> SortedSetPopCommands();
+std::span<const Row> SortedSetAlgebraCommands();
+std::span<const Row> GeoCommands();
+std::span<const Row> SortCommands();
 
 }  // namespace understudy::command

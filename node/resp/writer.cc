@@ -51,8 +51,9 @@ void Writer::Map(size_t pairs) {
 void Writer::Set(size_t elements) { Header(protocol_ == 2 ? '*' : '~', static_cast<int64_t>(elements)); }
 void Writer::Push(size_t elements) { Header(protocol_ == 2 ? '*' : '>', static_cast<int64_t>(elements)); }
 
-void Writer::Double(double value) {
-  const std::string text = FormatDouble(value);
+void Writer::Double(double value) { DoubleText(FormatDouble(value)); }
+
+void Writer::DoubleText(std::string_view text) {
   if (protocol_ == 2) return Bulk(text);
   char* p = out_->Reserve(text.size() + 3);
   *p++ = ',';

@@ -61,6 +61,8 @@ class Writer {
   void Set(size_t elements);
   void Push(size_t elements);
   void Double(double value);
+  // text: a number that is printed already.
+  void DoubleText(std::string_view text);
   void Boolean(bool value);
   // format: three characters, "txt" or "mkd".
   void Verbatim(std::string_view format, std::string_view text);

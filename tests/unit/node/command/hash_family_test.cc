@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "tests/unit/node/command/reply_words.h"
 #include "tests/unit/node/command/server_fixture.h"
 
 namespace understudy::command {
@@ -101,17 +102,6 @@ TEST_F(HashTest, RandomFields) {
                "HRANDFIELD h -9223372036854775807"},
               "ERR value is out of range");
   ExpectError({"HRANDFIELD h 1 oops", "HRANDFIELD h 1 WITHVALUES oops"}, "ERR syntax error");
-}
-
-// All of a reply's words.
-std::vector<std::string> WordsOf(const std::string& reply) {
-  std::vector<std::string> words;
-  for (size_t at = 0; (at = reply.find('"', at)) != std::string::npos;) {
-    const size_t end = reply.find('"', at + 1);
-    words.push_back(reply.substr(at + 1, end - at - 1));
-    at = end + 1;
-  }
-  return words;
 }
 
 TEST_F(HashTest, DrawsAreDifferentFieldsAndEachComes) {

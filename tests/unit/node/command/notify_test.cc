@@ -151,6 +151,40 @@ TEST_F(NotifyTest, MissedKeysTell) {
                 {"HGET x a", "0 keymiss x"}, {"HGETEX x FIELDS 1 a", "0 keymiss x"}, {"DUMP x", "0 keymiss x"}});
 }
 
+TEST_F(NotifyTest, SetsTell) {
+  Ask("Esgn");
+  ExpectEvents({{"SADD s a b c", "0 new s, 0 sadd s"},    {"SADD s a", ""},
+                {"SREM s x", ""},                         {"SREM s c", "0 srem s"},
+                {"SMOVE s t x", ""},                      {"SMOVE s t a", "0 srem s, 0 new t, 0 sadd t"},
+                {"SMOVE t s a", "0 srem t, 0 del t, 0 sadd s"},
+                {"SADD t a", "0 new t, 0 sadd t"},        {"SMOVE s t a", "0 srem s"},
+                {"SPOP s", "0 spop s, 0 del s"},          {"SADD s a b c", "0 new s, 0 sadd s"},
+                {"SPOP s 0", ""},                         {"SPOP s 2", "0 spop s"},
+                {"SPOP s 5", "0 spop s, 0 del s"},        {"SINTERSTORE d t t", "0 new d, 0 sinterstore d"},
+                {"SUNIONSTORE d t", "0 sunionstore d"},   {"SDIFFSTORE e t none", "0 new e, 0 sdiffstore e"},
+                {"SDIFFSTORE d t t", "0 del d"},          {"SDIFFSTORE d t t", ""},
+                {"SREM t a", "0 srem t, 0 del t"},        {"SMEMBERS e", ""}});
+}
+
+TEST_F(NotifyTest, SortedSetsTell) {
+  Ask("Ezgnl");
+  ExpectEvents({{"ZADD z 1 a 2 b 3 c", "0 new z, 0 zadd z"}, {"ZADD z 1 a", ""},
+                {"ZADD z XX 5 x", ""},                       {"ZADD z INCR 1 a", "0 zincr z"},
+                {"ZINCRBY z 0 a", ""},                       {"ZINCRBY z 1 a", "0 zincr z"},
+                {"ZREM z x", ""},                            {"ZREM z a", "0 zrem z"},
+                {"ZPOPMIN z", "0 zpopmin z"},                {"ZMPOP 1 z MAX", "0 zpopmax z, 0 del z"},
+                {"ZADD z 1 a 2 b 3 c", "0 new z, 0 zadd z"}, {"ZREMRANGEBYRANK z 0 0", "0 zremrangebyrank z"},
+                {"ZREMRANGEBYSCORE z 9 9", ""},              {"ZREMRANGEBYLEX z - +", "0 zremrangebylex z, 0 del z"},
+                {"ZADD z 1 a", "0 new z, 0 zadd z"},         {"ZUNIONSTORE d 1 z", "0 new d, 0 zunionstore d"},
+                {"ZINTERSTORE d 1 z", "0 zinterstore d"},    {"ZDIFFSTORE d 1 z", "0 zdiffstore d"},
+                {"ZRANGESTORE d z 0 -1", "0 zrangestore d"}, {"ZRANGESTORE d z 5 5", "0 del d"},
+                {"ZRANGESTORE d z 5 5", ""},                 {"GEOADD g 1 1 a", "0 new g, 0 zadd g"},
+                {"GEOSEARCHSTORE d g FROMMEMBER a BYRADIUS 1 m", "0 new d, 0 geosearchstore d"},
+                {"GEORADIUS g 1 1 1 km STORE d", "0 georadiusstore d"},
+                {"SORT z ALPHA STORE d", "0 sortstore d"},   {"SORT none STORE d", "0 del d"},
+                {"ZREM z a", "0 zrem z, 0 del z"},           {"ZRANGE g 0 -1", ""}});
+}
+
 TEST_F(NotifyTest, ExpiredAndEvictedKeysTell) {
   Ask("Ex");
   Expect({{"SET k v PX 1", "+OK"}});
