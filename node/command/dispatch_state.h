@@ -38,6 +38,7 @@ struct Dispatcher::WorkerState {
   MonoTime eviction_until;       // in that turn
   std::unique_ptr<store::Evictor> evictor;
   bool appended = false;         // to the replication log in this turn
+  Blocking::Served served;       // replies for clients that waited, to be delivered when no lock is held
   // Writes of the segment that runs, one behind the other in the input, that the log is still to get: it takes them at
   // once, see AppendGathered. Only while this worker alone uses the keyspace, so that nobody can see the difference.
   struct Gathered {

@@ -81,6 +81,8 @@ class Connection {
   void Park();
   void Wake();
   bool parked() const { return parked_; }
+  // The other side sends nothing any more. Told once only: who parks it then waits for ever.
+  bool peer_closed() const { return peer_closed_; }
   // Was the command just executed put back by ParkBefore?
   bool TakeRepeat() { return std::exchange(repeat_, false); }
 
