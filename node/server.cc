@@ -50,7 +50,8 @@ command::Table BuildCommandTable() {
       command::AclCommands(),        command::ClientCommands(),       command::ServerCommands(),
       command::MemoryCommands(),     command::CommandCommands(),      command::BitmapCommands(),
       command::BitfieldCommands(),   command::PubsubCommands(),       command::HyperLogLogCommands(),
-      command::TransactionCommands(), command::ReplicationCommands(),
+      command::TransactionCommands(), command::ReplicationCommands(), command::ListCommands(),
+      command::ListPopCommands(),
   };
   return command::Table(families);
 }
@@ -287,6 +288,7 @@ void Server::OnReplicaOf(bool replica) {
   if (replica != is_replica_) ++generation_;
   is_replica_ = replica;
   PublishStandalone();
+  if (replica) dispatcher_->CloseWaitingClients();
 }
 
 void Server::PublishStandalone() {

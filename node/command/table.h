@@ -160,6 +160,8 @@ std::span<const Row> StringCommands();
 std::span<const Row> StringNumberCommands();
 std::span<const Row> HashCommands();
 std::span<const Row> HashExpireCommands();
+std::span<const Row> ListCommands();
+std::span<const Row> ListPopCommands();
 std::span<const Row> DumpCommands();
 std::span<const Row> KeyCommands();
 std::span<const Row> KeyspaceCommands();
