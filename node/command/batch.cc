@@ -78,7 +78,7 @@ void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span
     }
     executed[i] = done;
   }
-  FinishServing(state);
+  if (!state.served.empty()) [[unlikely]] FinishServing(state);
   services_->channels.Wake();
 }
 

@@ -258,6 +258,7 @@ void Blocking::Serve(const CallContext& cause, const Held& held, const Office& o
     for (WaitedKey* key : left) {
       key->served = false;
       Note(*key);
+      served->left = true;
     }
   }
 }
@@ -350,7 +351,7 @@ void Blocking::Deliver(Served* served) {
     });
   }
   served->deliveries.clear();
-  served->appended = false;
+  served->appended = served->left = false;
 }
 
 // ---------------------------------------------------------------------------------------------- other ends

@@ -83,6 +83,8 @@ class Blocking final : public store::ChangeSink {
   struct Served {
     std::vector<Delivery> deliveries;
     bool appended = false;  // to the replication log
+    bool left = false;      // something, for want of locks
+    bool empty() const { return deliveries.empty() && !left; }
   };
 
   // Is a key noted that may be ready for somebody? Any thread; right for keys whose shards the caller has locked.
@@ -91,7 +93,7 @@ class Blocking final : public store::ChangeSink {
   void Serve(const CallContext& cause, const Held& held, const Office& office, Served* served);
   // The same for all that is noted, with no locks held.
   void ServeAll(const CallContext& cause, const Office& office, Served* served);
-  // Sends the replies on their way. No locks held.
+  // Sends the replies on their way; nothing is left in `served`. No locks held.
   void Deliver(Served* served);
 
   // ---- The client's worker, no locks held ------------------------------------------------------------------------

@@ -221,21 +221,22 @@ void Dispatcher::ServeNoted(WorkerState& state, const CallContext& ctx, const Bl
   state.appended = state.appended || state.served.appended;
 }
 
+void Dispatcher::ServeLeft(WorkerState& state) {
+  Blocking::Office office;
+  office.generation = services_->gate.generation();
+  office.may_write = MayExpire(*state.worker);
+  // While a primary's writes are paused or refused, what waits to write keeps its place.
+  if (!office.may_write && services_->gate.mode() != role::GateState::Mode::kReplica) return;
+  CallContext ctx{*services_, services_->keyspace, state.effects, state.stats};
+  ctx.now_ms = state.worker->wall_ms();
+  ctx.may_expire = office.may_write;
+  blocking_.ServeAll(ctx, office, &state.served);
+  state.appended = state.appended || state.served.appended;
+}
+
 void Dispatcher::FinishServing(WorkerState& state) {
-  if (blocking_.noted()) [[unlikely]] {
-    Blocking::Office office;
-    office.generation = services_->gate.generation();
-    office.may_write = MayExpire(*state.worker);
-    // While a primary's writes are paused or refused, what waits to write keeps its place.
-    if (office.may_write || services_->gate.mode() == role::GateState::Mode::kReplica) {
-      CallContext ctx{*services_, services_->keyspace, state.effects, state.stats};
-      ctx.now_ms = state.worker->wall_ms();
-      ctx.may_expire = office.may_write;
-      blocking_.ServeAll(ctx, office, &state.served);
-      state.appended = state.appended || state.served.appended;
-    }
-  }
-  if (!state.served.deliveries.empty()) [[unlikely]] blocking_.Deliver(&state.served);
+  if (state.served.left) ServeLeft(state);
+  blocking_.Deliver(&state.served);
 }
 
 void Dispatcher::AppendGathered(WorkerState& state) {
@@ -435,7 +436,9 @@ void Dispatcher::OnTick(net::Worker& worker) {
   if (us > 1000) ticks_per_us_.store(static_cast<double>(Ticks() - first_ticks_) / us, std::memory_order_relaxed);
   SampleRates();
   if (!sweeping_) Sweep(worker);
-  FinishServing(state);
+  // What no write of a client has changed: keys that expired, a copy that was loaded.
+  if (blocking_.noted()) ServeLeft(state);
+  if (!state.served.empty()) FinishServing(state);
   WatchMemory(worker);
 }
 
@@ -518,22 +521,22 @@ void Dispatcher::Unpause() {
 void Dispatcher::WakePaused() {
   for (net::Worker* worker : workers_) {
     worker->Post([this, worker] {
-      std::vector<uint64_t> paused;
+      std::vector<WorkerState::Paused> paused;
       paused.swap(states_[worker->index()]->paused);
-      for (const uint64_t id : paused) {
-        if (net::Connection* connection = worker->Find(id)) connection->Wake();
+      for (const auto& [id, wait] : paused) {
+        if (net::Connection* connection = worker->Find(id)) connection->Wake(wait);
       }
     });
   }
 }
 
 void Dispatcher::ParkUntil(WorkerState& state, Session& session, MonoTime until) {
-  const uint64_t id = session.connection.id();
   session.connection.ParkBefore();
   session.blocked.store(true, std::memory_order_relaxed);
-  state.paused.push_back(id);
-  state.worker->RunAt(until, [worker = state.worker, id] {
-    if (net::Connection* connection = worker->Find(id)) connection->Wake();
+  const uint64_t id = session.connection.id(), wait = session.connection.wait();
+  state.paused.push_back({id, wait});
+  state.worker->RunAt(until, [worker = state.worker, id, wait] {
+    if (net::Connection* connection = worker->Find(id)) connection->Wake(wait);
   });
 }
 

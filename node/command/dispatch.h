@@ -150,7 +150,9 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
     if (blocking_.noted()) [[unlikely]] ServeNoted(state, ctx, held);
   }
   [[gnu::noinline]] void ServeNoted(WorkerState& state, const CallContext& ctx, const Blocking::Held& held);
-  // Without locks: what could not be served at once, or was changed by no command; then delivers replies.
+  // Without locks: serves what is noted still, in as far as this node may.
+  void ServeLeft(WorkerState& state);
+  // Without locks, when state.served is not empty: what could not be served at once, then the replies.
   void FinishServing(WorkerState& state);
   // What the store did by itself.
   void AppendOwn(int db, std::span<const std::string_view> argv);

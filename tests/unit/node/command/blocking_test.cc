@@ -332,6 +332,21 @@ TEST_P(BlockingTest, APauseOfWritesEndsNoWaitButItsTimeDoes) {
   EXPECT_EQ(client->Read(), "[\"l\", \"a\"]");
 }
 
+TEST_P(BlockingTest, TheEndOfAnEarlierPauseEndsNoWait) {
+  auto client = Connect();
+  EXPECT_EQ(Do("CLIENT PAUSE 250 WRITE"), "+OK");
+  client->Send({"SET", "k", "v"});
+  ASSERT_TRUE(Eventually([&] { return Waiting() == 1; }));
+  EXPECT_EQ(Do("CLIENT UNPAUSE"), "+OK");
+  EXPECT_EQ(client->Read(), "+OK");
+  client->SendRaw("BLPOP l 0\r\nSET done 1\r\n");
+  EXPECT_EQ(client->Read(300), "timeout");
+  EXPECT_EQ(Do("GET done"), "nil");
+  EXPECT_EQ(Do("RPUSH l a"), ":1");
+  EXPECT_EQ(client->Read(), "[\"l\", \"a\"]");
+  EXPECT_EQ(client->Read(), "+OK");
+}
+
 TEST_P(BlockingTest, WatchesOfAKeyThatIsWaitedForAreToldOfBoth) {
   auto client = Wait("BLPOP l 0"), watcher = Connect();
   EXPECT_EQ(watcher->Do("WATCH l"), "+OK");
