@@ -78,7 +78,7 @@ void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span
     }
     executed[i] = done;
   }
-  if (!state.served.empty()) [[unlikely]] FinishServing(state);
+  if (state.served.pending) [[unlikely]] FinishServing(state);
   services_->channels.Wake();
 }
 
@@ -199,10 +199,7 @@ void Dispatcher::RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& p
       store::OneShardGuard guard(keyspace, keyspace.ShardOf(plan.hash));
       row.handler(ctx, args, reply);
       if (!Gather(state, ctx, synchronous)) Replicate(ctx);
-      if (blocking_.noted()) [[unlikely]] {
-        const uint32_t shard = keyspace.ShardIndex(plan.hash);
-        ServeNoted(state, ctx, {!keyspace.shared(), {&shard, 1}});
-      }
+      if (blocking_.noted()) [[unlikely]] ServeNotedOf(state, ctx, plan.hash);
     }
     if (state.effects.changes() > 0) {
       session.connection.MarkWrote(state.generation);

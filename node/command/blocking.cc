@@ -54,6 +54,7 @@ struct Blocking::WaitedKey : store::WatchedKey {
   std::list<std::shared_ptr<WaitingCommand>> queue;  // the one that waits for longest first
   size_t telling = 0;                                // of them WaitOptions::tells_of_end
   bool noted = false;
+  uint64_t note = 0;                                 // when it was noted, in the order of all notes
   bool served = false;                               // right now: it must not go
 };
 
@@ -178,15 +179,12 @@ void Blocking::LeaveQueues(const std::shared_ptr<WaitingCommand>& command) {
 
 void Blocking::RemoveIfUnused(WaitedKey& key) {
   if (!key.queue.empty() || key.served) return;
-  PerShard& shard = shards_[key.shard];
-  if (key.noted) {
-    std::erase(shard.noted, &key);
-    shard.any_noted.store(!shard.noted.empty(), std::memory_order_relaxed);
-    noted_.fetch_sub(1, std::memory_order_relaxed);
-  }
+  if (key.noted) DropNote(key);
   services_->keyspace.shard(key.shard).Unwatch(key);
   keys_.fetch_sub(1, std::memory_order_relaxed);
-  shard.keys.erase(Name{key.db, key.key});
+  // The name is the key's own.
+  auto& keys = shards_[key.shard].keys;
+  keys.erase(keys.find(Name{key.db, key.key}));
 }
 
 // ---------------------------------------------------------------------------------------------- what is ready
@@ -196,24 +194,31 @@ void Blocking::OnChanged(store::WatchedKey& watched) { Note(static_cast<WaitedKe
 void Blocking::Note(WaitedKey& key) {
   if (key.noted) return;
   key.noted = true;
+  key.note = next_note_.fetch_add(1, std::memory_order_relaxed);
   PerShard& shard = shards_[key.shard];
   shard.noted.push_back(&key);
   shard.any_noted.store(true, std::memory_order_relaxed);
   noted_.fetch_add(1, std::memory_order_relaxed);
 }
 
-Blocking::WaitedKey* Blocking::TakeNote(std::span<const uint32_t> shards) {
-  for (const uint32_t index : shards) {
-    PerShard& shard = shards_[index];
-    if (shard.noted.empty()) continue;
-    WaitedKey* const key = shard.noted.front();
-    shard.noted.erase(shard.noted.begin());
-    shard.any_noted.store(!shard.noted.empty(), std::memory_order_relaxed);
-    key->noted = false;
-    noted_.fetch_sub(1, std::memory_order_relaxed);
-    return key;
-  }
-  return nullptr;
+Blocking::WaitedKey* Blocking::TakeNote(std::span<const uint32_t> shards, std::span<const uint32_t> more) {
+  WaitedKey* key = nullptr;
+  const auto look = [&](uint32_t index) {
+    const std::vector<WaitedKey*>& noted = shards_[index].noted;
+    if (!noted.empty() && (key == nullptr || noted.front()->note < key->note)) key = noted.front();
+  };
+  std::for_each(shards.begin(), shards.end(), look);
+  std::for_each(more.begin(), more.end(), look);
+  if (key != nullptr) DropNote(*key);
+  return key;
+}
+
+void Blocking::DropNote(WaitedKey& key) {
+  PerShard& shard = shards_[key.shard];
+  key.noted = false;
+  std::erase(shard.noted, &key);
+  shard.any_noted.store(!shard.noted.empty(), std::memory_order_relaxed);
+  noted_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 // The locks under which waiting commands run: those of who serves them, and others that were free.
@@ -237,13 +242,13 @@ class Blocking::Locks {
 
 void Blocking::Serve(const CallContext& cause, const Held& held, const Office& office, Served* served) {
   std::vector<WaitedKey*> left;
+  served->pending = true;
   {
     Locks locks(services_->keyspace, held);
     const std::span<const uint32_t> mine = held.all ? std::span<const uint32_t>(all_shards_) : held.shards;
     for (;;) {
       // What is run may make other keys ready, also those whose locks were taken for it.
-      WaitedKey* key = TakeNote(mine);
-      if (key == nullptr) key = TakeNote(locks.more());
+      WaitedKey* const key = TakeNote(mine, locks.more());
       if (key == nullptr) break;
       if (key->served) continue;  // it is one of `left`
       key->served = true;
@@ -351,7 +356,7 @@ void Blocking::Deliver(Served* served) {
     });
   }
   served->deliveries.clear();
-  served->appended = served->left = false;
+  served->appended = served->left = served->pending = false;
 }
 
 // ---------------------------------------------------------------------------------------------- other ends

@@ -84,7 +84,7 @@ class Blocking final : public store::ChangeSink {
     std::vector<Delivery> deliveries;
     bool appended = false;  // to the replication log
     bool left = false;      // something, for want of locks
-    bool empty() const { return deliveries.empty() && !left; }
+    bool pending = false;   // any of these: Deliver is to be called
   };
 
   // Is a key noted that may be ready for somebody? Any thread; right for keys whose shards the caller has locked.
@@ -134,7 +134,9 @@ class Blocking final : public store::ChangeSink {
   void Enter(CallContext& ctx, Args command, std::span<const std::string_view> keys, const WaitOptions& options);
   WaitedKey& KeyOf(int db, std::string_view name, uint64_t hash, int64_t now_ms);
   void Note(WaitedKey& key);
-  WaitedKey* TakeNote(std::span<const uint32_t> shards);
+  void DropNote(WaitedKey& key);
+  // The oldest of those shards: a key that one client's command makes ready comes after all that were ready before.
+  WaitedKey* TakeNote(std::span<const uint32_t> shards, std::span<const uint32_t> more);
   Outcome ServeKey(const CallContext& cause, WaitedKey& key, Locks& locks, const Office& office, Served* served);
   void Run(const CallContext& cause, const std::shared_ptr<WaitingCommand>& command, const Office& office, Served* served);
   // Out of the queues of its keys; their shards are locked.
@@ -152,6 +154,7 @@ class Blocking final : public store::ChangeSink {
   std::vector<uint32_t> all_shards_;
   std::vector<PerWorker> workers_;
   std::atomic<uint32_t> noted_{0};
+  std::atomic<uint64_t> next_note_{0};
   std::atomic<size_t> keys_{0}, telling_keys_{0};
   std::mutex mutex_;
   std::unordered_map<uint64_t, std::shared_ptr<WaitingCommand>> by_client_;  // mutex_

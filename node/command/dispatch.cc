@@ -221,6 +221,11 @@ void Dispatcher::ServeNoted(WorkerState& state, const CallContext& ctx, const Bl
   state.appended = state.appended || state.served.appended;
 }
 
+void Dispatcher::ServeNotedOf(WorkerState& state, const CallContext& ctx, uint64_t hash) {
+  const uint32_t shard = services_->keyspace.ShardIndex(hash);
+  ServeNoted(state, ctx, {!services_->keyspace.shared(), {&shard, 1}});
+}
+
 void Dispatcher::ServeLeft(WorkerState& state) {
   Blocking::Office office;
   office.generation = services_->gate.generation();
@@ -279,8 +284,7 @@ void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args
     store::OneShardGuard guard(keyspace, keyspace.ShardOf(hash));
     RunHandler(ctx, row, args, reply);
     Replicate(ctx);
-    const uint32_t shard = keyspace.ShardIndex(hash);
-    if (writes) ServeWaiting(state, ctx, {!keyspace.shared(), {&shard, 1}});
+    if (writes && blocking_.noted()) [[unlikely]] ServeNotedOf(state, ctx, hash);
   } else if (!keyspace.shared()) {
     // No lock to take, so no need to know of which shards.
     RunHandler(ctx, row, args, reply);
@@ -438,7 +442,7 @@ void Dispatcher::OnTick(net::Worker& worker) {
   if (!sweeping_) Sweep(worker);
   // What no write of a client has changed: keys that expired, a copy that was loaded.
   if (blocking_.noted()) ServeLeft(state);
-  if (!state.served.empty()) FinishServing(state);
+  if (state.served.pending) FinishServing(state);
   WatchMemory(worker);
 }
 

@@ -149,10 +149,12 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void ServeWaiting(WorkerState& state, const CallContext& ctx, const Blocking::Held& held) {
     if (blocking_.noted()) [[unlikely]] ServeNoted(state, ctx, held);
   }
-  [[gnu::noinline]] void ServeNoted(WorkerState& state, const CallContext& ctx, const Blocking::Held& held);
+  void ServeNoted(WorkerState& state, const CallContext& ctx, const Blocking::Held& held);
+  // The lock of that hash's shard is held. Kept out of the short way, and of its stack.
+  [[gnu::noinline]] void ServeNotedOf(WorkerState& state, const CallContext& ctx, uint64_t hash);
   // Without locks: serves what is noted still, in as far as this node may.
   void ServeLeft(WorkerState& state);
-  // Without locks, when state.served is not empty: what could not be served at once, then the replies.
+  // Without locks, when state.served is pending: what could not be served at once, then the replies.
   void FinishServing(WorkerState& state);
   // What the store did by itself.
   void AppendOwn(int db, std::span<const std::string_view> argv);

@@ -179,6 +179,19 @@ TEST_P(BlockingTest, WhatOneMovesServesTheNext) {
   EXPECT_TRUE(NobodyWaits());
 }
 
+// Whatever shards the keys are in: who waits for the second key is asked before who waits for what the first one moves.
+TEST_P(BlockingTest, WhatBecomesReadyFirstServesFirst) {
+  for (int i = 0; i < 12; ++i) {
+    const std::string n = std::to_string(i);
+    auto mover = Wait("BRPOPLPUSH a" + n + " c" + n + " 0"), popper = Wait("BLPOP b" + n + " 0"),
+         both = Wait("BLMPOP 0 2 b" + n + " c" + n + " LEFT");
+    Expect({{"MULTI", "+OK"}, {"LPUSH a" + n + " 1", "+QUEUED"}, {"LPUSH b" + n + " 2", "+QUEUED"}, {"EXEC", "[:1, :1]"}});
+    ASSERT_EQ(mover->Read(), "\"1\"");
+    ASSERT_EQ(popper->Read(), "[\"b" + n + "\", \"2\"]");
+    ASSERT_EQ(both->Read(), "[\"c" + n + "\", [\"1\"]]");
+  }
+}
+
 TEST_P(BlockingTest, ADestinationOfAnotherTypeIsToldAndTheElementStaysForTheNext) {
   Do("SET s text");
   auto wrong = Wait("BLMOVE l s LEFT LEFT 0"), right = Wait("BLPOP l 0");
