@@ -5,6 +5,7 @@
 #include <map>
 #include <mutex>
 
+#include "node/store/shard_guard.h"
 #include "tests/unit/node/command/server_fixture.h"
 
 namespace understudy::command {
@@ -368,6 +369,25 @@ TEST_P(BlockingTest, WatchesOfAKeyThatIsWaitedForAreToldOfBoth) {
   watcher->Do("MULTI");
   watcher->Do("PING");
   EXPECT_EQ(watcher->Do("EXEC"), "nil");
+}
+
+TEST_P(BlockingTest, WhoNeedsALockThatIsTakenIsServedWhenItIsFree) {
+  if (GetParam() == 1) return;  // a single worker takes no locks
+  store::Keyspace& keyspace = server_->keyspace();
+  const auto shard_of = [&](const std::string& key) { return keyspace.ShardIndex(keyspace.Hash(key)); };
+  std::string to = "to";
+  while (shard_of(to) == shard_of("from")) to += "x";
+  auto mover = Wait("BLMOVE from " + to + " LEFT LEFT 0"), next = Wait("BLPOP from 0"), pusher = Connect();
+  {
+    const store::OneShardGuard guard(keyspace, keyspace.shard(shard_of(to)));
+    pusher->Send({"RPUSH", "from", "a"});
+    EXPECT_EQ(mover->Read(kSilence), "timeout");
+    EXPECT_EQ(next->Read(1), "timeout") << "it came later";
+  }
+  EXPECT_EQ(mover->Read(), "\"a\"");
+  EXPECT_EQ(pusher->Read(), ":1");
+  Expect({{"LRANGE " + to + " 0 -1", "[\"a\"]"}, {"RPUSH from b", ":1"}});
+  EXPECT_EQ(next->Read(), "[\"from\", \"b\"]");
 }
 
 // Producers and consumers on keys of many shards, consumers that wait for several, some of which give up or go: each
