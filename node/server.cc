@@ -55,6 +55,7 @@ command::Table BuildCommandTable() {
       command::SetCommands(),        command::SetAlgebraCommands(),   command::SortedSetCommands(),
       command::SortedSetRangeCommands(), command::SortedSetPopCommands(), command::SortedSetAlgebraCommands(),
       command::GeoCommands(),        command::SortCommands(),
+      command::ListCommands(),       command::ListPopCommands(),
   };
   return command::Table(families);
 }
@@ -291,6 +292,7 @@ void Server::OnReplicaOf(bool replica) {
   if (replica != is_replica_) ++generation_;
   is_replica_ = replica;
   PublishStandalone();
+  if (replica) dispatcher_->CloseWaitingClients();
 }
 
 void Server::PublishStandalone() {

@@ -6,6 +6,7 @@
 
 #include "common/clock.h"
 #include "node/command/call_context.h"
+#include "node/command/dispatch.h"
 #include "node/command/stats.h"
 #include "node/pubsub/channels.h"
 #include "node/resp/writer.h"
@@ -56,6 +57,7 @@ Status ApplySink::Apply(std::span<const replication::Record> records, replicatio
   for (int i = 0; i < kMostCrowdedSteps && channels.Crowded(); ++i) std::this_thread::sleep_for(kCrowdedStep);
   const Status status = Execute(records, commit);
   channels.Wake();
+  services_->dispatcher.blocking().Deliver(&served_);
   return status;
 }
 
@@ -72,7 +74,8 @@ Status ApplySink::Execute(std::span<const replication::Record> records, replicat
     if (records.size() == 1 && (*row)->ordinary && HasOneKey(**row, record.argv.size())) [[likely]] {
       const uint64_t hash = keyspace.Hash(record.argv[static_cast<size_t>((*row)->keys.first)]);
       store::OneShardGuard guard(keyspace, keyspace.ShardOf(hash));
-      return Run(records, false, commit);
+      const uint32_t shard = keyspace.ShardIndex(hash);
+      return Run(records, {false, {&shard, 1}}, commit);
     }
     all = all || NeedsAllShards(**row, record.argv);
     indexes_.clear();
@@ -82,21 +85,21 @@ Status ApplySink::Execute(std::span<const replication::Record> records, replicat
   }
   if (all) {
     store::AllShardsGuard guard(keyspace);
-    return Run(records, true, commit);
+    return Run(records, {.all = true}, commit);
   }
-  if (shards_.empty()) return Run(records, false, commit);
+  if (shards_.empty()) return Run(records, {}, commit);
   store::ShardGuard guard(keyspace, shards_);
-  return Run(records, false, commit);
+  return Run(records, {false, shards_}, commit);
 }
 
-Status ApplySink::Run(std::span<const replication::Record> records, bool all_locked,
+Status ApplySink::Run(std::span<const replication::Record> records, const Blocking::Held& held,
                       replication::CommitToLog& commit) {
   effects_.Reset(false);
   CallContext ctx{*services_, services_->keyspace, effects_, *stats_};
   ctx.now_ms = services_->clock.Wall().unix_ms;
   ctx.view = store::View::kRaw;
   ctx.in_exec = records.size() > 1;
-  ctx.all_locked = all_locked;
+  ctx.all_locked = held.all;
   resp::Writer reply(discard_, 2);
   for (size_t i = 0; i < records.size(); ++i) {
     const Row& row = *rows_[i];
@@ -115,6 +118,9 @@ Status ApplySink::Run(std::span<const replication::Record> records, bool all_loc
     }
   }
   commit.Commit();
+  Blocking& blocking = services_->dispatcher.blocking();
+  // A replica's clients may only read.
+  if (blocking.noted()) [[unlikely]] blocking.Serve(ctx, held, {}, &served_);
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "node/command/blocking.h"
 #include "node/command/effects.h"
 #include "node/command/table.h"
 #include "node/replication/apply_sink.h"
@@ -33,7 +34,7 @@ class ApplySink final : public replication::ApplySink {
  private:
   Result<const Row*> Resolve(const replication::Record& record) const;
   Status Execute(std::span<const replication::Record> records, replication::CommitToLog& commit);
-  Status Run(std::span<const replication::Record> records, bool all_locked, replication::CommitToLog& commit);
+  Status Run(std::span<const replication::Record> records, const Blocking::Held& held, replication::CommitToLog& commit);
 
   Services* services_ = nullptr;
   std::unique_ptr<WorkerStats> stats_;  // handlers count into it; not shown
@@ -41,6 +42,7 @@ class ApplySink final : public replication::ApplySink {
   resp::DiscardOutput discard_;
   std::vector<const Row*> rows_;
   std::vector<uint32_t> shards_, indexes_;
+  Blocking::Served served_;  // clients that waited: what they read
 };
 
 }  // namespace understudy::command

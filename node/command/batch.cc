@@ -78,6 +78,7 @@ void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span
     }
     executed[i] = done;
   }
+  if (state.served.pending) [[unlikely]] FinishServing(state);
   services_->channels.Wake();
 }
 
@@ -198,6 +199,7 @@ void Dispatcher::RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& p
       store::OneShardGuard guard(keyspace, keyspace.ShardOf(plan.hash));
       row.handler(ctx, args, reply);
       if (!Gather(state, ctx, synchronous)) Replicate(ctx);
+      if (blocking_.noted()) [[unlikely]] ServeNotedOf(state, ctx, plan.hash);
     }
     if (state.effects.changes() > 0) {
       session.connection.MarkWrote(state.generation);

@@ -57,6 +57,7 @@ struct CallContext {
   bool may_expire = false;      // this node removes expired keys itself: a primary that is not paused
   bool in_exec = false;         // no parking, no detaching: the rest of the transaction follows
   bool all_locked = false;      // every shard is locked
+  bool* waits_on = nullptr;     // not null: a command that waited is run anew; set if it has to go on (blocking.h)
   uint64_t first_hash = 0;      // of the first key that the row's key positions name, if any
 
   net::Connection* connection() const { return session ? &session->connection : nullptr; }

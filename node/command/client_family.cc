@@ -279,6 +279,16 @@ void SetFlag(std::atomic<bool>& flag, Args args, Writer& reply) {
 void NoEvict(CallContext& ctx, Args args, Writer& reply) { SetFlag(ctx.session->no_evict, args, reply); }
 void NoTouch(CallContext& ctx, Args args, Writer& reply) { SetFlag(ctx.session->no_touch, args, reply); }
 
+void Unblock(CallContext& ctx, Args args, Writer& reply) {
+  const bool with_error = args.size() == 4 && Is(args[3], "error");
+  if (args.size() > 4 || (args.size() == 4 && !with_error && !Is(args[3], "timeout"))) {
+    return reply.Error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+  }
+  int64_t id = 0;
+  if (!ReadInt64(args[2], &id, reply)) return;
+  reply.Integer(id > 0 && ctx.services.dispatcher.blocking().Unblock(static_cast<uint64_t>(id), with_error));
+}
+
 void GetRedir(CallContext&, Args, Writer& reply) { reply.Integer(-1); }
 
 void Help(CallContext&, Args, Writer& reply) {
@@ -308,6 +318,8 @@ void Help(CallContext&, Args, Writer& reply) {
       "    Tells which client library this is.",
       "SETNAME <name>",
       "    Names this connection.",
+      "UNBLOCK <client-id> [TIMEOUT|ERROR]",
+      "    Ends a client's wait for a key, as if time were up or with an error.",
       "UNPAUSE",
       "    Ends a pause.",
       "HELP",
@@ -333,6 +345,7 @@ const Row kClientRows[] = {
   {"reply", 3, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "3.2.0", "Switches replies on or off.", "ON|OFF|SKIP", Reply},
   {"setinfo", 4, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "7.2.0", "Tells which client library this is.", "LIB-NAME libname|LIB-VER libver", SetInfo},
   {"setname", 3, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "2.6.9", "Names this connection.", "connection-name", SetName},
+  {"unblock", -3, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "5.0.0", "Ends a client's wait for a key.", "client-id [TIMEOUT|ERROR]", Unblock},
   {"unpause", 2, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "6.2.0", "Ends a pause.", "", Unpause},
 };
 const Row kRows[] = {

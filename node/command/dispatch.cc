@@ -22,7 +22,7 @@ constexpr Duration kLateReplyLimit = Milliseconds(200);  // shorter than from th
 
 }  // namespace
 
-Dispatcher::Dispatcher(const Table& table, uint32_t workers) : table_(table), acl_(table), clients_(workers) {
+Dispatcher::Dispatcher(const Table& table, uint32_t workers) : table_(table), acl_(table), clients_(workers), blocking_(workers) {
   for (uint32_t i = 0; i < workers; ++i) states_.push_back(std::make_unique<WorkerState>(table.size()));
 }
 
@@ -36,6 +36,7 @@ void Dispatcher::Attach(Services& services, std::vector<net::Worker*> workers) {
     states_[i]->worker = workers_[i];
     states_[i]->evictor = std::make_unique<store::Evictor>(services.keyspace, RandomU64());
   }
+  blocking_.Attach(services);
   first_ticks_ = Ticks();
   first_time_ = services.clock.Mono();
   SampleRates();
@@ -58,6 +59,7 @@ void Dispatcher::OnOpen(net::Connection& connection) {
 void Dispatcher::OnClose(net::Connection& connection) {
   Session& session = Session::Of(connection);
   clients_.Remove(session);
+  blocking_.Leave(session);
   EndSubscriptions(*services_, session);
   UnwatchAll(services_->keyspace, session, false);
 }
@@ -213,6 +215,35 @@ void Dispatcher::Replicate(CallContext& ctx) {
   states_[session.connection.worker().index()]->appended = true;
 }
 
+void Dispatcher::ServeNoted(WorkerState& state, const CallContext& ctx, const Blocking::Held& held) {
+  AppendGathered(state);
+  blocking_.Serve(ctx, held, {true, state.generation}, &state.served);
+  state.appended = state.appended || state.served.appended;
+}
+
+void Dispatcher::ServeNotedOf(WorkerState& state, const CallContext& ctx, uint64_t hash) {
+  const uint32_t shard = services_->keyspace.ShardIndex(hash);
+  ServeNoted(state, ctx, {!services_->keyspace.shared(), {&shard, 1}});
+}
+
+void Dispatcher::ServeLeft(WorkerState& state) {
+  Blocking::Office office;
+  office.generation = services_->gate.generation();
+  office.may_write = MayExpire(*state.worker);
+  // While a primary's writes are paused or refused, what waits to write keeps its place.
+  if (!office.may_write && services_->gate.mode() != role::GateState::Mode::kReplica) return;
+  CallContext ctx{*services_, services_->keyspace, state.effects, state.stats};
+  ctx.now_ms = state.worker->wall_ms();
+  ctx.may_expire = office.may_write;
+  blocking_.ServeAll(ctx, office, &state.served);
+  state.appended = state.appended || state.served.appended;
+}
+
+void Dispatcher::FinishServing(WorkerState& state) {
+  if (state.served.left) ServeLeft(state);
+  blocking_.Deliver(&state.served);
+}
+
 void Dispatcher::AppendGathered(WorkerState& state) {
   WorkerState::Gathered& gathered = state.gathered;
   if (gathered.bytes.empty()) return;
@@ -243,6 +274,7 @@ void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args
     ctx.all_locked = true;
     RunHandler(ctx, row, args, reply);
     Replicate(ctx);
+    if (writes) ServeWaiting(state, ctx, {.all = true});
   } else if (row.keys.first == 0 && row.keys.find == nullptr) {
     RunHandler(ctx, row, args, reply);  // EXEC replicates by itself, under its locks
     if (row.flags & kMayReplicate) Replicate(ctx);
@@ -250,10 +282,12 @@ void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args
     store::OneShardGuard guard(keyspace, keyspace.ShardOf(hash));
     RunHandler(ctx, row, args, reply);
     Replicate(ctx);
+    if (writes && blocking_.noted()) [[unlikely]] ServeNotedOf(state, ctx, hash);
   } else if (!keyspace.shared()) {
     // No lock to take, so no need to know of which shards.
     RunHandler(ctx, row, args, reply);
     Replicate(ctx);
+    if (writes) ServeWaiting(state, ctx, {.all = true});
   } else {
     state.indexes.clear();
     state.shards.clear();
@@ -267,6 +301,7 @@ void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args
       store::ShardGuard guard(keyspace, state.shards);
       RunHandler(ctx, row, args, reply);
       Replicate(ctx);
+      if (writes) ServeWaiting(state, ctx, {false, state.shards});
     }
   }
   if (writes && state.effects.changes() > 0) {
@@ -329,6 +364,9 @@ void Dispatcher::RunTransaction(CallContext& ctx, Transaction& transaction, resp
       RunHandler(ctx, row, args, reply);
     }
     Replicate(ctx);
+    if (transaction.flags & kWrite) {
+      ServeWaiting(*states_[session.connection.worker().index()], ctx, {all || !keyspace.shared(), shards});
+    }
   };
   if (all) {
     store::AllShardsGuard guard(keyspace);
@@ -401,6 +439,9 @@ void Dispatcher::OnTick(net::Worker& worker) {
   if (us > 1000) ticks_per_us_.store(static_cast<double>(Ticks() - first_ticks_) / us, std::memory_order_relaxed);
   SampleRates();
   if (!sweeping_) Sweep(worker);
+  // What no write of a client has changed: keys that expired, a copy that was loaded.
+  if (blocking_.noted()) ServeLeft(state);
+  if (state.served.pending) FinishServing(state);
   WatchMemory(worker);
 }
 
@@ -483,22 +524,22 @@ void Dispatcher::Unpause() {
 void Dispatcher::WakePaused() {
   for (net::Worker* worker : workers_) {
     worker->Post([this, worker] {
-      std::vector<uint64_t> paused;
+      std::vector<WorkerState::Paused> paused;
       paused.swap(states_[worker->index()]->paused);
-      for (const uint64_t id : paused) {
-        if (net::Connection* connection = worker->Find(id)) connection->Wake();
+      for (const auto& [id, wait] : paused) {
+        if (net::Connection* connection = worker->Find(id)) connection->Wake(wait);
       }
     });
   }
 }
 
 void Dispatcher::ParkUntil(WorkerState& state, Session& session, MonoTime until) {
-  const uint64_t id = session.connection.id();
   session.connection.ParkBefore();
   session.blocked.store(true, std::memory_order_relaxed);
-  state.paused.push_back(id);
-  state.worker->RunAt(until, [worker = state.worker, id] {
-    if (net::Connection* connection = worker->Find(id)) connection->Wake();
+  const uint64_t id = session.connection.id(), wait = session.connection.wait();
+  state.paused.push_back({id, wait});
+  state.worker->RunAt(until, [worker = state.worker, id, wait] {
+    if (net::Connection* connection = worker->Find(id)) connection->Wake(wait);
   });
 }
 
@@ -509,7 +550,8 @@ void Dispatcher::CloseAllClients() {
     // First a turn in which what is queued is answered, then the close. A reply that the network holds back must
     // not arrive after another node's: what an isolated primary sent long ago is dropped by a reset, what it sent
     // just now if it is not received at once.
-    worker->Post([worker] {
+    worker->Post([this, worker] {
+      blocking_.EndAll(*worker);
       worker->ForEachConnection([](net::Connection& connection) {
         if (connection.Retransmits()) connection.Reset();
         connection.LimitRetransmission(kLateReplyLimit);
@@ -519,6 +561,12 @@ void Dispatcher::CloseAllClients() {
         worker->ForEachConnection([](net::Connection& connection) { connection.CloseAfterFlush(); });
       });
     });
+  }
+}
+
+void Dispatcher::CloseWaitingClients() {
+  for (net::Worker* worker : workers_) {
+    worker->Post([this, worker] { blocking_.EndAll(*worker); });
   }
 }
 

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "node/command/acl.h"
+#include "node/command/blocking.h"
 #include "node/command/call_context.h"
 #include "node/command/client_registry.h"
 #include "node/command/slowlog.h"
@@ -67,6 +68,8 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   // This node left the primary role (or follows somebody else): what is queued is answered, then all clients
   // are closed. The gate has changed already.
   void CloseAllClients();
+  // This node follows another one: clients that wait for keys are told so and closed. The gate has changed already.
+  void CloseWaitingClients();
   // Replicas acknowledged more: held replies may have become free; tasks of WhenAcksGrow run.
   void OnAcks();
   // CLIENT PAUSE; until_ms is wall time. A pause never shortens one that runs.
@@ -80,6 +83,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   Acl& acl() { return acl_; }
   ClientRegistry& clients() { return clients_; }
   Slowlog& slowlog() { return slowlog_; }
+  Blocking& blocking() { return blocking_; }
   const std::vector<net::Worker*>& workers() const { return workers_; }
   WorkerStats& stats(uint32_t worker) const;
   // Ticks() per microsecond.
@@ -141,6 +145,17 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void CountUnusual(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks, bool failed,
                     const resp::Writer& reply);
   void Replicate(CallContext& ctx);
+  // After a write, its locks held: runs what waited for its keys.
+  void ServeWaiting(WorkerState& state, const CallContext& ctx, const Blocking::Held& held) {
+    if (blocking_.noted()) [[unlikely]] ServeNoted(state, ctx, held);
+  }
+  void ServeNoted(WorkerState& state, const CallContext& ctx, const Blocking::Held& held);
+  // The lock of that hash's shard is held. Kept out of the short way, and of its stack.
+  [[gnu::noinline]] void ServeNotedOf(WorkerState& state, const CallContext& ctx, uint64_t hash);
+  // Without locks: serves what is noted still, in as far as this node may.
+  void ServeLeft(WorkerState& state);
+  // Without locks, when state.served is pending: what could not be served at once, then the replies.
+  void FinishServing(WorkerState& state);
   // What the store did by itself.
   void AppendOwn(int db, std::span<const std::string_view> argv);
   // Instead of Replicate, for a command that is replicated as it was sent. False: it is to be replicated by itself.
@@ -179,6 +194,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   Acl acl_;
   ClientRegistry clients_;
   Slowlog slowlog_;
+  Blocking blocking_;
 
   // Whether the client may have been led here when this node had just left the primary role.
   bool CameLate(const Session& session) const;

@@ -23,7 +23,10 @@ struct Dispatcher::WorkerState {
   static constexpr size_t kNamedRows = 64;
   NamedRow named_rows[kNamedRows];
   std::vector<uint32_t> indexes, shards;
-  std::vector<uint64_t> paused;  // connections that wait for the end of a pause
+  struct Paused {
+    uint64_t connection, wait;     // net::Connection::wait()
+  };
+  std::vector<Paused> paused;      // who waits for the end of a pause
   std::vector<std::function<void()>> ack_waiters;
   resp::DiscardOutput discard;
   uint64_t generation = 0;       // of the role, read before the last admission of a write
@@ -38,6 +41,7 @@ struct Dispatcher::WorkerState {
   MonoTime eviction_until;       // in that turn
   std::unique_ptr<store::Evictor> evictor;
   bool appended = false;         // to the replication log in this turn
+  Blocking::Served served;       // what was served with locks held: to be finished when none is
   // Writes of the segment that runs, one behind the other in the input, that the log is still to get: it takes them at
   // once, see AppendGathered. Only while this worker alone uses the keyspace, so that nobody can see the difference.
   struct Gathered {

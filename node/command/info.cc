@@ -102,6 +102,8 @@ void Clients(const Services& s, std::string* out) {
   lines.Add("pubsub_clients", subscribed);
   lines.Add("watching_clients", watching);
   lines.Add("total_watched_keys", watched);
+  lines.Add("total_blocking_keys", s.dispatcher.blocking().keys());
+  lines.Add("total_blocking_keys_on_nokey", s.dispatcher.blocking().keys_that_tell_of_end());
 }
 
 std::string Percent(size_t part, size_t whole) {

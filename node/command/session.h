@@ -26,6 +26,7 @@ class User;
 namespace understudy::command {
 
 struct Row;
+struct WaitingCommand;
 
 // What another part keeps with a client; ends with it. replication_family.cc keeps a replica's handshake.
 class SessionAttachment {
@@ -55,7 +56,7 @@ class Session final : public net::ConnectionState {
   explicit Session(net::Connection& connection) : connection(connection) {}
   size_t MemoryBytes() const override {
     constexpr size_t kCommandBytes = sizeof(QueuedCommand) + 64;
-    return sizeof(Session) + watch_bytes + (subscriber ? sizeof(ClientSubscriber) + subscriber->MemoryBytes() : 0) +
+    return sizeof(Session) + watch_bytes + waiting_bytes + (subscriber ? sizeof(ClientSubscriber) + subscriber->MemoryBytes() : 0) +
            (transaction ? transaction->bytes + transaction->queue.size() * kCommandBytes : 0);
   }
   static Session& Of(net::Connection& connection) { return static_cast<Session&>(*connection.state()); }
@@ -84,6 +85,8 @@ class Session final : public net::ConnectionState {
   size_t watch_bytes = 0;                          // of `watches`
   MonoTime waits_for_memory_since;                 // its command finds no room; never = it does not wait
   std::atomic<bool> watch_dirty{false};            // set by any writer of a watched key
+  std::shared_ptr<WaitingCommand> waiting;         // since it waits for a key (blocking.h)
+  size_t waiting_bytes = 0;                        // of `waiting`
   uint64_t last_write_offset = 0;                  // replication offset after its last write, for WAIT
   std::unique_ptr<SessionAttachment> replication;  // REPLCONF's handshake state
 

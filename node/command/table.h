@@ -165,6 +165,8 @@ std::span<const Row> StringCommands();
 std::span<const Row> StringNumberCommands();
 std::span<const Row> HashCommands();
 std::span<const Row> HashExpireCommands();
+std::span<const Row> ListCommands();
+std::span<const Row> ListPopCommands();
 std::span<const Row> DumpCommands();
 std::span<const Row> StreamCommands();
 std::span<const Row> StreamReadCommands();

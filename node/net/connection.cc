@@ -83,11 +83,14 @@ size_t Connection::Sendable(uint64_t released) {
 }
 
 void Connection::ParkBefore() {
-  parked_ = true;
+  Park();
   repeat_ = true;
 }
 
-void Connection::Park() { parked_ = true; }
+void Connection::Park() {
+  parked_ = true;
+  ++waits_;
+}
 
 void Connection::Wake() {
   if (!parked_) return;

@@ -81,6 +81,14 @@ class Connection {
   void Park();
   void Wake();
   bool parked() const { return parked_; }
+  // The number of the last wait; Wake(wait) ends that one and none that began later: for timers, which come when they
+  // come.
+  uint64_t wait() const { return waits_; }
+  void Wake(uint64_t wait) {
+    if (wait == waits_) Wake();
+  }
+  // The other side sends nothing any more. Told once only: who parks it then waits for ever.
+  bool peer_closed() const { return peer_closed_; }
   // Was the command just executed put back by ParkBefore?
   bool TakeRepeat() { return std::exchange(repeat_, false); }
 
@@ -167,6 +175,7 @@ class Connection {
   OutputQueue queue_;
   Position sent_ = 0;
   std::unique_ptr<std::deque<HoldPoint>> holds_;
+  uint64_t waits_ = 0;          // how often it was parked
   uint64_t output_turn_ = 0;    // of the worker, in which output was written last
   Position output_from_ = 0;    // where that turn's output begins
 

@@ -159,6 +159,7 @@ class Keyspace {
  private:
   friend class OneShardGuard;
   friend class ShardGuard;
+  friend class ExtraShards;
   friend class AllShardsGuard;
   static constexpr uint64_t kCursorMask = (uint64_t{1} << 48) - 1;
 

@@ -276,7 +276,7 @@ Entry* Shard::Put(int db, std::string_view key, uint64_t hash, StoredValue value
 // ---- WATCH ---------------------------------------------------------------------------------------------------
 
 void Shard::Watch(WatchedKey& watched, int64_t now_ms) {
-  CHECK(watched.dirty != nullptr);
+  CHECK((watched.dirty != nullptr) != (watched.sink != nullptr));
   const Table* t = table(watched.db);
   const Entry* entry = t == nullptr ? nullptr : t->Find(watched.key, watched.hash);
   watched.was_expired = entry != nullptr && entry->ExpiredAt(now_ms);
@@ -297,6 +297,15 @@ bool Shard::WatchedKeyExpired(const WatchedKey& watched, int64_t now_ms) const {
   return entry != nullptr && entry->ExpiredAt(now_ms);
 }
 
+namespace {
+
+void Tell(WatchedKey& watched) {
+  if (watched.sink != nullptr) return watched.sink->OnChanged(watched);
+  watched.dirty->store(true, std::memory_order_relaxed);
+}
+
+}  // namespace
+
 void Shard::MarkWatchersOf(int db, std::string_view key, uint64_t hash, bool now_absent) {
   const auto it = watchers_.find(hash);
   if (it == watchers_.end()) return;
@@ -307,7 +316,7 @@ void Shard::MarkWatchersOf(int db, std::string_view key, uint64_t hash, bool now
       watched->was_expired = false;
       continue;
     }
-    watched->dirty->store(true, std::memory_order_relaxed);
+    Tell(*watched);
   }
 }
 
@@ -320,7 +329,7 @@ void Shard::MarkWatchersOfDb(int db, const Table* before, const Table* after) {
       if (watched->was_expired && was && !is) {
         watched->was_expired = false;
       } else if (was || is) {
-        watched->dirty->store(true, std::memory_order_relaxed);
+        Tell(*watched);
       }
     }
   }

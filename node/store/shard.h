@@ -73,12 +73,25 @@ struct SetOptions {
   StringHint hint = StringHint::kAuto;
 };
 
-// One WATCH of one client on one key (the session owns it and keeps it at its address until Unwatch).
+struct WatchedKey;
+
+// Told about changes of the keys that name it. Under the shard's lock: it may note them, no more.
+class ChangeSink {
+ public:
+  virtual void OnChanged(WatchedKey& watched) = 0;
+
+ protected:
+  ~ChangeSink() = default;
+};
+
+// One WATCH of one client on one key, or a key for which clients wait. Its owner keeps it at its address until Unwatch.
 struct WatchedKey {
   int db = 0;
   std::string key;
   uint64_t hash = 0;
+  // Who is told, one of the two:
   std::atomic<bool>* dirty = nullptr;  // the session's one flag for all its keys, set by any writer
+  ChangeSink* sink = nullptr;
   bool was_expired = false;            // set by Watch
 };
 
@@ -160,7 +173,7 @@ class alignas(64) Shard {
   Entry* Put(int db, std::string_view key, uint64_t hash, StoredValue value, int64_t now_ms);
 
   // ---- WATCH -------------------------------------------------------------------------------------------
-  // From now on every change of the key (write, expiry, flush, swap) sets *watched.dirty. Fill in all fields
+  // From now on every change of the key (write, expiry, flush, swap) sets *watched.dirty, or the sink is told. Fill in all fields
   // but was_expired. `watched` must stay where it is until Unwatch with the same object.
   void Watch(WatchedKey& watched, int64_t now_ms);
   void Unwatch(WatchedKey& watched);
@@ -211,6 +224,7 @@ class alignas(64) Shard {
   friend class Keyspace;
   friend class OneShardGuard;
   friend class ShardGuard;
+  friend class ExtraShards;
   friend class AllShardsGuard;
   template <typename T>
   friend class Edit;

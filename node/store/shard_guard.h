@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "node/store/keyspace.h"
 
@@ -41,6 +42,25 @@ class ShardGuard {
  private:
   Keyspace& keyspace_;
   ShardSet locked_;  // empty while the keyspace is not shared
+};
+
+// Further shards for who holds some already. They come in no order, so nothing is waited for: only those are locked
+// that are free, or become so within microseconds. Only while the keyspace is shared.
+class ExtraShards {
+ public:
+  explicit ExtraShards(Keyspace& keyspace) : keyspace_(keyspace) {}
+  ~ExtraShards();
+  ExtraShards(const ExtraShards&) = delete;
+  ExtraShards& operator=(const ExtraShards&) = delete;
+
+  // index: not held yet.
+  bool TryAdd(uint32_t index);
+  bool Holds(uint32_t index) const;
+  std::span<const uint32_t> indexes() const { return indexes_; }
+
+ private:
+  Keyspace& keyspace_;
+  std::vector<uint32_t> indexes_;
 };
 
 // Stops the world: all shards, for FLUSHALL, SWAPDB, MULTI with unbounded commands, the cut of a snapshot.

@@ -19,6 +19,11 @@ class ShardLock {
       LockSlow();
     }
   }
+  // Without waiting.
+  bool TryLock() {
+    uint32_t expected = kFree;
+    return state_.compare_exchange_strong(expected, kHeld, std::memory_order_acquire, std::memory_order_relaxed);
+  }
   void Unlock() {
     if (state_.exchange(kFree, std::memory_order_release) == kHeldWithWaiters) [[unlikely]] Wake();
   }

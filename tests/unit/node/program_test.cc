@@ -114,6 +114,31 @@ TEST_F(NodeProgramTest, ClientsThatCameBeforeItBecameAReplicaAreClosedAndWritesA
   EXPECT_EQ(late.ReadAll(), "") << "a Service may have led it here that leads elsewhere by now";
 }
 
+TEST_F(NodeProgramTest, ClientsThatWaitForAKeyAreServedByAPrimaryAndToldWhenItIsOneNoLonger) {
+  Start("60");
+  ASSERT_TRUE(op->Do(op->Primary(1, 1)).accepted);
+  PlainSocket served(node->port()), left(node->port()), pusher(node->port());
+  const auto wait = [&](PlainSocket& client, const std::string& command, int waiting) {
+    client.Send(command + "\r\n");
+    std::string info;
+    while (info.find("blocked_clients:" + std::to_string(waiting)) == std::string::npos) {
+      pusher.Send("INFO clients\r\n");
+      info.clear();
+      ASSERT_TRUE(pusher.ReadSome(&info));
+    }
+  };
+  wait(served, "BLPOP l 0", 1);
+  wait(left, "BLMOVE l m LEFT LEFT 0", 2);
+  EXPECT_EQ(Ask(pusher, "RPUSH l a"), ":1\r\n");
+  std::string reply;
+  ASSERT_TRUE(served.ReadSome(&reply));
+  EXPECT_EQ(reply, "*2\r\n$1\r\nl\r\n$1\r\na\r\n");
+  ASSERT_TRUE(op->Do(op->Base(OrderKind::kDemote, 2)).accepted);
+  ASSERT_TRUE(op->Do(op->Replica(2, 3, other)).accepted);
+  EXPECT_EQ(left.ReadAll(),
+            "-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n");
+}
+
 TEST_F(NodeProgramTest, SigtermOfANodeWithoutARoleEndsItAtOnce) {
   Start("60");
   node->Signal(SIGTERM);

@@ -128,6 +128,32 @@ TEST_F(EffectsTest, EachCommandIsReplicatedByItsOutcome) {
       {"HGETDEL h FIELDS 2 none n", R"(\["HDEL", "h", "n"\])"},
       {"HEXPIRE none 100 FIELDS 1 a", ""},
       {"HGETALL h", ""},
+      {"RPUSH l a b c d e f g", R"(\["RPUSH", "l", "a", "b", "c", "d", "e", "f", "g"\])"},
+      {"LPUSHX none a", ""},
+      {"LPUSHX l z", R"(\["LPUSHX", "l", "z"\])"},
+      {"LINSERT l BEFORE none x", ""},
+      {"LINSERT l BEFORE a y", R"(\["LINSERT", "l", "BEFORE", "a", "y"\])"},
+      {"LSET l 0 x", R"(\["LSET", "l", "0", "x"\])"},
+      {"LREM l 0 none", ""},
+      {"LREM l 0 y", R"(\["LREM", "l", "0", "y"\])"},
+      {"LTRIM l 0 -1", ""},
+      {"LTRIM l 1 -1", R"(\["LTRIM", "l", "1", "-1"\])"},
+      {"LPOP l 0", ""},
+      {"LPOP none", ""},
+      {"LPOP l", R"(\["LPOP", "l"\])"},
+      {"RPOP l 2", R"(\["RPOP", "l", "2"\])"},
+      {"LMOVE none m LEFT LEFT", ""},
+      {"LMOVE l m LEFT RIGHT", R"(\["LMOVE", "l", "m", "LEFT", "RIGHT"\])"},
+      {"RPOPLPUSH l m", R"(\["RPOPLPUSH", "l", "m"\])"},
+      {"LMPOP 1 none LEFT", ""},
+      {"LMPOP 2 none m RIGHT COUNT 10", R"(\["RPOP", "m", "2"\])"},
+      {"RPUSH m a b", R"(\["RPUSH", "m", "a", "b"\])"},
+      {"BLPOP none m 0", R"(\["LPOP", "m"\])"},
+      {"BRPOP m 0", R"(\["RPOP", "m"\])"},
+      {"BLPOP m 0.001", ""},
+      {"BLMOVE l m LEFT LEFT 0", R"(\["LMOVE", "l", "m", "LEFT", "LEFT"\])"},
+      {"BRPOPLPUSH m l 0", R"(\["RPOPLPUSH", "m", "l"\])"},
+      {"BLMPOP 0 2 m l LEFT COUNT 5", R"(\["LPOP", "l", "2"\])"},
   };
   int marker = 0;
   for (const EffectCase& c : cases) {
@@ -151,6 +177,28 @@ TEST_F(EffectsTest, ATransactionIsOneGroup) {
   EXPECT_EQ(Next(), "[\"EXEC\"]");
   Expect({{"MULTI", "+OK"}, {"GET a", "+QUEUED"}, {"EXEC", "[\"2\"]"}, {"SET end 1", "+OK"}});
   EXPECT_EQ(Next(), "[\"SET\", \"end\", \"1\"]") << "a transaction that wrote nothing is not replicated";
+}
+
+TEST_F(EffectsTest, WhatAWaitingClientTakesFollowsTheWriteThatMadeItReady) {
+  auto first = Connect(), second = Connect(), third = Connect();
+  const auto waits = [&](int clients) {
+    return Eventually([&] { return Do("INFO clients").find("blocked_clients:" + std::to_string(clients) + "\r") != std::string::npos; });
+  };
+  first->Send({"BLPOP", "none", "l", "0"});
+  ASSERT_TRUE(waits(1));
+  second->Send({"BLMOVE", "l", "m", "LEFT", "RIGHT", "0"});
+  ASSERT_TRUE(waits(2));
+  third->Send({"BLMPOP", "0", "1", "m", "LEFT", "COUNT", "3"});
+  ASSERT_TRUE(waits(3));
+  c_->SendRaw(test::EncodeCommand({"SET", "a", "1"}) + test::EncodeCommand({"RPUSH", "l", "x", "y", "z"}) +
+              test::EncodeCommand({"SET", "b", "1"}));
+  EXPECT_EQ(third->Read(), "[\"m\", [\"y\"]]");
+  EXPECT_EQ(Next(), "[\"SET\", \"a\", \"1\"]");
+  EXPECT_EQ(Next(), "[\"RPUSH\", \"l\", \"x\", \"y\", \"z\"]");
+  EXPECT_EQ(Next(), "[\"LPOP\", \"l\"]");
+  EXPECT_EQ(Next(), "[\"LMOVE\", \"l\", \"m\", \"LEFT\", \"RIGHT\"]");
+  EXPECT_EQ(Next(), "[\"LPOP\", \"m\", \"1\"]");
+  EXPECT_EQ(Next(), "[\"SET\", \"b\", \"1\"]");
 }
 
 TEST_F(EffectsTest, AnExpiredKeyIsDeletedBeforeTheWriteThatFoundIt) {

@@ -91,6 +91,30 @@ TEST_F(NotifyTest, HashesTell) {
                 {"HGETDEL h FIELDS 1 b", "0 hdel h, 0 del h"}});
 }
 
+TEST_F(NotifyTest, ListsTell) {
+  Ask("Elgn");
+  ExpectEvents({{"RPUSH l a b c d e f", "0 new l, 0 rpush l"}, {"LPUSH l z", "0 lpush l"},
+                {"LPUSHX none z", ""},                         {"RPUSHX l z", "0 rpush l"},
+                {"LINSERT l BEFORE a x", "0 linsert l"},       {"LINSERT l BEFORE none x", ""},
+                {"LSET l 0 x", "0 lset l"},                    {"LREM l 1 none", ""},
+                {"LREM l 1 x", "0 lrem l"},                    {"LTRIM l 1 -2", "0 ltrim l"},
+                {"LTRIM l 0 -1", "0 ltrim l"},                 {"LPOP l", "0 lpop l"},
+                {"LPOP l 0", ""},                              {"RPOP l 3", "0 rpop l"},
+                {"LMOVE l m LEFT RIGHT", "0 new m, 0 rpush m, 0 lpop l"},
+                {"LMOVE l l LEFT LEFT", "0 lpush l, 0 lpop l"},
+                {"RPOPLPUSH l m", "0 lpush m, 0 rpop l, 0 del l"},
+                {"LMPOP 2 l m RIGHT", "0 rpop m"},             {"LMPOP 2 l m LEFT", "0 lpop m, 0 del m"},
+                {"LMPOP 2 l m LEFT", ""},                      {"RPUSH l a", "0 new l, 0 rpush l"},
+                {"LREM l 0 a", "0 lrem l, 0 del l"},           {"RPUSH l a", "0 new l, 0 rpush l"},
+                {"LTRIM l 5 9", "0 ltrim l, 0 del l"},         {"RPUSH l a", "0 new l, 0 rpush l"},
+                {"BLPOP l 0", "0 lpop l, 0 del l"},            {"RPUSH l a", "0 new l, 0 rpush l"},
+                {"BLMOVE l m LEFT LEFT 0", "0 new m, 0 lpush m, 0 lpop l, 0 del l"}});
+  auto waiting = Connect();
+  waiting->Send({"BRPOP", "w", "0"});
+  ASSERT_TRUE(Eventually([&] { return Do("INFO clients").find("blocked_clients:1") != std::string::npos; }));
+  ExpectEvents({{"LPUSH w a", "0 new w, 0 lpush w, 0 rpop w, 0 del w"}});
+}
+
 TEST_F(NotifyTest, FieldsThatExpireTellOnceForTheirHash) {
   Expect({{"DEBUG SET-ACTIVE-EXPIRE 0", "+OK"},
           {"HSET h keep 1", ":1"},

@@ -288,6 +288,26 @@ TEST_F(Watching, EveryKindOfChangeIsNoticedAndNothingElse) {
   EXPECT_FALSE(TakeDirty());
 }
 
+TEST_F(Watching, ASinkIsToldOfEachChange) {
+  struct Sink final : ChangeSink {
+    void OnChanged(WatchedKey& changed) override { told.push_back(changed.key); }
+    std::vector<std::string> told;
+  } sink;
+  watched.dirty = nullptr;
+  watched.sink = &sink;
+  shard().Watch(watched, 0);
+  Put(keyspace, 0, "other", "v");
+  Put(keyspace, 0, "k", "v", 0, {.expire_ms = 100});
+  Put(keyspace, 1, "k", "v");
+  EXPECT_EQ(sink.told.size(), 1u);
+  FakeClock clock;
+  keyspace.Sweep(101, clock);
+  keyspace.SwapDb(0, 1);
+  keyspace.FlushDb(0);
+  EXPECT_EQ(sink.told, (std::vector<std::string>{"k", "k", "k", "k"}));
+  shard().Unwatch(watched);
+}
+
 TEST_F(Watching, ExpiryCountsOnceItsTimeHasCome) {
   Put(keyspace, 0, "k", "v", 0, {.expire_ms = 100});
   shard().Watch(watched, 50);

@@ -39,6 +39,26 @@ TEST(ShardGuard, TakesEachShardOnceInAnyOrder) {
   keyspace.SetShared(false);
 }
 
+TEST(ExtraShards, AreOnlyThoseThatAreFree) {
+  Keyspace keyspace({.shards = 4, .databases = 1});
+  keyspace.SetShared(true);
+  const OneShardGuard guard(keyspace, keyspace.shard(2));
+  {
+    ExtraShards more(keyspace);
+    EXPECT_FALSE(more.TryAdd(2));
+    EXPECT_TRUE(more.TryAdd(3));
+    EXPECT_TRUE(more.TryAdd(0));
+    EXPECT_TRUE(more.Holds(3));
+    EXPECT_FALSE(more.Holds(2));
+    ExtraShards others(keyspace);
+    EXPECT_FALSE(others.TryAdd(3));
+    EXPECT_TRUE(others.TryAdd(1));
+  }
+  ExtraShards again(keyspace);
+  EXPECT_TRUE(again.TryAdd(3));
+  EXPECT_TRUE(again.TryAdd(1));
+}
+
 TEST(ShardSet, IsSortedWithoutRepetitions) {
   std::vector<uint32_t> indexes;
   for (uint32_t i = 0; i < 100; ++i) indexes.push_back(i * 37 % 50);
