@@ -155,7 +155,7 @@ SortedSet Compute(Query& query, const types::Limits& limits) {
 
 enum class Outcome : uint8_t { kReply, kStore, kCount };
 
-// WEIGHTS, if options[*at] is that and numbers may follow. False after the error reply.
+// What follows options[*at], WEIGHTS: a number for each source. False after the error reply.
 bool TakeWeights(Args options, size_t* at, Query* query, Writer& reply) {
   for (Source& source : query->sources) {
     const auto weight = types::ParseScore(options[++*at]);

@@ -190,6 +190,17 @@ TEST_F(NotifyTest, SetsTell) {
                 {"SREM t a", "0 srem t, 0 del t"},        {"SMEMBERS e", ""}});
 }
 
+TEST_F(NotifyTest, AnExpiredKeyIsNoMoreWhenAnOutcomeIsStoredThere) {
+  Ask("Esgx");
+  Expect({{"DEBUG SET-ACTIVE-EXPIRE 0", "+OK"}});
+  ExpectEvents({{"SET d v PX 1", "0 expire d"}});
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ExpectEvents({{"SINTERSTORE d none none", "0 expired d"}, {"SADD s a", "0 sadd s"}});
+  ExpectEvents({{"SET d v PX 1", "0 expire d"}});
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ExpectEvents({{"SUNIONSTORE d s", "0 expired d, 0 sunionstore d"}});
+}
+
 TEST_F(NotifyTest, SortedSetsTell) {
   Ask("Ezgnl");
   ExpectEvents({{"ZADD z 1 a 2 b 3 c", "0 new z, 0 zadd z"}, {"ZADD z 1 a", ""},

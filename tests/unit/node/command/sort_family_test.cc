@@ -85,6 +85,22 @@ TEST_F(SortTest, PatternsNeedTheRightToReadAllKeys) {
   EXPECT_EQ(bob->Do("SORT s BY w_* STORE d"), ":4");
 }
 
+TEST(SortLocks, OnlyPatternsThatLeadToOtherKeysLockEveryShard) {
+  const Table table = BuildCommandTable();
+  const auto locks_all = [&](const std::string& command) {
+    const std::vector<std::string> words = test::SplitWords(command);
+    const std::vector<std::string_view> args(words.begin(), words.end());
+    return NeedsAllShards(*table.Find(args[0]), args);
+  };
+  for (const char* command : {"SORT k BY w_*", "SORT k GET # GET w_*", "SORT_RO k ALPHA BY h_*->f", "SORT k STORE d GET *"}) {
+    EXPECT_TRUE(locks_all(command)) << command;
+  }
+  for (const char* command : {"SORT k", "SORT k BY nosort GET #", "SORT_RO k GET constant", "SORT k STORE w_*", "SORT k BY w_* oops"}) {
+    EXPECT_FALSE(locks_all(command)) << command;
+  }
+  EXPECT_FALSE(table.Find("sort_ro")->ordinary);
+}
+
 TEST_F(SortTest, KeysOfOtherShardsMayBeWrittenMeanwhile) {
   server_.reset();
   StartServer({"--workers", "3"});
