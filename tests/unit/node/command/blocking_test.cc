@@ -304,11 +304,13 @@ TEST_P(BlockingTest, AClientThatIsGoneTakesNothing) {
   EXPECT_EQ(Do("RPUSH l a"), ":1");
   EXPECT_EQ(left->Read(), "[\"l\", \"a\"]");
   EXPECT_TRUE(NobodyWaits());
-  // Its end comes with the command.
+  // Its end comes with the command, when the worker looks at both at once.
   auto hasty = Connect();
+  c_->Send({"DEBUG", "SLEEP", "0.05"});
   hasty->SendRaw("BLPOP l 0\r\n");
   hasty->ShutdownWrite();
   EXPECT_EQ(hasty->Read(), "closed");
+  EXPECT_EQ(c_->Read(), "+OK");
   EXPECT_TRUE(NobodyWaits());
   Expect({{"RPUSH l a", ":1"}, {"LLEN l", ":1"}});
 }
