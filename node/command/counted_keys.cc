@@ -17,6 +17,8 @@ bool FindBehind(Args args, size_t number_at, std::vector<uint32_t>* indexes) {
 
 bool FindCountedKeys(Args args, std::vector<uint32_t>* indexes) { return FindBehind(args, 1, indexes); }
 
+bool FindCountedKeysBehindTimeout(Args args, std::vector<uint32_t>* indexes) { return FindBehind(args, 2, indexes); }
+
 bool FindStoreAndCountedKeys(Args args, std::vector<uint32_t>* indexes) {
   indexes->push_back(1);
   return FindBehind(args, 2, indexes);

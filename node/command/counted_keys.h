@@ -11,6 +11,8 @@ namespace understudy::command {
 // The number is args[1]: SINTERCARD, ZUNION, ZMPOP. False if it is no number, below 1, or more than what follows; the
 // handler answers that then.
 bool FindCountedKeys(Args args, std::vector<uint32_t>* indexes);
+// The same behind a timeout: the number is args[2]. BLMPOP.
+bool FindCountedKeysBehindTimeout(Args args, std::vector<uint32_t>* indexes);
 // The same behind a destination, which is the first key: the number is args[2]. ZUNIONSTORE.
 bool FindStoreAndCountedKeys(Args args, std::vector<uint32_t>* indexes);
 

@@ -5,6 +5,7 @@
 
 #include "node/command/blocking.h"
 #include "node/command/call_context.h"
+#include "node/command/counted_keys.h"
 #include "node/command/list_access.h"
 #include "node/command/notify.h"
 #include "node/config/config.h"
@@ -102,16 +103,6 @@ bool ReadPopRequest(Args args, size_t at, PopRequest* request, Writer& reply) {
   return false;
 }
 
-// The keys of such a request at args[at].
-bool FindPopKeys(Args args, size_t at, std::vector<uint32_t>* indexes) {
-  int64_t keys = 0;
-  if (at >= args.size() || !ParseInt64(args[at], &keys) || keys < 1) return false;
-  if (static_cast<uint64_t>(keys) >= args.size() - at) return false;
-  for (int64_t i = 1; i <= keys; ++i) indexes->push_back(static_cast<uint32_t>(at + static_cast<size_t>(i)));
-  return true;
-}
-bool FindLMPopKeys(Args args, std::vector<uint32_t>* indexes) { return FindPopKeys(args, 1, indexes); }
-
 // The first key that holds elements. False after an error reply; *entry is null if there is none.
 bool FindFilled(CallContext& ctx, Args keys, std::string_view* name, store::Entry** entry, Writer& reply) {
   *entry = nullptr;
@@ -170,8 +161,6 @@ void BPop(CallContext& ctx, Args args, ListEnd end, Writer& reply) {
 }
 void BLPop(CallContext& ctx, Args args, Writer& reply) { BPop(ctx, args, ListEnd::kHead, reply); }
 void BRPop(CallContext& ctx, Args args, Writer& reply) { BPop(ctx, args, ListEnd::kTail, reply); }
-
-bool FindBLMPopKeys(Args args, std::vector<uint32_t>* indexes) { return FindPopKeys(args, 2, indexes); }
 
 void BLMPop(CallContext& ctx, Args args, Writer& reply) {
   PopRequest request;
@@ -263,7 +252,7 @@ void BLMove(CallContext& ctx, Args args, Writer& reply) {
 
 // clang-format off
 constexpr KeySpec kOne{1, 1, 1}, kMove{1, 2, 1, nullptr, KeyAccess::kInsert};
-constexpr KeySpec kAllButLast{1, -2, 1}, kLMPopKeys{0, 0, 0, FindLMPopKeys}, kBLMPopKeys{0, 0, 0, FindBLMPopKeys};
+constexpr KeySpec kAllButLast{1, -2, 1}, kLMPopKeys{0, 0, 0, FindCountedKeys}, kBLMPopKeys{0, 0, 0, FindCountedKeysBehindTimeout};
 constexpr uint32_t kWaits = kWrite | kBlocking;
 const Row kRows[] = {
   {"lpop", -2, kWrite | kFast, kOne, KeyAccess::kTake, "@list", "list", "1.0.0", "Takes elements off the beginning of a list.", "key [count]", LPop},
