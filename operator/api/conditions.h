@@ -100,7 +100,8 @@ inline constexpr std::string_view kDeleting = "Deleting";
 inline constexpr std::string_view kReplicaInSync = "InSyncReplica";
 inline constexpr std::string_view kNoReplicaInSync = "NoInSyncReplica";
 inline constexpr std::string_view kFailoverDisabled = "AutomaticFailoverDisabled";
-// The machine's further words for FailoverReady: NotStarted, FailoverRunning, MaxPerHour.
+inline constexpr std::string_view kFailoverRunning = "FailoverRunning";
+// The machine's further words for FailoverReady: NotStarted, MaxPerHour.
 inline constexpr std::string_view kSpread = "Spread";
 inline constexpr std::string_view kSharedZone = "SharedZone";
 inline constexpr std::string_view kSingleNode = "SingleNode";

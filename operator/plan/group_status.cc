@@ -392,6 +392,9 @@ api::ReplicationGroupStatus PersistedStatus(const GroupTurn& turn, const failove
   status.conditions.Set(api::kReady, Truth::kFalse, reason::kFailingOver,
                         message.empty() ? "the primary role is moving away from " + state.failover->old.name : message,
                         turn.group.meta.generation, turn.wall);
+  status.conditions.Set(api::kFailoverReady, Truth::kFalse, reason::kFailoverRunning,
+                        "a change of roles runs; the next can begin after it",
+                        turn.group.meta.generation, turn.wall);
   return status;
 }
 

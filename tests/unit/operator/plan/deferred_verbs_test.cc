@@ -280,6 +280,7 @@ TEST_F(DeferredVerbs, ADemoteThatComesDueWhileTheRoleMovesStaysPending) {
   };
   run(8);
   ASSERT_EQ(world.Reason(kRg, "g", "Ready"), "FailingOver");
+  EXPECT_EQ(world.Reason(kRg, "g", "FailoverReady"), "FailoverRunning") << "as long as it runs";
   EXPECT_EQ(world.Column(kCc, "n", "pending"), "Demote now");
   EXPECT_EQ(world.Truth(kCc, "n", "Accepted"), "True");
   EXPECT_EQ(world.Message(kCc, "n", "Accepted"), "waits until the primary role of g has moved");
