@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <string>
 
+#include "node/command/blocking.h"
 #include "node/command/counted_keys.h"
 #include "node/command/notify.h"
 #include "node/command/sorted_set_access.h"
@@ -63,35 +64,111 @@ void Pop(CallContext& ctx, Args args, SortedSetEnd end, Writer& reply) {
 void ZPopMin(CallContext& ctx, Args args, Writer& reply) { Pop(ctx, args, SortedSetEnd::kMin, reply); }
 void ZPopMax(CallContext& ctx, Args args, Writer& reply) { Pop(ctx, args, SortedSetEnd::kMax, reply); }
 
+// "numkeys key [key ...] MIN|MAX [COUNT count]"
+struct PopRequest {
+  Args keys;
+  SortedSetEnd end = SortedSetEnd::kMin;
+  int64_t most = 1;
+};
+
+// args[at] is the number of keys. False after the error reply.
+bool ReadPopRequest(Args args, size_t at, PopRequest* request, Writer& reply) {
+  int64_t keys = 0;
+  if (!ParseInt64(args[at], &keys) || keys < 1) {
+    reply.Error("ERR numkeys should be greater than 0");
+    return false;
+  }
+  const Args rest = args.subspan(at + 1);
+  const bool end_follows = static_cast<uint64_t>(keys) < rest.size();
+  const Args options = end_follows ? rest.subspan(static_cast<size_t>(keys)) : Args{};
+  const bool max = end_follows && Is(options[0], "max");
+  const bool counts = options.size() == 3 && Is(options[1], "count");
+  if (!end_follows || (!max && !Is(options[0], "min")) || (options.size() > 1 && !counts)) {
+    reply.Error(resp::kSyntaxError);
+    return false;
+  }
+  request->keys = rest.first(static_cast<size_t>(keys));
+  request->end = max ? SortedSetEnd::kMax : SortedSetEnd::kMin;
+  if (counts && (!ParseInt64(options[2], &request->most) || request->most < 1)) {
+    reply.Error("ERR count should be greater than 0");
+    return false;
+  }
+  return true;
+}
+
+// The first of the keys that holds members. False after an error reply; *entry is null if there is none.
+bool FindFilled(CallContext& ctx, Args keys, std::string_view* name, store::Entry** entry, Writer& reply) {
+  *entry = nullptr;
+  for (const std::string_view key : keys) {
+    store::Entry* const found = LookupWrite(ctx, AnyKey(ctx, key));
+    // Who waits already is not told of what else a key became in the meantime.
+    if (ctx.waits_on == nullptr && HasOtherType(found, store::Type::kSortedSet, reply)) return false;
+    if (found == nullptr || found->type() != store::Type::kSortedSet) continue;
+    *name = key;
+    *entry = found;
+    return true;
+  }
+  return true;
+}
+
 void ZMPop(CallContext& ctx, Args args, Writer& reply) {
-  int64_t keys = 0, most = 1;
-  if (!ParseInt64(args[1], &keys) || keys < 1) return reply.Error("ERR numkeys should be greater than 0");
-  if (static_cast<uint64_t>(keys) >= args.size() - 2) return reply.Error(resp::kSyntaxError);
-  const Args options = args.subspan(2 + static_cast<size_t>(keys));
-  const bool max = Is(options[0], "max");
-  if (!max && !Is(options[0], "min")) return reply.Error(resp::kSyntaxError);
-  if (options.size() > 1) {
-    if (!Is(options[1], "count") || options.size() == 2) return reply.Error(resp::kSyntaxError);
-    if (!ParseInt64(options[2], &most) || most < 1) return reply.Error("ERR count should be greater than 0");
-    if (options.size() > 3) return reply.Error(resp::kSyntaxError);
+  PopRequest request;
+  std::string_view name;
+  store::Entry* entry;
+  if (!ReadPopRequest(args, 1, &request, reply) || !FindFilled(ctx, request.keys, &name, &entry, reply)) return;
+  if (entry == nullptr) return reply.NullArray();
+  PopWithKey(ctx, AnyKey(ctx, name), entry, request.end, static_cast<uint64_t>(request.most), reply);
+}
+
+// ---------------------------------------------------------------------------------------------- waiting for some
+
+bool WaitForSets(CallContext& ctx, Args args, Args keys, int64_t timeout_ms) {
+  return WaitForKeys(ctx, args, keys, {.type = store::Type::kSortedSet, .timeout_ms = timeout_ms});
+}
+
+void BPop(CallContext& ctx, Args args, SortedSetEnd end, Writer& reply) {
+  int64_t timeout_ms = 0;
+  if (!ReadTimeout(ctx, args.back(), TimeoutUnit::kSeconds, &timeout_ms, reply)) return;
+  const Args keys = args.subspan(1, args.size() - 2);
+  std::string_view name;
+  store::Entry* entry;
+  if (!FindFilled(ctx, keys, &name, &entry, reply)) return;
+  if (entry == nullptr) {
+    if (!WaitForSets(ctx, args, keys, timeout_ms)) reply.NullArray();
+    return;
   }
-  for (const std::string_view name : args.subspan(2, static_cast<size_t>(keys))) {
-    const Key key = AnyKey(ctx, name);
-    store::Entry* entry = LookupWrite(ctx, key);
-    if (entry == nullptr) continue;
-    if (HasOtherType(entry, store::Type::kSortedSet, reply)) return;
-    const SortedSetEnd end = max ? SortedSetEnd::kMax : SortedSetEnd::kMin;
-    return PopWithKey(ctx, key, entry, end, static_cast<uint64_t>(most), reply);
+  reply.Array(3);
+  reply.Bulk(name);
+  PopMembers(ctx, AnyKey(ctx, name), entry, end, 1, false, reply);
+}
+void BZPopMin(CallContext& ctx, Args args, Writer& reply) { BPop(ctx, args, SortedSetEnd::kMin, reply); }
+void BZPopMax(CallContext& ctx, Args args, Writer& reply) { BPop(ctx, args, SortedSetEnd::kMax, reply); }
+
+void BZMPop(CallContext& ctx, Args args, Writer& reply) {
+  PopRequest request;
+  int64_t timeout_ms = 0;
+  if (!ReadPopRequest(args, 2, &request, reply)) return;
+  if (!ReadTimeout(ctx, args[1], TimeoutUnit::kSeconds, &timeout_ms, reply)) return;
+  std::string_view name;
+  store::Entry* entry;
+  if (!FindFilled(ctx, request.keys, &name, &entry, reply)) return;
+  if (entry != nullptr) {
+    return PopWithKey(ctx, AnyKey(ctx, name), entry, request.end, static_cast<uint64_t>(request.most), reply);
   }
-  reply.NullArray();
+  if (!WaitForSets(ctx, args, request.keys, timeout_ms)) reply.NullArray();
 }
 
 // clang-format off
-constexpr KeySpec kOne{1, 1, 1}, kCounted{0, 0, 0, FindCountedKeys};
+constexpr KeySpec kOne{1, 1, 1}, kCounted{0, 0, 0, FindCountedKeys}, kAllButLast{1, -2, 1};
+constexpr KeySpec kCountedBehindTimeout{0, 0, 0, FindCountedKeysBehindTimeout};
+constexpr uint32_t kWaits = kWrite | kBlocking;
 const Row kRows[] = {
   {"zpopmin", -2, kWrite | kFast, kOne, KeyAccess::kTake, "@sortedset", "sorted-set", "5.0.0", "Removes the members with the lowest scores and returns them.", "key [count]", ZPopMin},
   {"zpopmax", -2, kWrite | kFast, kOne, KeyAccess::kTake, "@sortedset", "sorted-set", "5.0.0", "Removes the members with the highest scores and returns them.", "key [count]", ZPopMax},
   {"zmpop", -4, kWrite, kCounted, KeyAccess::kTake, "@sortedset", "sorted-set", "7.0.0", "Takes members from the first of the sorted sets that there is.", "numkeys key [key ...] MIN|MAX [COUNT count]", ZMPop},
+  {"bzpopmin", -3, kWaits | kNoScript | kFast, kAllButLast, KeyAccess::kTake, "@sortedset", "sorted-set", "5.0.0", "Takes the member with the lowest score of the first sorted set that there is; waits for one.", "key [key ...] timeout", BZPopMin},
+  {"bzpopmax", -3, kWaits | kNoScript | kFast, kAllButLast, KeyAccess::kTake, "@sortedset", "sorted-set", "5.0.0", "Takes the member with the highest score of the first sorted set that there is; waits for one.", "key [key ...] timeout", BZPopMax},
+  {"bzmpop", -5, kWaits, kCountedBehindTimeout, KeyAccess::kTake, "@sortedset", "sorted-set", "7.0.0", "Takes members from the first of the sorted sets that there is; waits for one.", "timeout numkeys key [key ...] MIN|MAX [COUNT count]", BZMPop},
 };
 // clang-format on
 

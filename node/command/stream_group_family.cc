@@ -126,7 +126,14 @@ void GroupSetId(CallContext& ctx, Args args, Writer& reply) {
 void GroupDestroy(CallContext& ctx, Args args, Writer& reply) {
   store::Entry* entry;
   if (!LookupForGroup(ctx, args, false, &entry, reply)) return;
-  if (!UnwatchedEdit(ctx, FirstKey(ctx, args[2]), entry)->DestroyGroup(args[3])) return reply.Integer(0);
+  {
+    // Told of, unlike other changes of groups: who waits in the group hears that it is gone.
+    auto stream = EditValue<types::Stream>(ctx, FirstKey(ctx, args[2]), entry);
+    if (!stream->DestroyGroup(args[3])) {
+      stream.NothingChanged();
+      return reply.Integer(0);
+    }
+  }
   Tell(ctx, args, "xgroup-destroy");
   reply.Integer(1);
 }

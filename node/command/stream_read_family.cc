@@ -1,10 +1,11 @@
 // XREAD and XREADGROUP: what came into streams since.
 //
-// The words are read, then the IDs are resolved once; ServeNow gives what there is, or nothing.
+// The words are read, then the IDs are resolved once; ServeNow gives what there is, or nothing: then the client waits.
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "node/command/blocking.h"
 #include "node/command/call_context.h"
 #include "node/command/stream_access.h"
 #include "node/resp/errors.h"
@@ -29,23 +30,14 @@ struct ReadWords {
   std::string_view consumer;
   bool noack = false;
   uint64_t count = UINT64_MAX;
-  std::optional<int64_t> block_ms;  // 0: for ever
+  std::optional<std::string_view> block;  // the timeout, in milliseconds
   size_t first_key = 0, streams = 0;
 };
-
-constexpr std::string_view kBadTimeout = "ERR timeout is not an integer or out of range";
 
 Result<uint64_t> ReadCount(std::string_view text) {
   int64_t count = 0;
   if (!ParseInt64(text, &count)) return Invalid(std::string(resp::kNotInteger));
   return count > 0 ? static_cast<uint64_t>(count) : UINT64_MAX;
-}
-
-Result<int64_t> ReadTimeout(std::string_view text) {
-  int64_t ms = 0;
-  if (!ParseInt64(text, &ms)) return Invalid(std::string(kBadTimeout));
-  if (ms < 0) return Invalid("ERR timeout is negative");
-  return ms;
 }
 
 Status OnlyInGroup(std::string_view option) {
@@ -72,9 +64,7 @@ Result<ReadWords> ParseReadWords(Args args, bool in_group) {
   for (size_t i = 1; i < args.size() && words.streams == 0; ++i) {
     const size_t more = args.size() - 1 - i;
     if (Is(args[i], "block") && more > 0) {
-      const Result<int64_t> timeout = ReadTimeout(args[++i]);
-      if (!timeout.ok()) return timeout.status();
-      words.block_ms = *timeout;
+      words.block = args[++i];
     } else if (Is(args[i], "count") && more > 0) {
       const Result<uint64_t> count = ReadCount(args[++i]);
       if (!count.ok()) return count.status();
@@ -163,8 +153,8 @@ bool Resolve(CallContext& ctx, Args args, const ReadWords& words, std::vector<So
                     std::string(*words.group) + "' in XREADGROUP with GROUP option");
         return false;
       }
-    } else if (!LookupStream(ctx, key, &entry, reply)) {
-      return false;
+    } else if (ctx.waits_on == nullptr && !LookupStream(ctx, key, &entry, reply)) {
+      return false;  // who waits already has IDs, and is not told of what else a key became in the meantime
     }
     Source& source = sources->emplace_back(Source{key, {}});
     const Status read = ReadPosition(args[i + words.streams], words.in_group, entry, &source);
@@ -252,7 +242,8 @@ bool ServeNow(CallContext& ctx, const ReadWords& words, const std::vector<Source
     bool any = false;
     if (words.in_group) {
       any = ReadInGroup(ctx, words, source, LookupWrite(ctx, key), &given);
-    } else if (const store::Entry* entry = key.shard.Peek(ctx.db, key.name, key.hash, ctx.now_ms, ctx.view)) {
+    } else if (const store::Entry* entry = key.shard.Peek(ctx.db, key.name, key.hash, ctx.now_ms, ctx.view);
+               entry != nullptr && entry->type() == store::Type::kStream) {
       any = ReadBehind(entry->As<Stream>()->log(), source.after, words.count, &given);
     }
     if (any) all.push_back(std::move(given));
@@ -262,13 +253,30 @@ bool ServeNow(CallContext& ctx, const ReadWords& words, const std::vector<Source
   return true;
 }
 
+// Until one of the streams gets an entry. What is run anew then has the IDs that $ and + are now; a group or a key that
+// is gone by then is an error. False: the client may not wait.
+bool WaitForEntries(CallContext& ctx, Args args, const ReadWords& words, const std::vector<Source>& sources,
+                    int64_t timeout_ms) {
+  std::vector<std::string_view> command(args.begin(), args.end());
+  std::vector<std::string> ids(words.streams);
+  for (size_t i = 0; i < words.streams && !words.in_group; ++i) {
+    ids[i] = sources[i].after.ToString();
+    command[words.first_key + words.streams + i] = ids[i];
+  }
+  return WaitForKeys(ctx, command, args.subspan(words.first_key, words.streams),
+                     {.type = store::Type::kStream, .tells_of_end = words.in_group, .timeout_ms = timeout_ms});
+}
+
 void Read(CallContext& ctx, Args args, bool in_group, Writer& reply) {
   ReadWords words;
   if (!Accept(ParseReadWords(args, in_group), &words, reply)) return;
+  int64_t timeout_ms = 0;
+  if (words.block && !ReadTimeout(ctx, *words.block, TimeoutUnit::kMilliseconds, &timeout_ms, reply)) return;
   std::vector<Source> sources;
   sources.reserve(words.streams);
   if (!Resolve(ctx, args, words, &sources, reply)) return;
-  if (!ServeNow(ctx, words, sources, reply)) reply.NullArray();
+  if (ServeNow(ctx, words, sources, reply)) return;
+  if (!words.block || !WaitForEntries(ctx, args, words, sources, timeout_ms)) reply.NullArray();
 }
 void XRead(CallContext& ctx, Args args, Writer& reply) { Read(ctx, args, false, reply); }
 void XReadGroup(CallContext& ctx, Args args, Writer& reply) { Read(ctx, args, true, reply); }

@@ -469,5 +469,96 @@ TEST_P(BlockingTest, AnElementIsEitherTakenOrLeftWhenAWaitEndsAtThatMoment) {
   EXPECT_TRUE(NobodyWaits());
 }
 
+// ---------------------------------------------------------------------------------------------- sorted sets
+
+TEST_P(BlockingTest, MembersOfSortedSetsAreTakenByWhoWaitsForThem) {
+  auto min = Wait("BZPOPMIN y z 0"), max = Wait("BZPOPMAX w 0");
+  EXPECT_EQ(Do("ZADD z 2 b 1 a"), ":2");
+  EXPECT_EQ(min->Read(), "[\"z\", \"a\", \"1\"]");
+  EXPECT_EQ(Do("ZADD w 1 a 2 b"), ":2");
+  EXPECT_EQ(max->Read(), "[\"w\", \"b\", \"2\"]");
+  auto some = Wait("BZMPOP 0 2 u v MAX COUNT 2");
+  EXPECT_EQ(Do("ZADD v 1 a 2 b 3 c"), ":3");
+  EXPECT_EQ(some->Read(), "[\"v\", [[\"c\", \"3\"], [\"b\", \"2\"]]]");
+  Expect({{"ZRANGE z 0 -1", "[\"b\"]"}, {"ZRANGE w 0 -1", "[\"a\"]"}, {"ZRANGE v 0 -1", "[\"a\"]"}});
+  Expect({{"BZPOPMIN none z 0", "[\"z\", \"b\", \"2\"]"}, {"BZMPOP 0 1 v MIN", "[\"v\", [[\"a\", \"1\"]]]"}});
+  EXPECT_TRUE(NobodyWaits());
+}
+
+TEST_P(BlockingTest, WhoWaitsForASortedSetIsNotServedByAnotherType) {
+  auto client = Wait("BZPOPMIN z 0");
+  EXPECT_EQ(Do("RPUSH z x"), ":1");
+  EXPECT_EQ(Waiting(), 1u);
+  EXPECT_EQ(Do("DEL z"), ":1");
+  EXPECT_EQ(Do("ZADD z 1 a"), ":1");
+  EXPECT_EQ(client->Read(), "[\"z\", \"a\", \"1\"]");
+}
+
+TEST_P(BlockingTest, RequestsForMembersThatMakeNoSenseAreRefused) {
+  Expect({{"BZPOPMIN z 0.01", "nil"},
+          {"BZMPOP 0.01 1 z MIN", "nil"},
+          {"BZPOPMAX z soon", "-ERR timeout is not a float or out of range"},
+          {"BZPOPMIN z -1", "-ERR timeout is negative"},
+          {"BZMPOP 0 0 z MIN", "-ERR numkeys should be greater than 0"},
+          {"BZMPOP 0 1 z MIDDLE", "-ERR syntax error"},
+          {"BZMPOP 0 2 z MIN", "-ERR syntax error"},
+          {"BZMPOP 0 1 z MIN COUNT 0", "-ERR count should be greater than 0"},
+          {"BZMPOP 0 1 z MIN COUNT", "-ERR syntax error"},
+          {"SET z 1", "+OK"},
+          {"BZPOPMIN z 0", "-WRONGTYPE Operation against a key holding the wrong kind of value"}});
+}
+
+// ---------------------------------------------------------------------------------------------- streams
+
+TEST_P(BlockingTest, EntriesOfStreamsAreGivenToAllWhoWaitForThem) {
+  EXPECT_EQ(Do("XADD s 1-1 a 1"), "\"1-1\"");
+  auto one = Wait("XREAD BLOCK 0 STREAMS t s $ $"), other = Wait("XREAD COUNT 5 BLOCK 0 STREAMS s 1-1");
+  EXPECT_EQ(Do("RPUSH t x"), ":1") << "whatever t has become";
+  EXPECT_EQ(Do("XADD s 2-1 b 2"), "\"2-1\"");
+  for (RespClient* client : {one.get(), other.get()}) {
+    EXPECT_EQ(client->Read(), "[[\"s\", [[\"2-1\", [\"b\", \"2\"]]]]]");
+  }
+  auto late = Wait("XREAD BLOCK 0 STREAMS none +");
+  EXPECT_EQ(Do("XADD none 1-1 a 1"), "\"1-1\"");
+  EXPECT_EQ(late->Read(), "[[\"none\", [[\"1-1\", [\"a\", \"1\"]]]]]");
+  Expect({{"XREAD BLOCK 0 STREAMS none +", "[[\"none\", [[\"1-1\", [\"a\", \"1\"]]]]]"},
+          {"XREAD BLOCK 10 STREAMS s $", "nil"},
+          {"XREAD BLOCK x STREAMS s $", "-ERR timeout is not an integer or out of range"},
+          {"XREAD BLOCK -1 STREAMS s $", "-ERR timeout is negative"}});
+  EXPECT_TRUE(NobodyWaits());
+}
+
+TEST_P(BlockingTest, AConsumerGetsWhatComesAndEachEntryGoesToOne) {
+  EXPECT_EQ(Do("XGROUP CREATE s g $ MKSTREAM"), "+OK");
+  auto first = Wait("XREADGROUP GROUP g c1 BLOCK 0 STREAMS s >"), second = Wait("XREADGROUP GROUP g c2 BLOCK 0 STREAMS s >");
+  EXPECT_EQ(Do("XADD s 1-1 a 1"), "\"1-1\"");
+  EXPECT_EQ(first->Read(), "[[\"s\", [[\"1-1\", [\"a\", \"1\"]]]]]");
+  EXPECT_EQ(Waiting(), 1u);
+  EXPECT_EQ(Do("XADD s 2-1 b 2"), "\"2-1\"");
+  EXPECT_EQ(second->Read(), "[[\"s\", [[\"2-1\", [\"b\", \"2\"]]]]]");
+  EXPECT_EQ(Do("XPENDING s g"), "[:2, \"1-1\", \"2-1\", [[\"c1\", \"1\"], [\"c2\", \"1\"]]]");
+}
+
+TEST_P(BlockingTest, AConsumerIsToldWhenItsGroupOrItsStreamIsGone) {
+  const std::string no_group = "-NOGROUP No such key 's' or consumer group 'g' in XREADGROUP with GROUP option";
+  EXPECT_EQ(Do("XGROUP CREATE s g $ MKSTREAM"), "+OK");
+  auto client = Wait("XREADGROUP GROUP g c BLOCK 0 STREAMS s >");
+  EXPECT_EQ(Do("XGROUP DESTROY s g"), ":1");
+  EXPECT_EQ(client->Read(), no_group);
+  EXPECT_EQ(Do("XGROUP CREATE s g $"), "+OK");
+  client = Wait("XREADGROUP GROUP g c BLOCK 0 STREAMS s >");
+  EXPECT_EQ(Do("DEL s"), ":1");
+  EXPECT_EQ(client->Read(), no_group);
+  EXPECT_EQ(Do("XGROUP CREATE s g $ MKSTREAM"), "+OK");
+  client = Wait("XREADGROUP GROUP g c BLOCK 0 STREAMS s >");
+  EXPECT_EQ(Do("SET s 1"), "+OK");
+  EXPECT_EQ(client->Read(), "-WRONGTYPE Operation against a key holding the wrong kind of value");
+  EXPECT_TRUE(NobodyWaits());
+}
+
+TEST_P(BlockingTest, NobodyWaitsInATransaction) {
+  Expect({{"MULTI", "+OK"}, {"XREAD BLOCK 0 STREAMS s $", "+QUEUED"}, {"BZPOPMIN z 0", "+QUEUED"}, {"EXEC", "[nil, nil]"}});
+}
+
 }  // namespace
 }  // namespace understudy::command
