@@ -51,6 +51,25 @@ TEST_F(ReplicationFamilyTest, APrimaryAloneSaysSo) {
   EXPECT_EQ(Do("WAIT 1 20"), ":0");
 }
 
+TEST_F(ReplicationFamilyTest, AReplicaHasAllTypesAndServesItsReadersThatWait) {
+  Expect({{"XADD s 1-1 a 1", "\"1-1\""}, {"RPUSH l 3 1 2", ":3"}, {"ZADD z 1 a", ":1"}, {"SADD m x", ":1"}, {"HSET h f v", ":1"}});
+  auto replica = MakeNode();
+  EXPECT_EQ(replica->Do("REPLICAOF 127.0.0.1 " + Port()), "+OK");
+  ASSERT_TRUE(LinkUp(*replica));
+  RespClient reader(replica->server->port()), popper(replica->server->port());
+  reader.Send({"XREAD", "BLOCK", "0", "STREAMS", "s", "$"});
+  EXPECT_THAT(popper.Do("BLPOP l 0"), StartsWith("-READONLY"));
+  ASSERT_TRUE(Eventually([&] { return replica->Do("INFO clients").find("blocked_clients:1") != std::string::npos; }));
+  Expect({{"XADD s 2-1 b 2", "\"2-1\""}, {"SORT l STORE sorted", ":3"}, {"BLPOP l 0", "[\"l\", \"3\"]"}, {"ZADD z 2 b", ":1"},
+          {"BZPOPMIN z 0", "[\"z\", \"a\", \"1\"]"}, {"SPOP m", "\"x\""}, {"HDEL h f", ":1"}, {"WAIT 1 5000", ":1"}});
+  EXPECT_EQ(reader.Read(), "[[\"s\", [[\"2-1\", [\"b\", \"2\"]]]]]");
+  EXPECT_EQ(replica->Do("LRANGE sorted 0 -1"), "[\"1\", \"2\", \"3\"]");
+  EXPECT_EQ(replica->Do("LRANGE l 0 -1"), "[\"1\", \"2\"]");
+  EXPECT_EQ(replica->Do("ZRANGE z 0 -1"), "[\"b\"]");
+  EXPECT_EQ(replica->Do("EXISTS m h"), ":0");
+  EXPECT_EQ(replica->Do("XLEN s"), ":2");
+}
+
 TEST_F(ReplicationFamilyTest, ReplicaOfAndBack) {
   EXPECT_EQ(Do("SET a 1"), "+OK");
   auto replica = MakeNode();
