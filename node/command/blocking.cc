@@ -27,6 +27,21 @@ std::string_view TimeIsUp(int protocol) { return protocol == 3 ? "_\r\n" : "*-1\
 
 }  // namespace
 
+bool FindFilled(CallContext& ctx, Args keys, store::Type type, std::string_view* name, store::Entry** entry,
+                resp::Writer& reply) {
+  *entry = nullptr;
+  for (const std::string_view key : keys) {
+    store::Entry* const found = LookupWrite(ctx, AnyKey(ctx, key));
+    // Who waits already is not told of what else a key became in the meantime.
+    if (ctx.waits_on == nullptr && HasOtherType(found, type, reply)) return false;
+    if (found == nullptr || found->type() != type) continue;
+    *name = key;
+    *entry = found;
+    return true;
+  }
+  return true;
+}
+
 bool ReadTimeout(const CallContext& ctx, std::string_view text, TimeoutUnit unit, int64_t* ms, resp::Writer& reply) {
   const auto refuse = [&](std::string_view error) {
     reply.Error(error);

@@ -39,6 +39,11 @@
 
 namespace understudy::command {
 
+// The first of the keys that holds a value of that type, for commands that take from one of several. False after the
+// error reply; *entry is null if there is none.
+bool FindFilled(CallContext& ctx, Args keys, store::Type type, std::string_view* name, store::Entry** entry,
+                resp::Writer& reply);
+
 enum class TimeoutUnit : uint8_t { kSeconds, kMilliseconds };
 
 // A timeout as commands take it: in seconds it may be a fraction. *ms: rounded up; 0 = for ever. False after the error

@@ -103,21 +103,6 @@ bool ReadPopRequest(Args args, size_t at, PopRequest* request, Writer& reply) {
   return false;
 }
 
-// The first key that holds elements. False after an error reply; *entry is null if there is none.
-bool FindFilled(CallContext& ctx, Args keys, std::string_view* name, store::Entry** entry, Writer& reply) {
-  *entry = nullptr;
-  for (const std::string_view key : keys) {
-    store::Entry* const found = LookupWrite(ctx, AnyKey(ctx, key));
-    // Who waits already is not told of what else a key became in the meantime.
-    if (ctx.waits_on == nullptr && HasOtherType(found, kList, reply)) return false;
-    if (found == nullptr || found->type() != kList) continue;
-    *name = key;
-    *entry = found;
-    return true;
-  }
-  return true;
-}
-
 void TakeSome(CallContext& ctx, std::string_view name, store::Entry* entry, const PopRequest& request, Writer& reply) {
   reply.Array(2);
   reply.Bulk(name);
@@ -131,7 +116,7 @@ void LMPop(CallContext& ctx, Args args, Writer& reply) {
   if (!ReadPopRequest(args, 1, &request, reply)) return;
   std::string_view name;
   store::Entry* entry;
-  if (!FindFilled(ctx, request.keys, &name, &entry, reply)) return;
+  if (!FindFilled(ctx, request.keys, kList, &name, &entry, reply)) return;
   if (entry == nullptr) return reply.NullArray();
   TakeSome(ctx, name, entry, request, reply);
 }
@@ -149,7 +134,7 @@ void BPop(CallContext& ctx, Args args, ListEnd end, Writer& reply) {
   const Args keys = args.subspan(1, args.size() - 2);
   std::string_view name;
   store::Entry* entry;
-  if (!FindFilled(ctx, keys, &name, &entry, reply)) return;
+  if (!FindFilled(ctx, keys, kList, &name, &entry, reply)) return;
   if (entry == nullptr) {
     if (!WaitForLists(ctx, args, keys, timeout_ms)) reply.NullArray();
     return;
@@ -169,7 +154,7 @@ void BLMPop(CallContext& ctx, Args args, Writer& reply) {
   if (!ReadTimeout(ctx, args[1], TimeoutUnit::kSeconds, &timeout_ms, reply)) return;
   std::string_view name;
   store::Entry* entry;
-  if (!FindFilled(ctx, request.keys, &name, &entry, reply)) return;
+  if (!FindFilled(ctx, request.keys, kList, &name, &entry, reply)) return;
   if (entry != nullptr) return TakeSome(ctx, name, entry, request, reply);
   if (!WaitForLists(ctx, args, request.keys, timeout_ms)) reply.NullArray();
 }

@@ -96,26 +96,12 @@ bool ReadPopRequest(Args args, size_t at, PopRequest* request, Writer& reply) {
   return true;
 }
 
-// The first of the keys that holds members. False after an error reply; *entry is null if there is none.
-bool FindFilled(CallContext& ctx, Args keys, std::string_view* name, store::Entry** entry, Writer& reply) {
-  *entry = nullptr;
-  for (const std::string_view key : keys) {
-    store::Entry* const found = LookupWrite(ctx, AnyKey(ctx, key));
-    // Who waits already is not told of what else a key became in the meantime.
-    if (ctx.waits_on == nullptr && HasOtherType(found, store::Type::kSortedSet, reply)) return false;
-    if (found == nullptr || found->type() != store::Type::kSortedSet) continue;
-    *name = key;
-    *entry = found;
-    return true;
-  }
-  return true;
-}
-
 void ZMPop(CallContext& ctx, Args args, Writer& reply) {
   PopRequest request;
   std::string_view name;
   store::Entry* entry;
-  if (!ReadPopRequest(args, 1, &request, reply) || !FindFilled(ctx, request.keys, &name, &entry, reply)) return;
+  if (!ReadPopRequest(args, 1, &request, reply)) return;
+  if (!FindFilled(ctx, request.keys, store::Type::kSortedSet, &name, &entry, reply)) return;
   if (entry == nullptr) return reply.NullArray();
   PopWithKey(ctx, AnyKey(ctx, name), entry, request.end, static_cast<uint64_t>(request.most), reply);
 }
@@ -132,7 +118,7 @@ void BPop(CallContext& ctx, Args args, SortedSetEnd end, Writer& reply) {
   const Args keys = args.subspan(1, args.size() - 2);
   std::string_view name;
   store::Entry* entry;
-  if (!FindFilled(ctx, keys, &name, &entry, reply)) return;
+  if (!FindFilled(ctx, keys, store::Type::kSortedSet, &name, &entry, reply)) return;
   if (entry == nullptr) {
     if (!WaitForSets(ctx, args, keys, timeout_ms)) reply.NullArray();
     return;
@@ -151,7 +137,7 @@ void BZMPop(CallContext& ctx, Args args, Writer& reply) {
   if (!ReadTimeout(ctx, args[1], TimeoutUnit::kSeconds, &timeout_ms, reply)) return;
   std::string_view name;
   store::Entry* entry;
-  if (!FindFilled(ctx, request.keys, &name, &entry, reply)) return;
+  if (!FindFilled(ctx, request.keys, store::Type::kSortedSet, &name, &entry, reply)) return;
   if (entry != nullptr) {
     return PopWithKey(ctx, AnyKey(ctx, name), entry, request.end, static_cast<uint64_t>(request.most), reply);
   }
