@@ -7,7 +7,7 @@ export CCACHE_NOHASHDIR := 1
 IMAGE ?= docker.io/understudy/understudy:0.1.0
 CLUSTER := deploy/local/cluster
 
-.PHONY: help build image cluster install demo test unit simulation tsan instructions e2e bench failover-report switchover-report chaos format style golden-update clean
+.PHONY: help build image cluster install demo test unit simulation tsan instructions e2e bench compat failover-report switchover-report chaos format style golden-update clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ bench: ## the node beside Valkey and Redis, written to docs/benchmarks.md; 110 m
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release --target understudy-node understudy-load store_bench
 	@tests/bench/bench
+
+compat: ## suites that nobody here wrote against the node and against Valkey, written to docs/compatibility.md; 40 minutes (SUITES=tcl FILES=unit/type/hash)
+	@cmake/install-deps test
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release --target understudy-node
+	@tests/compat/compat
 
 failover-report: ## measured failovers on the local Kubernetes, written to docs/failover-report.md (RUNS=20)
 	@tests/cluster/failover_report
