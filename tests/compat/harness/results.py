@@ -70,29 +70,38 @@ def compare(suite, file, ours, yardstick, known):
             compared.passed += 1
         else:
             text = message if got == FAILED else f"{got}: {message}" if message else got
-            compared.failing.append(Failing(name, text, known.reason(suite, file, name)))
+            compared.failing.append(Failing(name, text, known.reason(suite, file, name, text)))
     return compared
 
 
 class Known:
-    """known.json: `suite file: test` -> reason, where * stands for any text; the first that fits counts."""
+    """known.json: why tests fail. * stands for any text, case does not matter, the first that fits counts.
 
-    def __init__(self, table):
-        self._rows = [(key, re.compile(".*".join(map(re.escape, key.split("*"))) + r"\Z", re.S), reason) for key, reason in table.items()]
+    tests: `suite file: test` -> reason. messages: what the failing test said -> reason, for what many tests need; such a
+    reason excuses no other failure of the same test.
+    """
+
+    def __init__(self, tests, messages=None):
+        self._tests = _patterns(tests)
+        self._messages = _patterns(messages or {})
         self._used = set()
 
     @classmethod
     def read(cls, path):
-        return cls(json.loads(path.read_text(encoding="utf-8")))
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
 
-    def reason(self, suite, file, test):
-        whole = f"{suite} {file}: {test}"
-        for key, pattern, reason in self._rows:
-            if pattern.match(whole):
-                self._used.add(key)
-                return reason
+    def reason(self, suite, file, test, message=""):
+        for rows, text in ((self._tests, f"{suite} {file}: {test}"), (self._messages, message)):
+            for key, pattern, reason in rows:
+                if pattern.match(text):
+                    self._used.add(key)
+                    return reason
         return ""
 
     def unused(self):
         """Keys that no failing test was asked for: what they excuse is mended, or misspelt."""
-        return [key for key, _, _ in self._rows if key not in self._used]
+        return [key for key, _, _ in self._tests + self._messages if key not in self._used]
+
+
+def _patterns(table):
+    return [(key, re.compile(".*".join(map(re.escape, key.split("*"))) + r"\Z", re.S | re.I), reason) for key, reason in table.items()]

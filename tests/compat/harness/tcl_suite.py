@@ -10,7 +10,8 @@ import tcl_output
 from progress import Failure, run_logged
 
 TAGS = "-slow -cluster"
-_FOLDERS = ["unit", "unit/type", "integration"]
+_FOLDERS = ["unit", "unit/type"]
+_MORE = ["integration/valkey-cli"]  # the others of `integration` start their own servers
 _SOURCES = "/usr/local/src"
 _LOGS = rivals.ROOT / "build" / "compat" / "tcl"
 # Seconds for a file; a suite of 9.1 takes 60 for its longest on two slow cores.
@@ -56,7 +57,7 @@ class Suite:
         return f"Debian's source package `valkey` {self.version}, `--tags \"{TAGS}\"`, one server for each file"
 
     def files(self):
-        return [f"{folder}/{path.stem}" for folder in _FOLDERS for path in sorted((self.tests / folder).glob("*.tcl"))]
+        return [f"{folder}/{path.stem}" for folder in _FOLDERS for path in sorted((self.tests / folder).glob("*.tcl"))] + _MORE
 
     def run(self, rival, files):
         """Yields (file, FileResult) as they come."""

@@ -142,6 +142,13 @@ class CompareTest(unittest.TestCase):
         self.assertEqual(known.reason("tcl", "unit/x", "a"), "")
         self.assertEqual(known.unused(), ["* [a]*"])
 
+    def test_a_known_message_excuses_only_what_says_it(self):
+        known = results.Known({}, {"*unknown command 'lpush'*": "no lists", "*gone": "odd"})
+        compared = results.compare("tcl", "unit/x", outcome(a=FAILED, b=FAILED), outcome(a=PASSED, b=PASSED), known)
+        self.assertEqual([test.reason for test in compared.failing], ["", ""])
+        self.assertEqual(known.reason("tcl", "unit/x", "a", "ERR unknown command 'LPUSH', with args"), "no lists")
+        self.assertEqual(known.unused(), ["*gone"])
+
     def test_the_table_of_reasons_can_be_read(self):
         table = results.Known.read(COMPAT / "known.json")
         self.assertEqual(table.reason("tcl", "no/such/file", "no such test"), "")
