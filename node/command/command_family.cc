@@ -125,7 +125,7 @@ void ReplyInfo(const Row& row, const std::string& name, Writer& reply) {
   for (const FlagName& f : kFlagNames) {
     if (row.flags & f.flag) flags.push_back(f.name);
   }
-  if (row.keys.find != nullptr) flags.push_back("movablekeys");
+  if (row.keys.find != nullptr || row.keys.beyond != nullptr) flags.push_back("movablekeys");
   reply.Set(flags.size());
   for (const std::string_view flag : flags) reply.SimpleString(flag);
   reply.Integer(row.keys.first);
@@ -342,8 +342,7 @@ void List(CallContext& ctx, Args args, Writer& reply) {
   std::vector<std::string> names;
   for (uint32_t i = 0; i < table.size(); ++i) {
     const std::string name = table.FullName(i);
-    bool wanted = name.find('|') == std::string::npos;
-    if (Is(kind, "module")) wanted = false;
+    bool wanted = !Is(kind, "module");
     if (Is(kind, "pattern")) wanted = resp::GlobMatch(value, name, true);
     if (Is(kind, "aclcat")) {
       wanted = (CategoriesOf(table.At(i)) & acl::CategoryByName(value)) != 0;

@@ -179,6 +179,7 @@ void Dispatcher::Queue(WorkerState& state, Session& session, const Row& row, Arg
   transaction.needs_role = transaction.needs_role || !(row.flags & kLoading);
   transaction.queue.push_back(std::move(queued));
   session.multi_commands.store(static_cast<int>(transaction.queue.size()), std::memory_order_relaxed);
+  session.multi_bytes.store(transaction.bytes, std::memory_order_relaxed);
   reply.Raw("+QUEUED\r\n");
 }
 
@@ -427,10 +428,25 @@ bool Dispatcher::MayExpire(const net::Worker& worker) const {
          services_->gate.Check(true, worker.now()) == role::Admission::kServe;
 }
 
-void Dispatcher::OnTick(net::Worker& worker) {
-  WorkerState& state = *states_[worker.index()];
+void Dispatcher::TakeSlowThreshold(WorkerState& state) {
   const int64_t slow_us = services_->config.slowlog_us.load(std::memory_order_relaxed);
   state.slow_ticks = slow_us < 0 ? UINT64_MAX : static_cast<uint64_t>(static_cast<double>(slow_us) * ticks_per_us());
+}
+
+void Dispatcher::OnConfigSet(const net::Worker& here) {
+  for (net::Worker* worker : workers_) {
+    WorkerState& state = *states_[worker->index()];
+    if (worker == &here) {
+      TakeSlowThreshold(state);
+    } else {
+      worker->Post([this, &state] { TakeSlowThreshold(state); });
+    }
+  }
+}
+
+void Dispatcher::OnTick(net::Worker& worker) {
+  WorkerState& state = *states_[worker.index()];
+  TakeSlowThreshold(state);
   if (pause(worker.wall_ms()) == ClientPause::kNone && services_->gate.paused_until() <= worker.now()) {
     state.paused.clear();
   }

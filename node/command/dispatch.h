@@ -76,6 +76,9 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void Pause(ClientPause kind, int64_t until_ms);
   void Unpause();
   ClientPause pause(int64_t now_ms) const;
+  int64_t pause_until_ms() const { return pause_until_ms_.load(std::memory_order_acquire); }
+  // A client of the worker `here` changed options: what it does next meets them, others soon after.
+  void OnConfigSet(const net::Worker& here);
 
   // `task` runs once on the worker after the next OnAcks (WAIT). The worker's thread.
   void WhenAcksGrow(net::Worker& worker, std::function<void()> task);
@@ -182,6 +185,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void EvictClients();
   void Sweep(net::Worker& worker);
   void SampleRates();
+  void TakeSlowThreshold(WorkerState& state);
   // In this turn. As admission, by the turn's time.
   bool MayExpire(const net::Worker& worker) const;
 

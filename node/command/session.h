@@ -94,12 +94,14 @@ class Session final : public net::ConnectionState {
   std::atomic<int> db{0};
   std::atomic<int> protocol{2};
   std::atomic<int> multi_commands{-1};             // queued, -1 = no MULTI
+  std::atomic<size_t> multi_bytes{0};              // of the queued commands; old if there are none
   std::atomic<int> watch_count{0};
   std::atomic<uint32_t> subscriptions[pubsub::kKinds] = {};
   std::atomic<int64_t> created_ms{0};              // wall
   std::atomic<int64_t> last_command_ms{0};         // wall
   std::atomic<uint32_t> last_command{UINT32_MAX};  // index in the table
   std::atomic<bool> no_evict{false}, no_touch{false}, blocked{false};
+  std::atomic<bool> takes_redirects{false};        // CLIENT CAPA REDIRECT
   std::atomic<bool> evicted{false};                // it is being closed because clients take too much memory
 
   // Registry's lock, or the worker's thread for reading.

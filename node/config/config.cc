@@ -150,6 +150,7 @@ std::vector<Config::Pair> Config::Get(std::span<const std::string_view> patterns
       if (matches) out.emplace_back(name, option.get(*this));
     }
   }
+  std::sort(out.begin(), out.end());
   return out;
 }
 

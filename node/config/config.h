@@ -89,6 +89,7 @@ class Config {
   std::atomic<int64_t> zset_max_listpack_entries{128}, zset_max_listpack_value{64};
   std::atomic<int64_t> list_max_listpack_size{-2};
   std::atomic<int64_t> stream_node_max_bytes{4096}, stream_node_max_entries{100};
+  std::atomic<int> hz{10};                 // asked for by nobody but CONFIG GET
   std::atomic<int64_t> slowlog_us{10000};  // < 0 = off
   std::atomic<int64_t> slowlog_entries{128};
   std::atomic<int64_t> acl_log_entries{128};
@@ -125,7 +126,7 @@ class Config {
   Status LoadText(std::string_view text, std::string_view source);
 
   using Pair = std::pair<std::string, std::string>;
-  // CONFIG GET: options that match any of the patterns, in the table's order.
+  // CONFIG GET: options that match any of the patterns, in order of their names.
   std::vector<Pair> Get(std::span<const std::string_view> patterns) const;
   // CONFIG SET: all or none. The message is Redis's, without "ERR ". managed: refuse what the operator manages.
   Status Set(std::span<const std::pair<std::string_view, std::string_view>> changes, bool managed);

@@ -93,10 +93,10 @@ TEST(Config, EveryMistakeIsOneSentenceThatNamesIt) {
 TEST(Config, GetMatchesPatternsAndAliases) {
   Config c;
   EXPECT_EQ(Get(c, "maxmemory*"),
-            "maxmemory=0;maxmemory-policy=noeviction;maxmemory-samples=5;maxmemory-eviction-tenacity=10;"
-            "maxmemory-clients=0;");
+            "maxmemory=0;maxmemory-clients=0;maxmemory-eviction-tenacity=10;maxmemory-policy=noeviction;"
+            "maxmemory-samples=5;");
   EXPECT_TRUE(Load(c, {"--standalone", "--maxmemory", "100mb", "--maxmemory-clients", "5%", "--maxmemory-policy", "Volatile-LRU"}).ok());
-  EXPECT_EQ(Get(c, "maxmemory-[cp]*"), "maxmemory-policy=volatile-lru;maxmemory-clients=5%;");
+  EXPECT_EQ(Get(c, "maxmemory-[cp]*"), "maxmemory-clients=5%;maxmemory-policy=volatile-lru;");
   EXPECT_EQ(c.max_clients_memory_bytes(), 5 << 20);
   Config in_a_group, told;
   EXPECT_TRUE(Load(in_a_group, {"--maxmemory", "100mb"}).ok());
