@@ -1,9 +1,8 @@
 // CLIENT: all connections as seen by one of them.
 #include <algorithm>
-#include <charconv>
-#include <optional>
 
 #include "node/command/call_context.h"
+#include "node/command/client_filter.h"
 #include "node/command/client_registry.h"
 #include "node/command/dispatch.h"
 #include "node/net/connection.h"
@@ -11,22 +10,6 @@
 #include "node/resp/writer.h"
 
 namespace understudy::command {
-namespace {
-
-using resp::Writer;
-
-std::string FlagsOf(const Session& s) {
-  std::string flags;
-  if (s.subscribed()) flags += 'P';
-  if (s.multi_commands.load(std::memory_order_relaxed) >= 0) flags += 'x';
-  if (s.blocked.load(std::memory_order_relaxed)) flags += 'b';
-  if (s.no_evict.load(std::memory_order_relaxed)) flags += 'e';
-  if (s.no_touch.load(std::memory_order_relaxed)) flags += 'T';
-  return flags.empty() ? "N" : flags;
-}
-
-}  // namespace
-
 std::string DescribeClient(const Session& s, const Table& table, int64_t now_ms) {
   const auto& c = s.connection.counters;
   const auto get = [](const auto& atomic) { return std::to_string(atomic.load(std::memory_order_relaxed)); };
@@ -35,19 +18,20 @@ std::string DescribeClient(const Session& s, const Table& table, int64_t now_ms)
   };
   const uint32_t last = s.last_command.load(std::memory_order_relaxed);
   const bool events_write = c.output_bytes.load(std::memory_order_relaxed) > 0;
-  std::string out = "id=" + std::to_string(s.connection.id()) + " addr=" + s.connection.peer_address() +
-                    " laddr=" + s.connection.local_address() + " fd=" + std::to_string(s.connection.fd()) +
-                    " name=" + s.name + " age=" + seconds_since(s.created_ms) +
-                    " idle=" + seconds_since(s.last_command_ms) + " flags=" + FlagsOf(s) + " db=" + get(s.db) +
-                    " sub=" + get(s.subscriptions[0]) + " psub=" + get(s.subscriptions[1]) +
-                    " ssub=" + get(s.subscriptions[2]) + " multi=" + get(s.multi_commands) + " watch=" + get(s.watch_count) +
-                    " qbuf=" + get(c.input_bytes) + " omem=" + get(c.output_bytes) +
-                    " tot-mem=" + get(c.memory_bytes) + " tot-net-in=" + get(c.total_input_bytes) + " tot-net-out=" + get(c.total_output_bytes) +
-                    " tot-cmds=" + get(c.commands) + " events=" + (events_write ? "rw" : "r") +
-                    " cmd=" + (last == UINT32_MAX ? "NULL" : table.FullName(last)) + " user=" + s.user +
-                    " redir=-1 resp=" + get(s.protocol) + " lib-name=" + s.library_name +
-                    " lib-ver=" + s.library_version;
-  return out;
+  // The order of Redis and Valkey. Arguments lie in the input buffer, and replies have no buffer of a fixed size.
+  return "id=" + std::to_string(s.connection.id()) + " addr=" + s.connection.peer_address() +
+         " laddr=" + s.connection.local_address() + " fd=" + std::to_string(s.connection.fd()) + " name=" + s.name +
+         " age=" + seconds_since(s.created_ms) + " idle=" + seconds_since(s.last_command_ms) + " flags=" + FlagsOf(s) +
+         " capa=" + (s.takes_redirects.load(std::memory_order_relaxed) ? "r" : "") + " db=" + get(s.db) +
+         " sub=" + get(s.subscriptions[0]) + " psub=" + get(s.subscriptions[1]) + " ssub=" + get(s.subscriptions[2]) +
+         " multi=" + get(s.multi_commands) + " watch=" + get(s.watch_count) + " qbuf=" + get(c.input_bytes) +
+         " qbuf-free=0 argv-mem=0 multi-mem=" + (s.multi_commands.load(std::memory_order_relaxed) > 0 ? get(s.multi_bytes) : "0") +
+         " rbs=0 rbp=0 obl=0 oll=" + (events_write ? "1" : "0") + " omem=" + get(c.output_bytes) +
+         " tot-mem=" + get(c.memory_bytes) + " events=" + (events_write ? "rw" : "r") +
+         " cmd=" + (last == UINT32_MAX ? "NULL" : table.FullName(last)) + " user=" + s.user +
+         " redir=-1 resp=" + get(s.protocol) + " lib-name=" + s.library_name + " lib-ver=" + s.library_version +
+         " tot-net-in=" + get(c.total_input_bytes) + " tot-net-out=" + get(c.total_output_bytes) +
+         " tot-cmds=" + get(c.commands);
 }
 
 size_t CloseClients(CallContext& ctx, const std::function<bool(const Session&)>& matches) {
@@ -73,22 +57,7 @@ size_t CloseClients(CallContext& ctx, const std::function<bool(const Session&)>&
 
 namespace {
 
-bool ReadId(std::string_view text, uint64_t* id) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *id);
-  return error == std::errc() && end == text.data() + text.size() && *id > 0;
-}
-
-// Replicas and primaries leave the workers: no client here is one.
-enum class ClientType : uint8_t { kNormal, kPubsub, kElsewhere };
-
-std::optional<ClientType> ReadType(std::string_view type) {
-  if (Is(type, "normal")) return ClientType::kNormal;
-  if (Is(type, "pubsub")) return ClientType::kPubsub;
-  if (Is(type, "master") || Is(type, "replica") || Is(type, "slave")) return ClientType::kElsewhere;
-  return std::nullopt;
-}
-
-ClientType TypeOf(const Session& s) { return s.subscribed() ? ClientType::kPubsub : ClientType::kNormal; }
+using resp::Writer;
 
 void Id(CallContext& ctx, Args, Writer& reply) {
   reply.Integer(static_cast<int64_t>(ctx.session->connection.id()));
@@ -99,24 +68,12 @@ void Info(CallContext& ctx, Args, Writer& reply) {
 }
 
 void List(CallContext& ctx, Args args, Writer& reply) {
-  bool all = true;
-  std::optional<ClientType> type;
-  std::vector<uint64_t> ids;
-  if (args.size() == 4 && Is(args[2], "type")) {
-    type = ReadType(args[3]);
-    if (!type) return reply.Error("ERR Unknown client type '" + std::string(args[3]) + "'");
-  } else if (args.size() > 3 && Is(args[2], "id")) {
-    all = false;
-    for (const std::string_view text : args.subspan(3)) {
-      if (!ReadId(text, &ids.emplace_back())) return reply.Error("ERR Invalid client ID");
-    }
-  } else if (args.size() != 2) {
-    return reply.Error(resp::kSyntaxError);
-  }
+  ClientFilter filter;
+  if (!ReadClientFilter(ctx.services.dispatcher.acl(), args.subspan(2), "ERR Invalid client ID", &filter, reply)) return;
   std::string out;
   ctx.services.dispatcher.clients().ForEach([&](Session& s) {
-    const bool wanted = all || std::find(ids.begin(), ids.end(), s.connection.id()) != ids.end();
-    if (wanted && (!type || TypeOf(s) == *type)) out += DescribeClient(s, ctx.services.table, ctx.now_ms) + "\n";
+    if (filter.skip_me && &s == ctx.session) return;
+    if (filter.Matches(s, ctx.now_ms)) out += DescribeClient(s, ctx.services.table, ctx.now_ms) + "\n";
   });
   reply.Verbatim("txt", out);
 }
@@ -155,73 +112,15 @@ void SetInfo(CallContext& ctx, Args args, Writer& reply) {
 
 // ---------------------------------------------------------------------------------------------- KILL
 
-struct KillFilter {
-  std::optional<uint64_t> id;
-  std::optional<std::string_view> address, local_address, user;
-  std::optional<int64_t> older_than_s;
-  std::optional<ClientType> type;
-  bool skip_me = true;
-
-  bool Matches(const Session& s, int64_t now_ms) const {
-    const net::Connection& c = s.connection;
-    return (!type || TypeOf(s) == *type) && (!id || c.id() == *id) && (!address || c.peer_address() == *address) &&
-           (!local_address || c.local_address() == *local_address) && (!user || s.user == *user) &&
-           (!older_than_s || (now_ms - s.created_ms.load(std::memory_order_relaxed)) / 1000 >= *older_than_s);
-  }
-};
-
-bool ReadKillFilter(const Acl& acl, Args args, KillFilter* filter, Writer& reply) {
-  for (size_t i = 2; i < args.size(); i += 2) {
-    if (i + 1 == args.size()) {
-      reply.Error(resp::kSyntaxError);
-      return false;
-    }
-    const std::string_view name = args[i], value = args[i + 1];
-    if (Is(name, "id")) {
-      uint64_t id = 0;
-      if (!ReadId(value, &id)) {
-        reply.Error("ERR client-id should be greater than 0");
-        return false;
-      }
-      filter->id = id;
-    } else if (Is(name, "type")) {
-      filter->type = ReadType(value);
-      if (!filter->type) {
-        reply.Error("ERR Unknown client type '" + std::string(value) + "'");
-        return false;
-      }
-    } else if (Is(name, "addr")) {
-      filter->address = value;
-    } else if (Is(name, "laddr")) {
-      filter->local_address = value;
-    } else if (Is(name, "user")) {
-      if (acl.Find(value) == nullptr) {
-        reply.Error("ERR No such user '" + std::string(value) + "'");
-        return false;
-      }
-      filter->user = value;
-    } else if (Is(name, "skipme") && (Is(value, "yes") || Is(value, "no"))) {
-      filter->skip_me = Is(value, "yes");
-    } else if (Is(name, "maxage")) {
-      int64_t age = 0;
-      if (!ReadInt64(value, &age, reply)) return false;
-      filter->older_than_s = age;
-    } else {
-      reply.Error(resp::kSyntaxError);
-      return false;
-    }
-  }
-  return true;
-}
-
 void Kill(CallContext& ctx, Args args, Writer& reply) {
-  KillFilter filter;
+  ClientFilter filter;
   const bool old_style = args.size() == 3;  // CLIENT KILL address
   if (old_style) {
-    filter.address = args[2];
-    filter.skip_me = false;
-  } else if (!ReadKillFilter(ctx.services.dispatcher.acl(), args, &filter, reply)) {
-    return;
+    filter.wanted.address = args[2];
+  } else {
+    filter.skip_me = true;
+    constexpr std::string_view kBadId = "ERR client-id should be greater than 0";
+    if (!ReadClientFilter(ctx.services.dispatcher.acl(), args.subspan(2), kBadId, &filter, reply)) return;
   }
   const size_t closed = CloseClients(ctx, [&](const Session& s) {
     return !(filter.skip_me && &s == ctx.session) && filter.Matches(s, ctx.now_ms);
@@ -289,11 +188,21 @@ void Unblock(CallContext& ctx, Args args, Writer& reply) {
   reply.Integer(id > 0 && ctx.services.dispatcher.blocking().Unblock(static_cast<uint64_t>(id), with_error));
 }
 
+// What a client says it can do. Known is only that it takes redirects to the primary, which this server never sends.
+void Capa(CallContext& ctx, Args args, Writer& reply) {
+  for (const std::string_view word : args.subspan(2)) {
+    if (Is(word, "redirect")) ctx.session->takes_redirects.store(true, std::memory_order_relaxed);
+  }
+  reply.Ok();
+}
+
 void GetRedir(CallContext&, Args, Writer& reply) { reply.Integer(-1); }
 
 void Help(CallContext&, Args, Writer& reply) {
   constexpr std::string_view kLines[] = {
       "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+      "CAPA <capability> ...",
+      "    Tells what this client can do: REDIRECT is noted, others are ignored.",
       "GETNAME",
       "    The name of this connection.",
       "GETREDIR",
@@ -303,9 +212,10 @@ void Help(CallContext&, Args, Writer& reply) {
       "INFO",
       "    This connection's line of CLIENT LIST.",
       "KILL <ip:port> | <filter> <value> ...",
-      "    Closes connections; filters are ADDR, LADDR, TYPE, USER, ID, MAXAGE, SKIPME.",
-      "LIST [TYPE <type> | ID <id> ...]",
-      "    All connections.",
+      "    Closes connections; filters are ID (one or more numbers), ADDR, LADDR, IP, TYPE, USER, NAME, LIB-NAME, LIB-VER,",
+      "    FLAGS, CAPA, DB, each also with NOT- before it, and MAXAGE, IDLE, SKIPME.",
+      "LIST [<filter> <value> ...]",
+      "    All connections, or those that fit the filters of KILL.",
       "NO-EVICT (ON|OFF)",
       "    Protects this connection when memory is short.",
       "NO-TOUCH (ON|OFF)",
@@ -332,13 +242,14 @@ void Help(CallContext&, Args, Writer& reply) {
 constexpr uint32_t kCommon = kNoScript | kLoading | kStale;
 constexpr uint32_t kByAdmin = kCommon | kAdmin;
 const Row kClientRows[] = {
+  {"capa", -3, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "8.0.0", "Tells what this client can do.", "capability [capability ...]", Capa},
   {"getname", 2, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "2.6.9", "Tells this connection's name.", "", GetName},
   {"getredir", 2, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "6.0.0", "Tells where invalidations go.", "", GetRedir},
   {"help", 2, kLoading | kStale, {}, KeyAccess::kNone, "@connection", "connection", "5.0.0", "Lists the subcommands.", "", Help},
   {"id", 2, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "5.0.0", "Tells this connection's number.", "", Id},
   {"info", 2, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "6.2.0", "Describes this connection.", "", Info},
   {"kill", -3, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "2.4.0", "Closes connections.", "ip:port|[ID client-id] [TYPE type] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes|no] [MAXAGE seconds]", Kill},
-  {"list", -2, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "2.4.0", "Lists the connections.", "[TYPE type] [ID client-id ...]", List},
+  {"list", -2, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "2.4.0", "Lists the connections.", "[ID client-id ...] [filter value ...]", List},
   {"no-evict", 3, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "7.0.0", "Protects this connection when memory is short.", "ON|OFF", NoEvict},
   {"no-touch", 3, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "7.2.0", "Reads without marking keys as used.", "ON|OFF", NoTouch},
   {"pause", -3, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "3.0.0", "Lets commands wait.", "timeout [WRITE|ALL]", Pause},

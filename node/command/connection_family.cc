@@ -145,6 +145,7 @@ void Reset(CallContext& ctx, Args, Writer& reply) {
   session.reply_mode = Session::kReplyOn;
   session.no_evict.store(false, std::memory_order_relaxed);
   session.no_touch.store(false, std::memory_order_relaxed);
+  session.takes_redirects.store(false, std::memory_order_relaxed);
   ctx.services.dispatcher.acl().Open(session, ctx.services.dispatcher.clients());
   ctx.services.dispatcher.clients().Update(session, [](Session& s) { s.name.clear(); });
   reply.set_protocol(2);

@@ -21,6 +21,7 @@
 #include "node/store/run_pool.h"
 
 extern "C" int mallctl(const char*, void*, size_t*, void*, size_t) __attribute__((weak));
+extern "C" void malloc_stats_print(void (*)(void*, const char*), void*, const char*) __attribute__((weak));
 
 namespace understudy::command {
 namespace {
@@ -104,6 +105,11 @@ void Clients(const Services& s, std::string* out) {
   lines.Add("total_watched_keys", watched);
   lines.Add("total_blocking_keys", s.dispatcher.blocking().keys());
   lines.Add("total_blocking_keys_on_nokey", s.dispatcher.blocking().keys_that_tell_of_end());
+  const int64_t now_ms = s.clock.Wall().unix_ms;
+  const ClientPause pause = s.dispatcher.pause(now_ms);
+  lines.Add("paused_reason", pause == ClientPause::kNone ? "none" : "client_pause");
+  lines.Add("paused_actions", pause == ClientPause::kNone ? "none" : pause == ClientPause::kWrite ? "write" : "all");
+  lines.Add("paused_timeout_milliseconds", pause == ClientPause::kNone ? 0 : std::max<int64_t>(s.dispatcher.pause_until_ms() - now_ms, 0));
 }
 
 std::string Percent(size_t part, size_t whole) {
@@ -157,6 +163,7 @@ void Memory(const Services& s, std::string* out) {
   lines.Add("mem_allocator", allocator.from_allocator ? "jemalloc" : "libc");
   lines.Add("lazyfree_pending_objects", s.keyspace.LazyFreePending());
   lines.Add("lazyfree_pending_bytes", use.waiting);
+  lines.Add("lazyfreed_objects", s.keyspace.LazyFreed());
 }
 
 struct Sums {
@@ -352,6 +359,13 @@ MemoryFigures ReadMemoryFigures() {
   figures.active += pool.used_bytes();
   figures.resident += pool.mapped_bytes();
   return figures;
+}
+
+std::string AllocatorReport() {
+  if (malloc_stats_print == nullptr) return "Stats not supported for the current allocator";
+  std::string text;
+  malloc_stats_print([](void* out, const char* piece) { static_cast<std::string*>(out)->append(piece); }, &text, nullptr);
+  return text;
 }
 
 void PurgeAllocator() {

@@ -23,6 +23,8 @@ struct MemoryFigures {
 MemoryFigures ReadMemoryFigures();
 // Gives memory that is free back to the system.
 void PurgeAllocator();
+// What the allocator tells about itself, for people.
+std::string AllocatorReport();
 // The process's resident set, from the kernel.
 size_t ResidentBytes();
 

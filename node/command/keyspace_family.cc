@@ -32,13 +32,19 @@ void Scan(CallContext& ctx, Args args, Writer& reply) {
   ScanOptions options;
   if (!ReadScanCursor(args[1], &options.cursor, reply)) return;
   if (!ReadScanOptions(args.subspan(2), std::nullopt, &options, reply)) return;
-  std::vector<std::string> names;
+  std::vector<std::string> names, expired;
   const auto visit = [&](const store::Entry& entry) {
     if (!options.type.empty() && !Is(options.type, store::TypeName(entry.type()))) return;
-    if (options.Matches(entry.key())) names.emplace_back(entry.key());
+    if (!options.Matches(entry.key())) return;
+    const bool gone = ctx.view == store::View::kNormal && entry.ExpiredAt(ctx.now_ms);
+    (gone ? expired : names).emplace_back(entry.key());
   };
   const uint64_t cursor =
-      ctx.keyspace.Scan(ctx.db, options.cursor, options.count, ctx.now_ms, ctx.view, ctx.locking(), visit);
+      ctx.keyspace.Scan(ctx.db, options.cursor, options.count, ctx.now_ms, store::View::kRaw, ctx.locking(), visit);
+  for (const std::string& name : expired) {
+    const Key key = AnyKey(ctx, name);
+    ctx.WithShard(key.shard.index(), [&](store::Shard&) { LookupPeek(ctx, key); });
+  }
   reply.Array(2);
   reply.Bulk(std::to_string(cursor));
   reply.Array(names.size());
@@ -89,7 +95,7 @@ void SwapDb(CallContext& ctx, Args args, Writer& reply) {
   const int64_t most = ctx.keyspace.databases();
   if (first < 0 || first >= most || second < 0 || second >= most) return reply.Error(resp::kDbOutOfRange);
   if (first != second) {
-    ctx.keyspace.SwapDb(static_cast<int>(first), static_cast<int>(second));
+    ctx.keyspace.SwapDb(static_cast<int>(first), static_cast<int>(second), ctx.now_ms);
     ctx.effects.Verbatim(ctx.db, args);
   }
   reply.Ok();

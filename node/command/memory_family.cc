@@ -127,11 +127,15 @@ void Purge(CallContext&, Args, Writer& reply) {
   reply.Ok();
 }
 
+void MallocStats(CallContext&, Args, Writer& reply) { reply.Verbatim("txt", AllocatorReport()); }
+
 void Help(CallContext&, Args, Writer& reply) {
   constexpr std::string_view kLines[] = {
       "MEMORY <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
       "DOCTOR",
       "    What is remarkable about the use of memory.",
+      "MALLOC-STATS",
+      "    What the allocator tells about itself.",
       "PURGE",
       "    Gives free memory back to the system.",
       "STATS",
@@ -149,6 +153,7 @@ constexpr KeySpec kSecond{2, 2, 1};
 const Row kMemoryRows[] = {
   {"doctor", 2, 0, {}, KeyAccess::kNone, "", "server", "4.0.0", "Tells what is remarkable about the use of memory.", "", Doctor},
   {"help", 2, kLoading | kStale, {}, KeyAccess::kNone, "", "server", "4.0.0", "Lists the subcommands.", "", Help},
+  {"malloc-stats", 2, 0, {}, KeyAccess::kNone, "", "server", "4.0.0", "Shows what the allocator tells about itself.", "", MallocStats},
   {"purge", 2, 0, {}, KeyAccess::kNone, "", "server", "4.0.0", "Gives free memory back to the system.", "", Purge},
   {"stats", 2, kWalks, {}, KeyAccess::kNone, "", "server", "4.0.0", "Tells what takes how much memory.", "", Stats},
   {"usage", -3, kReadonly, kSecond, KeyAccess::kLook, "", "server", "4.0.0", "Tells how many bytes a key takes.", "key [SAMPLES count]", Usage},

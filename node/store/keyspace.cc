@@ -55,8 +55,8 @@ void Keyspace::FlushAll(Freeing freeing) {
   for (int db = 0; db < databases_; ++db) FlushDb(db, freeing);
 }
 
-void Keyspace::SwapDb(int a, int b) {
-  for (const auto& shard : shards_) shard->SwapDb(a, b);
+void Keyspace::SwapDb(int a, int b, int64_t now_ms) {
+  for (const auto& shard : shards_) shard->SwapDb(a, b, now_ms);
 }
 
 void Keyspace::SwapContents(Keyspace& other) {
@@ -65,8 +65,9 @@ void Keyspace::SwapContents(Keyspace& other) {
     Shard& mine = *shards_[i];
     Shard& theirs = *other.shards_[i];
     for (int db = 0; db < databases_; ++db) {
-      mine.MarkWatchersOfDb(db, mine.table(db), theirs.table(db));
-      theirs.MarkWatchersOfDb(db, theirs.table(db), mine.table(db));
+      // Of another data set every stored key is a change.
+      mine.MarkWatchersOfDb(db, mine.table(db), theirs.table(db), INT64_MIN);
+      theirs.MarkWatchersOfDb(db, theirs.table(db), mine.table(db), INT64_MIN);
     }
     mine.tables_.swap(theirs.tables_);
     for (const auto& table : mine.tables_) {
@@ -196,11 +197,13 @@ size_t Keyspace::IndexBytes() const {
 size_t Keyspace::WaitingBytes() const { return freer_->waiting_bytes(); }
 
 size_t Keyspace::LazyFreePending() const { return freer_->pending(); }
+uint64_t Keyspace::LazyFreed() const { return freer_->freed(); }
 
 void Keyspace::ResetTotals() {
   totals_.expired_keys.store(0, std::memory_order_relaxed);
   totals_.evicted_keys.store(0, std::memory_order_relaxed);
   totals_.expired_fields.store(0, std::memory_order_relaxed);
+  freer_->ResetFreed();
 }
 
 void Keyspace::SetEvictionPolicy(EvictionPolicy policy) {

@@ -81,7 +81,7 @@ class Keyspace {
   // ---- Whole databases; the caller holds an AllShardsGuard ------------------------------------------------
   void FlushDb(int db, Freeing freeing = Freeing::kLazy);
   void FlushAll(Freeing freeing = Freeing::kLazy);
-  void SwapDb(int a, int b);
+  void SwapDb(int a, int b, int64_t now_ms);
   // Exchanges all data with `other` (same numbers of shards and databases), for a copy loaded beside. WATCHed
   // keys of both are marked as after FlushAll. Guards on both are held. Then `other` may be read, flushed or
   // destroyed, but not written: a snapshot of this keyspace may still be reading its tables.
@@ -124,6 +124,7 @@ class Keyspace {
   size_t IndexBytes() const;         // of them tables without what they hold
   size_t WaitingBytes() const;       // what waits to be freed on the background thread
   size_t LazyFreePending() const;    // objects that wait to be freed (INFO lazyfree_pending_objects)
+  uint64_t LazyFreed() const;        // objects that were (INFO lazyfreed_objects)
   uint64_t ExpiredKeys() const { return totals_.expired_keys.load(std::memory_order_relaxed); }
   uint64_t ExpiredFields() const { return totals_.expired_fields.load(std::memory_order_relaxed); }  // of hashes
   uint64_t EvictedKeys() const { return totals_.evicted_keys.load(std::memory_order_relaxed); }

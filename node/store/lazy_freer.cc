@@ -44,6 +44,11 @@ void LazyFreer::Add(Collection collection) {
   wake_.notify_one();
 }
 
+void LazyFreer::NoteFreed() {
+  freed_.fetch_add(1, std::memory_order_relaxed);
+  pending_.fetch_sub(1, std::memory_order_relaxed);
+}
+
 void LazyFreer::Run() {
   std::unique_lock lock(mutex_);
   for (;;) {
@@ -61,18 +66,18 @@ void LazyFreer::Run() {
       const size_t bytes = blob.get()->allocated_bytes();
       blob = BlobRef();
       waiting_->fetch_sub(bytes, std::memory_order_relaxed);
-      pending_.fetch_sub(1, std::memory_order_relaxed);
+      NoteFreed();
     }
     for (Collection& collection : collections) {
       const size_t bytes = collection.AllocatedBytes();
       collection = Collection();
       waiting_->fetch_sub(bytes, std::memory_order_relaxed);
-      pending_.fetch_sub(1, std::memory_order_relaxed);
+      NoteFreed();
     }
     // A destroyed table may add its own large values; they are freed in the next round.
     for (std::shared_ptr<Table>& table : tables) {
       table.reset();
-      pending_.fetch_sub(1, std::memory_order_relaxed);
+      NoteFreed();
     }
     lock.lock();
   }

@@ -44,9 +44,13 @@ class LazyFreer {
   size_t waiting_bytes() const { return waiting_->load(std::memory_order_relaxed); }
   // Objects added and not freed yet. Any thread.
   size_t pending() const { return pending_.load(std::memory_order_relaxed); }
+  // Objects freed since the start, or since ResetFreed. Any thread.
+  uint64_t freed() const { return freed_.load(std::memory_order_relaxed); }
+  void ResetFreed() { freed_.store(0, std::memory_order_relaxed); }
 
  private:
   void Run();
+  void NoteFreed();
   const MemorySettings& settings_;
   // Shared with the tables that were added: a snapshot may keep one longer than this object lives.
   const std::shared_ptr<std::atomic<size_t>> waiting_ = std::make_shared<std::atomic<size_t>>(0);
@@ -57,6 +61,7 @@ class LazyFreer {
   std::vector<Collection> collections_;         // mutex_
   bool stopping_ = false;                       // mutex_
   std::atomic<size_t> pending_{0};
+  std::atomic<uint64_t> freed_{0};
   std::thread thread_;
 };
 

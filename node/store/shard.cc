@@ -320,15 +320,19 @@ void Shard::MarkWatchersOf(int db, std::string_view key, uint64_t hash, bool now
   }
 }
 
-void Shard::MarkWatchersOfDb(int db, const Table* before, const Table* after) {
+void Shard::MarkWatchersOfDb(int db, const Table* before, const Table* after, int64_t now_ms) {
   for (auto& [hash, list] : watchers_) {
     for (WatchedKey* watched : list) {
       if (watched->db != db) continue;
       const bool was = before != nullptr && before->Find(watched->key, hash) != nullptr;
-      const bool is = after != nullptr && after->Find(watched->key, hash) != nullptr;
-      if (watched->was_expired && was && !is) {
-        watched->was_expired = false;
-      } else if (was || is) {
+      const Entry* now = after == nullptr ? nullptr : after->Find(watched->key, hash);
+      // A key that has expired is as good as none, before and after; whoever watches is told no difference (as in Redis).
+      const bool now_expired = now != nullptr && now->ExpiredAt(now_ms);
+      if (watched->was_expired && was && (now == nullptr || now_expired)) {
+        watched->was_expired = now_expired;
+      } else if (!was && now_expired) {
+        watched->was_expired = true;
+      } else if (was || now != nullptr) {
         Tell(*watched);
       }
     }
@@ -414,15 +418,15 @@ size_t Shard::Evict(int db, std::string_view key, uint64_t hash) {
 void Shard::FlushDb(int db, Freeing freeing) {
   std::shared_ptr<Table>& slot = tables_[static_cast<size_t>(db)];
   if (slot == nullptr) return;
-  MarkWatchersOfDb(db, slot.get(), nullptr);
+  MarkWatchersOfDb(db, slot.get(), nullptr, 0);
   if (freeing == Freeing::kLazy) freer_.Add(std::move(slot));
   slot = nullptr;
   PublishAll();
 }
 
-void Shard::SwapDb(int a, int b) {
-  MarkWatchersOfDb(a, table(a), table(b));
-  MarkWatchersOfDb(b, table(b), table(a));
+void Shard::SwapDb(int a, int b, int64_t now_ms) {
+  MarkWatchersOfDb(a, table(a), table(b), now_ms);
+  MarkWatchersOfDb(b, table(b), table(a), now_ms);
   std::swap(tables_[static_cast<size_t>(a)], tables_[static_cast<size_t>(b)]);
   PublishAll();
 }

@@ -208,7 +208,7 @@ class alignas(64) Shard {
   size_t Size(int db) const { return sizes_[static_cast<size_t>(db)].load(std::memory_order_relaxed); }
   size_t ExpireCount(int db) const { return expires_[static_cast<size_t>(db)].load(std::memory_order_relaxed); }
   void FlushDb(int db, Freeing freeing = Freeing::kLazy);  // kLazy: O(1), memory is freed in the background
-  void SwapDb(int a, int b);
+  void SwapDb(int a, int b, int64_t now_ms);
 
   // Bytes of entries, values and tables. Any thread.
   size_t used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
@@ -259,7 +259,7 @@ class alignas(64) Shard {
   }
   void MarkWatchersOf(int db, std::string_view key, uint64_t hash, bool now_absent);
   // The database's table is about to be replaced: marks who watches a key that is in either.
-  void MarkWatchersOfDb(int db, const Table* before, const Table* after);
+  void MarkWatchersOfDb(int db, const Table* before, const Table* after, int64_t now_ms);
   void PublishAll();  // after whole tables were exchanged
 
   ShardLock lock_;

@@ -138,6 +138,55 @@ TEST_F(ConnectionTest, ClientKill) {
   EXPECT_EQ(c_->ReadRawUntilClosed(), "") << "itself, after the reply";
 }
 
+TEST_F(ConnectionTest, ClientsAreFoundByWhatTheyAreAndWhatTheyAreNot) {
+  auto a = Connect(), b = Connect();
+  Expect({{"CLIENT SETNAME me", "+OK"}});
+  EXPECT_EQ(a->Do("CLIENT SETNAME alice"), "+OK");
+  EXPECT_EQ(a->Do("CLIENT SETINFO LIB-NAME fast"), "+OK");
+  EXPECT_EQ(a->Do("CLIENT CAPA redirect unheard-of"), "+OK");
+  EXPECT_EQ(b->Do("CLIENT SETNAME bob"), "+OK");
+  EXPECT_EQ(b->Do("SELECT 3"), "+OK");
+  EXPECT_EQ(b->Do("MULTI"), "+OK");
+  const std::string a_id = a->Do("CLIENT ID").substr(1);
+  // The names of those that are listed.
+  const auto found = [&](const std::string& filter) {
+    const std::string list = Do("CLIENT LIST " + filter);
+    std::string names;
+    for (const std::string name : {"me", "alice", "bob"}) {
+      if (list.find(" name=" + name + " ") != std::string::npos) names += (names.empty() ? "" : " ") + name;
+    }
+    return names;
+  };
+  EXPECT_EQ(found("SKIPME yes"), "alice bob");
+  EXPECT_EQ(found("NAME bob"), "bob");
+  EXPECT_EQ(found("NAME bob NAME alice"), "alice") << "the last one counts";
+  EXPECT_EQ(found("NOT-NAME bob"), "me alice");
+  EXPECT_EQ(found("DB 3"), "bob");
+  EXPECT_EQ(found("NOT-DB 3 LIB-NAME fast"), "alice");
+  EXPECT_EQ(found("NOT-LIB-NAME fast FLAGS N"), "me");
+  EXPECT_EQ(found("FLAGS x"), "bob");
+  EXPECT_EQ(found("NOT-FLAGS x"), "me alice");
+  EXPECT_EQ(found("CAPA r"), "alice");
+  EXPECT_EQ(found("NOT-CAPA r"), "me bob");
+  EXPECT_EQ(found("ID " + a_id + " 99999 NAME alice"), "alice");
+  EXPECT_EQ(found("ID " + a_id + " NAME bob"), "");
+  EXPECT_EQ(found("NOT-ID " + a_id), "me bob");
+  EXPECT_EQ(found("IP 127.0.0.1"), "me alice bob");
+  EXPECT_EQ(found("NOT-IP 127.0.0.1"), "");
+  EXPECT_EQ(found("USER default MAXAGE 1000"), "");
+  EXPECT_EQ(found("IDLE 1000"), "");
+  EXPECT_EQ(found("NOT-TYPE pubsub"), "me alice bob");
+  ExpectError({"CLIENT LIST FLAGS NZ"}, "ERR Unknown flags found in the provided filter: NZ");
+  ExpectError({"CLIENT LIST CAPA x"}, "ERR Unknown capa found in the provided filter: x");
+  ExpectError({"CLIENT LIST MAXAGE 0"}, "ERR maxage should be greater than 0");
+  ExpectError({"CLIENT KILL IDLE x ID 1"}, "ERR idle is not an integer or out of range");
+  ExpectError({"CLIENT LIST NOT-USER nobody"}, "ERR No such user 'nobody'");
+  ExpectError({"CLIENT LIST ID 1 foo"}, "ERR Invalid client ID");
+  ExpectError({"CLIENT LIST SKIPME maybe", "CLIENT LIST NOT-MAXAGE 1", "CLIENT LIST NAME", "CLIENT LIST NAME a foo b"}, "ERR syntax error");
+  EXPECT_EQ(Do("CLIENT KILL NOT-NAME alice NOT-DB 7"), ":1") << "without itself";
+  EXPECT_EQ(Do("CLIENT KILL ID " + a_id + " ID " + Do("CLIENT ID").substr(1)), ":1");
+}
+
 TEST_F(ConnectionTest, ClientReplyOffAndSkip) {
   c_->Send({"CLIENT", "REPLY", "OFF"});
   c_->Send({"PING"});
@@ -157,7 +206,9 @@ TEST_F(ConnectionTest, PauseHoldsWritesAndUnpauseLetsThemGo) {
   c_->SendRaw(test::EncodeCommand({"SET", "k", "1"}) + test::EncodeCommand({"GET", "k"}));
   EXPECT_EQ(c_->Read(50), "timeout");
   EXPECT_NE(admin->Do("CLIENT LIST").find("flags=b"), std::string::npos);
+  EXPECT_NE(admin->Do("INFO clients").find("paused_reason:client_pause\r\npaused_actions:write\r\npaused_timeout_milliseconds:9"), std::string::npos);
   EXPECT_EQ(admin->Do("CLIENT UNPAUSE"), "+OK");
+  EXPECT_NE(admin->Do("INFO clients").find("paused_reason:none\r\npaused_actions:none\r\npaused_timeout_milliseconds:0\r\n"), std::string::npos);
   EXPECT_EQ(c_->Read(), "+OK");
   EXPECT_EQ(c_->Read(), "\"1\"");
 }

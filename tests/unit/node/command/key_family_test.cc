@@ -101,6 +101,12 @@ TEST_F(KeyTest, KeysAndScan) {
   EXPECT_EQ(names.size(), 111u);
   EXPECT_GT(calls, 5);
   EXPECT_EQ(Do("SCAN 0 TYPE list COUNT 10000"), "[\"0\", []]");
+  // Of keys that have expired it removes those that it would have shown.
+  Expect({{"FLUSHALL", "+OK"}, {"DEBUG SET-ACTIVE-EXPIRE 0", "+OK"}, {"SET key:a x PX 1", "+OK"}, {"SET key:b x PX 1", "+OK"}, {"SET other x PX 1", "+OK"},
+          {"SADD set m", ":1"}, {"PEXPIRE set 1", ":1"}, {"SET key:c x", "+OK"}});
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  Expect({{"DBSIZE", ":5"}, {"SCAN 0 MATCH key:* TYPE string COUNT 100", "[\"0\", [\"key:c\"]]"}, {"DBSIZE", ":3"}, {"MULTI", "+OK"}, {"SCAN 0 COUNT 100", "+QUEUED"},
+          {"EXEC", "[[\"0\", [\"key:c\"]]]"}, {"DBSIZE", ":1"}});
   ExpectError({"SCAN x", "SCAN -1", "SCAN 1x"}, "ERR invalid cursor");
   ExpectError({"SCAN 0 COUNT 0", "SCAN 0 FOO 1", "SCAN 0 MATCH"}, kSyntax);
   ExpectError({"SCAN 0 COUNT x"}, kNotInteger);

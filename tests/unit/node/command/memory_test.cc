@@ -108,7 +108,11 @@ TEST_F(MemoryTest, InfoSplitsWhatIsUsed) {
   EXPECT_GT(Field("mem_clients_normal"), 0);
   EXPECT_EQ(Field("mem_not_counted_for_evict"), 0);
   EXPECT_EQ(Do("DEL k"), ":1");
-  ASSERT_TRUE(Eventually([&] { return Field("lazyfree_pending_bytes") == 0; }));
+  ASSERT_TRUE(Eventually([&] { return Field("lazyfree_pending_objects") == 0; }));
+  EXPECT_EQ(Field("lazyfree_pending_bytes"), 0);
+  EXPECT_EQ(Field("lazyfreed_objects"), 1);
+  EXPECT_EQ(Do("CONFIG RESETSTAT"), "+OK");
+  EXPECT_EQ(Field("lazyfreed_objects"), 0);
   EXPECT_LT(Field("used_memory"), before + 20'000);
   EXPECT_GE(Field("used_memory_peak"), 1'000'000);
   EXPECT_THAT(Do("INFO memory"), HasSubstr("maxmemory_policy:noeviction"));
@@ -118,6 +122,7 @@ TEST_F(MemoryTest, InfoSplitsWhatIsUsed) {
   EXPECT_THAT(Do("EXEC"), HasSubstr("dataset.free-bytes"));
   EXPECT_THAT(Do("MEMORY DOCTOR"), HasSubstr("less than 5 MB"));
   EXPECT_EQ(Do("MEMORY PURGE"), "+OK");
+  EXPECT_GT(Do("MEMORY MALLOC-STATS").size(), 20u);
 }
 
 TEST_F(MemoryTest, EachPolicyKeepsTheLimitAndTheRightKeys) {

@@ -142,8 +142,8 @@ TEST_F(PubsubTest, PubsubTellsWhoListens) {
     EXPECT_NE(info.find(line), std::string::npos) << line;
   }
   const std::string list = Do("CLIENT LIST TYPE pubsub");
-  EXPECT_NE(list.find(" flags=P db=0 sub=2 psub=1 ssub=0 "), std::string::npos) << list;
-  EXPECT_NE(list.find(" flags=P db=0 sub=1 psub=1 ssub=0 "), std::string::npos) << list;
+  EXPECT_NE(list.find(" flags=P capa= db=0 sub=2 psub=1 ssub=0 "), std::string::npos) << list;
+  EXPECT_NE(list.find(" flags=P capa= db=0 sub=1 psub=1 ssub=0 "), std::string::npos) << list;
   EXPECT_EQ(list.find("flags=N"), std::string::npos);
   EXPECT_EQ(Do("CLIENT LIST TYPE normal").find("flags=P"), std::string::npos);
   // Who goes listens no more.

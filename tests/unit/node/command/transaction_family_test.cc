@@ -93,6 +93,26 @@ TEST_F(TransactionTest, AnExpiredWatchedKeyFailsExec) {
   Expect({{"WATCH k", "+OK"}, {"MULTI", "+OK"}, {"PING", "+QUEUED"}, {"EXEC", "[+PONG]"}});
 }
 
+TEST_F(TransactionTest, SwapDbIsNoChangeForKeysThatHaveExpiredOnBothSides) {
+  ASSERT_EQ(Do("DEBUG SET-ACTIVE-EXPIRE 0"), "+OK");
+  struct Case {
+    std::string here, there;  // what makes the key in the watched database and in the other one
+    std::string reply;
+  };
+  const std::string expired = "SET k 1 PX 1", alive = "SET k 1";
+  const Case cases[] = {{"PING", expired, "[+PONG]"}, {expired, expired, "[+PONG]"}, {expired, "PING", "[+PONG]"}, {"PING", alive, "nil"},
+                        {expired, alive, "nil"}, {alive, expired, "nil"}, {alive, "PING", "nil"}};
+  for (const Case& c : cases) {
+    Expect({{"FLUSHALL", "+OK"}, {"SELECT 0", "+OK"}});
+    Do(c.there);
+    ASSERT_EQ(Do("SELECT 1"), "+OK");
+    Do(c.here);
+    std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    Expect({{"WATCH k", "+OK"}, {"SWAPDB 0 1", "+OK"}, {"MULTI", "+OK"}, {"PING", "+QUEUED"}});
+    EXPECT_EQ(Do("EXEC"), c.reply) << c.here << ", " << c.there;
+  }
+}
+
 TEST_F(TransactionTest, TransactionsAreAtomicAcrossWorkers) {
   c_.reset();
   server_.reset();

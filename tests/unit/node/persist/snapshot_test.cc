@@ -58,7 +58,7 @@ class Writer {
   }
   void Swap() {
     AllShardsGuard guard(keyspace_);
-    keyspace_.SwapDb(0, 1);
+    keyspace_.SwapDb(0, 1, 0);
   }
   Rng& rng() { return rng_; }
 

@@ -210,7 +210,7 @@ class CollectionWriter {
   }
   void Swap() {
     AllShardsGuard guard(keyspace_);
-    keyspace_.SwapDb(0, 1);
+    keyspace_.SwapDb(0, 1, 0);
     CollectionModelMap swapped;
     for (auto& [key, v] : map_) swapped[{1 - key.first, key.second}] = std::move(v);
     map_ = std::move(swapped);

@@ -273,9 +273,9 @@ TEST_F(Watching, EveryKindOfChangeIsNoticedAndNothingElse) {
   EXPECT_TRUE(TakeDirty());
   shard().Put(0, "k", watched.hash, *std::move(value), 0);
   EXPECT_TRUE(TakeDirty());
-  keyspace.SwapDb(0, 2);
+  keyspace.SwapDb(0, 2, 0);
   EXPECT_TRUE(TakeDirty());
-  keyspace.SwapDb(1, 2);
+  keyspace.SwapDb(1, 2, 0);
   EXPECT_FALSE(TakeDirty());
   keyspace.FlushDb(0);
   EXPECT_FALSE(TakeDirty());  // was not there
@@ -373,7 +373,7 @@ TEST(Threads, ReadersWritersSweeperScannerAndFlushWorkTogether) {
       }
       if (i % 50 == 0) {
         AllShardsGuard guard(keyspace);
-        keyspace.SwapDb(0, 1);
+        keyspace.SwapDb(0, 1, 0);
         if (i % 100 == 0) keyspace.FlushDb(0);
       }
       (void)(keyspace.UsedBytes() + keyspace.TotalSize() + keyspace.LazyFreePending());

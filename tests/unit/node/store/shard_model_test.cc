@@ -224,7 +224,7 @@ TEST(ShardModel, RandomOperationsGiveWhatAMapGives) {
     // Databases change places, are emptied; then everything goes.
     {
       AllShardsGuard guard(model.keyspace);
-      model.keyspace.SwapDb(0, 2);
+      model.keyspace.SwapDb(0, 2, 0);
       model.keyspace.FlushDb(1);
     }
     std::map<Model::Key, ModelValue> swapped;
