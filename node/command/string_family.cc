@@ -36,20 +36,23 @@ struct SetArguments {
   int64_t expire_ms = store::kNoExpire;
 };
 
-// The options of SET (allow_set) and GETEX. False after the error reply.
-bool ReadSetOptions(Args options, bool allow_set, SetArguments* out, bool* persist, Writer& reply) {
+enum class SetWords : uint8_t { kSet, kMSetEx, kGetEx };
+
+// The options of a command. False after the error reply.
+bool ReadSetOptions(Args options, SetWords words, SetArguments* out, bool* persist, Writer& reply) {
+  const bool sets = words != SetWords::kGetEx;
   for (size_t i = 0; i < options.size(); ++i) {
     const std::string_view option = options[i];
     const bool expiry_free = !out->expire.given && !out->keep_ttl && !*persist;
-    if (allow_set && Is(option, "nx") && !out->if_present) {
+    if (sets && Is(option, "nx") && !out->if_present) {
       out->if_absent = true;
-    } else if (allow_set && Is(option, "xx") && !out->if_absent) {
+    } else if (sets && Is(option, "xx") && !out->if_absent) {
       out->if_present = true;
-    } else if (allow_set && Is(option, "get")) {
+    } else if (words == SetWords::kSet && Is(option, "get")) {
       out->get = true;
-    } else if (allow_set && Is(option, "keepttl") && !out->expire.given) {
+    } else if (sets && Is(option, "keepttl") && !out->expire.given) {
       out->keep_ttl = true;
-    } else if (!allow_set && Is(option, "persist") && expiry_free) {
+    } else if (!sets && Is(option, "persist") && expiry_free) {
       *persist = true;
     } else if (!expiry_free || !TakeExpireOption(options, &i, &out->expire)) {
       reply.Error(resp::kSyntaxError);
@@ -100,7 +103,7 @@ void Set(CallContext& ctx, Args args, Writer& reply) {
   }
   SetArguments how;
   bool persist = false;
-  if (!ReadSetOptions(args.subspan(3), true, &how, &persist, reply)) return;
+  if (!ReadSetOptions(args.subspan(3), SetWords::kSet, &how, &persist, reply)) return;
   if (!ReadExpire(ctx, "set", &how, reply)) return;
   // Only these look at the old value.
   if (how.if_absent || how.if_present || how.get || how.keep_ttl) {
@@ -163,7 +166,7 @@ void GetEx(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
   SetArguments how;
   bool persist = false;
-  if (!ReadSetOptions(args.subspan(2), false, &how, &persist, reply)) return;
+  if (!ReadSetOptions(args.subspan(2), SetWords::kGetEx, &how, &persist, reply)) return;
   const store::Entry* entry = LookupWrite(ctx, key);
   NoteLookup(ctx, key, entry);
   if (entry != nullptr && !IsOther(entry) && !ReadExpire(ctx, "getex", &how, reply)) return;
@@ -225,6 +228,42 @@ void MSetNx(CallContext& ctx, Args args, Writer& reply) {
   const uint64_t errors = reply.errors();
   const bool stored = SetMany(ctx, args, true, "msetnx", reply);
   if (reply.errors() == errors) reply.Integer(stored ? 1 : 0);
+}
+
+// MSETEX numkeys key value [key value ...] [options]: where the options begin, 0 if the words are too few.
+size_t EndOfPairs(Args args, int64_t pairs) {
+  return static_cast<uint64_t>(pairs) <= (args.size() - 2) / 2 ? 2 + 2 * static_cast<size_t>(pairs) : 0;
+}
+
+bool FindMSetExKeys(Args args, std::vector<uint32_t>* indexes) {
+  int64_t pairs = 0;
+  if (args.size() < 4 || !ParseInt64(args[1], &pairs) || pairs < 1) return false;
+  const size_t end = EndOfPairs(args, pairs);
+  for (size_t i = 2; i < end; i += 2) indexes->push_back(static_cast<uint32_t>(i));
+  return end != 0;
+}
+
+void MSetEx(CallContext& ctx, Args args, Writer& reply) {
+  int64_t pairs = 0;
+  if (!ParseInt64(args[1], &pairs) || pairs < 1 || pairs > INT32_MAX) {
+    return reply.Error("ERR invalid numkeys value or out of range");
+  }
+  const size_t end = EndOfPairs(args, pairs);
+  if (end == 0) return reply.Error(resp::kSyntaxError);
+  SetArguments how;
+  bool persist = false;
+  if (!ReadSetOptions(args.subspan(end), SetWords::kMSetEx, &how, &persist, reply)) return;
+  if (!ReadExpire(ctx, "msetex", &how, reply)) return;
+  for (size_t i = 2; i < end && (how.if_absent || how.if_present); i += 2) {
+    const bool there = LookupWrite(ctx, AnyKey(ctx, args[i])) != nullptr;
+    if (there == how.if_absent) return reply.Integer(0);
+  }
+  for (size_t i = 2; i < end; i += 2) {
+    const Key key = AnyKey(ctx, args[i]);
+    if (how.keep_ttl) LookupWrite(ctx, key);  // the time of an expired key is not kept
+    Store(ctx, key, args[i + 1], how);
+  }
+  reply.Integer(1);
 }
 
 // ---------------------------------------------------------------------------------------------- LCS
@@ -328,7 +367,7 @@ KeyAccess SetAccess(Args args) {
 }
 
 // clang-format off
-constexpr KeySpec kOne{1, 1, 1}, kAll{1, -1, 1}, kPairs{1, -1, 2}, kTwo{1, 2, 1};
+constexpr KeySpec kOne{1, 1, 1}, kAll{1, -1, 1}, kPairs{1, -1, 2}, kTwo{1, 2, 1}, kCountedPairs{0, 0, 0, FindMSetExKeys};
 constexpr KeySpec kSetKey{1, 1, 1, nullptr, KeyAccess::kNone, SetAccess};
 const Row kRows[] = {
   {"get", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@string", "string", "1.0.0", "Reads a string.", "key", Get},
@@ -344,6 +383,8 @@ const Row kRows[] = {
   {"mget", -2, kReadonly | kFast, kAll, KeyAccess::kRead, "@string", "string", "1.0.0", "Reads several strings.", "key [key ...]", MGet},
   {"mset", -3, kWrite | kDenyOom, kPairs, KeyAccess::kOverwrite, "@string", "string", "1.0.1", "Stores several strings at once.", "key value [key value ...]", MSet},
   {"msetnx", -3, kWrite | kDenyOom, kPairs, KeyAccess::kCreate, "@string", "string", "1.0.1", "Stores several strings if all their keys are free.", "key value [key value ...]", MSetNx},
+  {"msetex", -4, kWrite | kDenyOom, kCountedPairs, KeyAccess::kOverwrite, "@string", "string", "9.1.0", "Stores several strings at once, with a time to live.",
+   "numkeys key value [key value ...] [NX|XX] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]", MSetEx},
   {"lcs", -3, kReadonly, kTwo, KeyAccess::kRead, "@string", "string", "7.0.0", "Finds the longest sequence that two strings have in common.", "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]", Lcs},
 };
 // clang-format on

@@ -69,6 +69,21 @@ TEST_F(StringTest, SeveralKeysAtOnce) {
   ExpectError({"MSETNX a", "MSETNX a 1 b"}, "ERR wrong number of arguments for 'msetnx' command");
 }
 
+TEST_F(StringTest, MSetExStoresAllOrNothingWithOneTime) {
+  Expect({{"MSETEX 2 a 1 b 2", ":1"}, {"MGET a b", "[\"1\", \"2\"]"}, {"TTL a", ":-1"}, {"MSETEX 2 a 3 b 4 EX 100", ":1"}, {"TTL a", ":100"},
+          {"TTL b", ":100"}, {"MSETEX 2 a 5 c 6 KEEPTTL", ":1"}, {"TTL a", ":100"}, {"TTL c", ":-1"}, {"MSETEX 1 a 7", ":1"}, {"TTL a", ":-1"},
+          {"MSETEX 2 d 1 a 9 NX", ":0"}, {"EXISTS d", ":0"}, {"GET a", "\"7\""}, {"MSETEX 2 a 9 d 1 XX", ":0"}, {"GET a", "\"7\""},
+          {"MSETEX 2 d 1 d 2 NX PX 100000", ":1"}, {"GET d", "\"2\""}, {"MSETEX 2 a 8 d 3 XX EXAT 1", ":1"}, {"EXISTS a d", ":0"},
+          {"MSETEX 1 b 1 PXAT 99999999999999", ":1"}, {"PEXPIRETIME b", ":99999999999999"}, {"COMMAND GETKEYS MSETEX 2 x 1 y 2 NX", "[\"x\", \"y\"]"}});
+  ExpectError({"MSETEX", "MSETEX a b"}, "ERR wrong number of arguments for 'msetex' command");
+  ExpectError({"MSETEX 0 a 1", "MSETEX -1 a 1", "MSETEX x a 1", "MSETEX 2147483648 a 1"}, "ERR invalid numkeys value or out of range");
+  ExpectError({"MSETEX 2 a 1", "MSETEX 2 a 1 b", "MSETEX 1 a 1 b", "MSETEX 1 a 1 NX XX", "MSETEX 1 a 1 EX", "MSETEX 1 a 1 EX 1 PX 1", "MSETEX 1 a 1 EX 1 KEEPTTL",
+               "MSETEX 1 a 1 GET", "MSETEX 1 a 1 PERSIST", "MSETEX 2147483647 a 1"},
+              "ERR syntax error");
+  ExpectError({"MSETEX 1 a 1 EX 0", "MSETEX 1 a 1 PXAT -1"}, "ERR invalid expire time in 'msetex' command");
+  ExpectError({"MSETEX 1 a 1 EX 1.5"}, "ERR value is not an integer or out of range");
+}
+
 TEST_F(StringTest, Numbers) {
   Expect({{"INCR n", ":1"},         {"INCRBY n 41", ":42"},     {"DECR n", ":41"},      {"DECRBY n 40", ":1"},
           {"INCRBY n -5", ":-4"},   {"OBJECT ENCODING n", "\"int\""}, {"SET n 9223372036854775807", "+OK"}});
