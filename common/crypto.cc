@@ -4,6 +4,9 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/sha.h>
+
+#include <span>
 
 #include "common/check.h"
 
@@ -31,6 +34,16 @@ const unsigned char* Data(std::string_view text) {
 }
 unsigned char* Data(std::string& text) {
   return reinterpret_cast<unsigned char*>(text.data());
+}
+
+std::string Hex(std::span<const unsigned char> bytes) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::string hex;
+  for (const unsigned char byte : bytes) {
+    hex += kHex[byte >> 4];
+    hex += kHex[byte & 15];
+  }
+  return hex;
 }
 
 std::string_view Trim(std::string_view text) {
@@ -156,13 +169,13 @@ std::string Sha256Hex(std::string_view text) {
   unsigned int size = 0;
   const char* const data = text.empty() ? "" : text.data();
   CHECK(EVP_Digest(data, text.size(), digest, &size, EVP_sha256(), nullptr) == 1 && size == kHashBytes);
-  static constexpr char kHex[] = "0123456789abcdef";
-  std::string hex;
-  for (const unsigned char byte : digest) {
-    hex += kHex[byte >> 4];
-    hex += kHex[byte & 15];
-  }
-  return hex;
+  return Hex(digest);
+}
+
+std::string Sha1Hex(std::string_view text) {
+  unsigned char digest[SHA_DIGEST_LENGTH];
+  SHA1(Data(text), text.size(), digest);
+  return Hex(digest);
 }
 
 std::string HmacSha256(std::string_view key, std::string_view text) {

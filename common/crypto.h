@@ -55,6 +55,8 @@ class SigningKey {
 
 // 64 lower-case hex digits.
 std::string Sha256Hex(std::string_view text);
+// 40 of them: names of scripts, nothing that must be safe.
+std::string Sha1Hex(std::string_view text);
 std::string HmacSha256(std::string_view key, std::string_view text);
 // RFC 5869. bytes: at most 255 * 32.
 std::string HkdfSha256(std::string_view secret, std::string_view salt, std::string_view info,

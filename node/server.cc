@@ -57,6 +57,7 @@ command::Table BuildCommandTable() {
       command::SortedSetRangeCommands(), command::SortedSetPopCommands(), command::SortedSetAlgebraCommands(),
       command::GeoCommands(),        command::SortCommands(),
       command::ListCommands(),       command::ListPopCommands(),
+      command::ScriptCommands(),     command::FunctionCommands(),
   };
   return command::Table(families);
 }
@@ -73,8 +74,10 @@ Server::Server(config::Config& config, const Clock& clock, std::string incarnati
   const uint32_t workers = config.workers > 0 ? config.workers : config::AvailableCpus();
   dispatcher_ = std::make_unique<command::Dispatcher>(table_, workers);
   channels_ = std::make_unique<pubsub::Channels>(workers);
+  scripts_ = std::make_unique<script::Scripts>(workers);
   services_ = std::make_unique<command::Services>(command::Services{
-      clock_, config_, *keyspace_, *replication_, gate_, table_, *dispatcher_, *channels_, config.standalone});
+      clock_, config_, *keyspace_, *replication_, gate_, table_, *dispatcher_, *channels_, *scripts_,
+      config.standalone});
   sink_.set_services(services_.get());
   keyspace_->SetExpirySink(dispatcher_.get());
   if (workers > 1) keyspace_->SetShared(true);
@@ -206,7 +209,7 @@ void Server::CollectMetrics(metrics::Writer& writer) const {
   const command::MemoryUse use = command::ReadMemoryUse(*services_);
   const std::pair<const char*, size_t> accounts[] = {
       {"entries", use.entries}, {"tables", use.index},    {"waiting", use.waiting},   {"clients", use.clients},
-      {"backlog", use.backlog}, {"replicas", use.replicas}, {"startup", use.startup},
+      {"backlog", use.backlog}, {"replicas", use.replicas}, {"startup", use.startup}, {"scripts", use.scripts},
   };
   for (const auto& [name, bytes] : accounts) {
     writer.Sample("understudy_memory_used_bytes", "gauge",
@@ -260,6 +263,16 @@ Duration Server::LongestTurn() const {
 }
 
 // ---------------------------------------------------------------------------------------------- hooks
+
+std::vector<std::string> Server::Functions() {
+  std::vector<std::string> codes;
+  for (const auto& [name, library] : scripts_->functions().libraries()) codes.push_back(library.code);
+  return codes;
+}
+
+Status Server::ReplaceFunctions(const std::vector<std::string>& codes) {
+  return scripts_->functions().Restore(codes, script::FunctionLibraries::Policy::kFlush);
+}
 
 // A posted task runs at the start of a turn: the turn that was running then has ended.
 void Server::DrainWorkers(std::function<void()> done) {

@@ -28,6 +28,7 @@
 #include "node/pubsub/channels.h"
 #include "node/replication/replication.h"
 #include "node/role/role_gate.h"
+#include "node/script/scripts.h"
 #include "node/store/keyspace.h"
 
 namespace understudy::metrics {
@@ -78,6 +79,8 @@ class Server final : public replication::Hooks {
   Duration LongestTurn() const;
 
   // ---- replication::Hooks
+  std::vector<std::string> Functions() override;
+  Status ReplaceFunctions(const std::vector<std::string>& codes) override;
   void DrainWorkers(std::function<void()> done) override;
   void ShareKeyspace(std::function<void()> done) override;
   void UnshareKeyspace() override;
@@ -106,6 +109,7 @@ class Server final : public replication::Hooks {
   std::unique_ptr<replication::Replication> replication_;
   std::unique_ptr<command::Dispatcher> dispatcher_;
   std::unique_ptr<pubsub::Channels> channels_;
+  std::unique_ptr<script::Scripts> scripts_;
   std::unique_ptr<command::Services> services_;
   std::vector<std::unique_ptr<net::Worker>> workers_;
 

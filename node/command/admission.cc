@@ -51,6 +51,10 @@ std::string Dispatcher::Forbidden(Session& session, const Row& row, Args args) {
   return "NOPERM " + DenialText(verdict, *session.acl_user, table_.FullName(row.index), args, false);
 }
 
+acl::Verdict Dispatcher::CheckInScript(Session& session, const Row& row, Args args) {
+  return CheckAndNote(session, row, args, "lua");
+}
+
 std::string Dispatcher::ForbiddenInExec(Session& session, const Row& row, Args args) {
   std::string error =
       "NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is "
@@ -71,7 +75,7 @@ std::string Dispatcher::ForbiddenInExec(Session& session, const Row& row, Args a
 bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Args args, resp::Writer& reply) {
   uint32_t flags = row.flags;
   if ((flags & kRunsQueue) && session.transaction) {  // EXEC does what its queue does
-    flags |= session.transaction->flags & (kWrite | kDenyOom | kMayReplicate);
+    flags |= session.transaction->flags & (kWrite | kDenyOom | kMayReplicate | kRunsScript);
     if (session.transaction->needs_role) flags &= ~kLoading;
   }
   const auto refuse = [&](std::string_view error) {
@@ -96,8 +100,17 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
   if (!session.unrestricted && !own_handshake) [[unlikely]] {
     if (const std::string error = Forbidden(session, row, args); !error.empty()) return refuse(error);
   }
-  // A queue takes memory whatever its commands do.
-  if ((flags & kDenyOom) || (session.transaction && !(flags & kImmediate))) {
+  if (state.busy && !(flags & kAllowBusy)) [[unlikely]] return refuse(BusyText());
+  // A queue takes memory whatever its commands do. A script is told that there is none when it wants to write.
+  if (flags & kRunsScript) {
+    const Room room = TakeMemory(state, session, row, args);
+    state.out_of_memory = room == Room::kNo;
+    if (room == Room::kNo && (flags & kDenyOom)) return refuse(resp::kOutOfMemory);
+    if (room == Room::kLater) [[unlikely]] {
+      ParkUntil(state, session, state.worker->now() + state.room_wait);
+      return false;
+    }
+  } else if ((flags & kDenyOom) || (session.transaction && !(flags & kImmediate))) {
     const Room room = TakeMemory(state, session, row, args);
     if (room == Room::kNo) [[unlikely]] return refuse(resp::kOutOfMemory);
     if (room == Room::kLater) [[unlikely]] {
@@ -107,6 +120,7 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
   }
 
   const bool writes = (flags & kWrite) != 0;
+  const bool may_write = writes || (flags & kRunsScript) != 0;
   const bool streams = (flags & kMayReplicate) != 0;
   // What goes into the stream of a primary stays out of it while writes do.
   if (streams && services_->gate.Check(true, state.worker->now()) == role::Admission::kPaused) [[unlikely]] {
@@ -138,7 +152,7 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
     }
   }
   // A snapshot whose receiver is slow is about to run out of room for overwritten data.
-  if (writes && services_->keyspace.WritersShouldWait()) [[unlikely]] {
+  if (may_write && services_->keyspace.WritersShouldWait()) [[unlikely]] {
     ParkUntil(state, session, state.worker->now() + kSnapshotPressureStep);
     return false;
   }

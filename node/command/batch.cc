@@ -47,6 +47,7 @@ const Row* Dispatcher::FindRow(WorkerState& state, std::string_view name) {
 
 void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span<uint32_t> executed) {
   WorkerState& state = *states_[worker.index()];
+  if (!EnterShards(state)) [[unlikely]] return OnBusyBatch(state, batch, executed);
   state.may_expire = MayExpire(worker);
   if (services_->config.max_memory_bytes.load(std::memory_order_relaxed) != 0) [[unlikely]] KeepLimit(state);
   if (state.plans.size() < batch.commands.size()) state.plans.resize(batch.commands.size());
@@ -77,8 +78,10 @@ void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span
       if (ran < part.commands) break;
     }
     executed[i] = done;
+    if (state.batch_over) [[unlikely]] break;
   }
   if (state.served.pending) [[unlikely]] FinishServing(state);
+  LeaveShards(state);
   services_->channels.Wake();
 }
 
@@ -211,6 +214,18 @@ void Dispatcher::RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& p
   *ticks = now;
 }
 
+void Dispatcher::RunAndAnswer(WorkerState& state, Session& session, const Plan& plan, Args args, resp::Writer& reply) {
+  if (session.reply_mode == Session::kReplyOn) [[likely]] return RunCommand(state, session, plan, args, reply);
+  if (session.reply_mode == Session::kReplySkipNext) session.reply_mode = Session::kReplySkip;
+  const bool skip_this = session.reply_mode == Session::kReplySkip;
+  resp::Writer discarded(state.discard, reply.protocol());
+  RunCommand(state, session, plan, args, discarded);
+  reply.set_protocol(discarded.protocol());
+  // CLIENT REPLY ON and RESET are answered, though replies were off when they came.
+  if (session.reply_mode == Session::kReplyOn) reply.SimpleString(Is(args[0], "reset") ? "RESET" : "OK");
+  if (skip_this && session.reply_mode == Session::kReplySkip) session.reply_mode = Session::kReplyOn;
+}
+
 uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment) {
   net::Connection& connection = *segment.connection;
   Session& session = Session::Of(connection);
@@ -236,21 +251,10 @@ uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, con
       continue;
     }
     AppendGathered(state);
-    if (session.reply_mode == Session::kReplyOn) [[likely]] {
-      RunCommand(state, session, plan, args, reply);
-    } else {
-      if (session.reply_mode == Session::kReplySkipNext) session.reply_mode = Session::kReplySkip;
-      const bool skip_this = session.reply_mode == Session::kReplySkip;
-      resp::Writer discarded(state.discard, reply.protocol());
-      RunCommand(state, session, plan, args, discarded);
-      reply.set_protocol(discarded.protocol());
-      // CLIENT REPLY ON and RESET are answered, though replies were off when they came.
-      if (session.reply_mode == Session::kReplyOn) reply.SimpleString(Is(args[0], "reset") ? "RESET" : "OK");
-      if (skip_this && session.reply_mode == Session::kReplySkip) session.reply_mode = Session::kReplyOn;
-    }
+    RunAndAnswer(state, session, plan, args, reply);
     if (session.acl_version != acl_.version()) [[unlikely]] acl_.Refresh(session);
     if (connection.TakeRepeat()) return i;
-    if (!connection.accepts_commands() || state.worker->output_full()) return i + 1;
+    if (!connection.accepts_commands() || state.worker->output_full() || state.batch_over) return i + 1;
     ticks = Ticks();
   }
   return segment.commands;

@@ -11,6 +11,7 @@
 #include "node/replication/replication.h"
 #include "node/resp/output.h"
 #include "node/role/role_gate.h"
+#include "node/script/scripts.h"
 
 namespace understudy::command {
 namespace {
@@ -386,6 +387,26 @@ bool Blocking::Claim(WaitingCommand& command) {
   }
 }
 
+void Blocking::LeaveUnlocked(const std::shared_ptr<WaitingCommand>& command) {
+  const uint32_t worker = command->worker.index();
+  script::Floor& floor = services_->scripts.floor();
+  if (!floor.TryEnter(worker)) {
+    workers_[worker].leaving.push_back(command);
+    return;
+  }
+  {
+    store::ShardGuard guard(services_->keyspace, command->shards);
+    LeaveQueues(command);
+  }
+  floor.Leave(worker);
+}
+
+void Blocking::OnTick(net::Worker& worker) {
+  std::vector<std::shared_ptr<WaitingCommand>> leaving;
+  leaving.swap(workers_[worker.index()].leaving);
+  for (const auto& command : leaving) LeaveUnlocked(command);
+}
+
 void Blocking::Forget(Session& session) {
   const std::shared_ptr<WaitingCommand> command = std::move(session.waiting);
   session.waiting.reset();
@@ -407,10 +428,7 @@ void Blocking::Finish(Session& session, std::string_view reply) {
 bool Blocking::End(Session& session, std::string_view reply) {
   const std::shared_ptr<WaitingCommand> command = session.waiting;
   if (command == nullptr || !Claim(*command)) return false;
-  {
-    store::ShardGuard guard(services_->keyspace, command->shards);
-    LeaveQueues(command);
-  }
+  LeaveUnlocked(command);
   Finish(session, reply);
   return true;
 }
@@ -419,10 +437,7 @@ void Blocking::Leave(Session& session) {
   const std::shared_ptr<WaitingCommand> command = session.waiting;
   if (command == nullptr) return;
   Claim(*command);
-  {
-    store::ShardGuard guard(services_->keyspace, command->shards);
-    LeaveQueues(command);
-  }
+  LeaveUnlocked(command);
   Forget(session);
 }
 
@@ -444,10 +459,7 @@ bool Blocking::Unblock(uint64_t client, bool with_error) {
   command->worker.Post([this, command, with_error] {
     net::Connection* connection = command->worker.Find(command->client);
     if (connection == nullptr || Session::Of(*connection).waiting != command) return;
-    {
-      store::ShardGuard guard(services_->keyspace, command->shards);
-      LeaveQueues(command);
-    }
+    LeaveUnlocked(command);
     Finish(Session::Of(*connection), with_error ? kUnblocked : TimeIsUp(command->protocol));
   });
   return true;

@@ -109,6 +109,9 @@ class Blocking final : public store::ChangeSink {
   // This node is a primary no longer: every client of the worker that waits is told so, and closed.
   void EndAll(net::Worker& worker);
 
+  // Now and then: takes commands that are over out of queues that were not to be touched when they ended.
+  void OnTick(net::Worker& worker);
+
   // CLIENT UNBLOCK, from any worker. False: no such client, or it does not wait.
   bool Unblock(uint64_t client, bool with_error);
 
@@ -130,6 +133,7 @@ class Blocking final : public store::ChangeSink {
     std::atomic<bool> any_noted{false};  // written under the lock
   };
   struct PerWorker {  // the worker's thread
+    std::vector<std::shared_ptr<WaitingCommand>> leaving;               // claimed, and still in their queues
     std::multimap<int64_t, std::shared_ptr<WaitingCommand>> deadlines;  // MonoTime ns
     int64_t timer_ns = INT64_MAX;                                       // of the earliest timer that runs
   };
@@ -144,6 +148,9 @@ class Blocking final : public store::ChangeSink {
   WaitedKey* TakeNote(std::span<const uint32_t> shards, std::span<const uint32_t> more);
   Outcome ServeKey(const CallContext& cause, WaitedKey& key, Locks& locks, const Office& office, Served* served);
   void Run(const CallContext& cause, const std::shared_ptr<WaitingCommand>& command, const Office& office, Served* served);
+  // A claimed command leaves the queues of its keys, where nobody runs it any more: at once, or at a later tick if a
+  // script has all shards (script/floor.h). Not in a batch.
+  void LeaveUnlocked(const std::shared_ptr<WaitingCommand>& command);
   // Out of the queues of its keys; their shards are locked.
   void LeaveQueues(const std::shared_ptr<WaitingCommand>& command);
   void RemoveIfUnused(WaitedKey& key);

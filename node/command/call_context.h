@@ -36,6 +36,9 @@ class Replication;
 namespace role {
 class RoleGate;
 }
+namespace script {
+class Scripts;
+}
 }  // namespace understudy
 
 namespace understudy::command {
@@ -58,6 +61,7 @@ struct CallContext {
   bool in_exec = false;         // no parking, no detaching: the rest of the transaction follows
   bool all_locked = false;      // every shard is locked
   bool* waits_on = nullptr;     // not null: a command that waited is run anew; set if it has to go on (blocking.h)
+  bool out_of_memory = false;   // for a script: what needs memory is refused
   uint64_t first_hash = 0;      // of the first key that the row's key positions name, if any
 
   net::Connection* connection() const { return session ? &session->connection : nullptr; }
@@ -139,6 +143,7 @@ struct Services {
   const Table& table;
   Dispatcher& dispatcher;
   pubsub::Channels& channels;
+  script::Scripts& scripts;
   bool standalone;  // false: the operator manages roles; what clients may not do then is answered by ReplyManaged
 };
 

@@ -24,4 +24,6 @@ bool FindStoreAndCountedKeys(Args args, std::vector<uint32_t>* indexes) {
   return FindBehind(args, 2, indexes);
 }
 
+bool FindKeysOfScript(Args args, std::vector<uint32_t>* indexes) { return FindBehind(args, 2, indexes); }
+
 }  // namespace understudy::command

@@ -16,4 +16,7 @@ bool FindCountedKeysBehindTimeout(Args args, std::vector<uint32_t>* indexes);
 // The same behind a destination, which is the first key: the number is args[2]. ZUNIONSTORE.
 bool FindStoreAndCountedKeys(Args args, std::vector<uint32_t>* indexes);
 
+// The same, and args[1] is no key: EVAL, FCALL.
+bool FindKeysOfScript(Args args, std::vector<uint32_t>* indexes);
+
 }  // namespace understudy::command

@@ -12,6 +12,7 @@
 #include "node/replication/replication.h"
 #include "node/resp/errors.h"
 #include "node/role/role_gate.h"
+#include "node/script/scripts.h"
 #include "node/store/shard_guard.h"
 
 namespace understudy::command {
@@ -61,7 +62,7 @@ void Dispatcher::OnClose(net::Connection& connection) {
   clients_.Remove(session);
   blocking_.Leave(session);
   EndSubscriptions(*services_, session);
-  UnwatchAll(services_->keyspace, session, false);
+  if (!session.watches.empty()) EndWatches(*states_[connection.worker().index()], connection);
 }
 
 void EndTransaction(store::Keyspace& keyspace, Session& session) {
@@ -134,7 +135,13 @@ void Dispatcher::Reject(WorkerState& state, Session& session, const Row* row, st
   if (row != nullptr && (row->flags & kRunsQueue) && session.transaction) {
     reply.Error("EXECABORT Transaction discarded because of: " + std::string(error));
     state.stats.CountError(reply.last_error_code());
-    EndTransaction(services_->keyspace, session);
+    if (state.busy || state.outside) {
+      // The shards are a script's: its watches stay, and may fail the next transaction in vain.
+      session.transaction.reset();
+      session.multi_commands.store(-1, std::memory_order_relaxed);
+    } else {
+      EndTransaction(services_->keyspace, session);
+    }
     return;
   }
   if (!error.empty()) reply.Error(error);
@@ -157,6 +164,7 @@ void Dispatcher::RunCommand(WorkerState& state, Session& session, const Plan& pl
   if (row != plan.row && row->keys.first > 0) hash = services_->keyspace.Hash(args[static_cast<size_t>(row->keys.first)]);
   if (!Admit(state, session, *row, args, reply)) return;
   if (session.transaction && !(row->flags & kImmediate)) return Queue(state, session, *row, args, reply);
+  if (state.busy) [[unlikely]] return CallBusy(state, session, *row, args, reply);
   Call(state, session, *row, args, hash, reply);
 }
 
@@ -241,7 +249,7 @@ void Dispatcher::ServeLeft(WorkerState& state) {
 }
 
 void Dispatcher::FinishServing(WorkerState& state) {
-  if (state.served.left) ServeLeft(state);
+  if (state.served.left && !state.outside) ServeLeft(state);
   blocking_.Deliver(&state.served);
 }
 
@@ -258,7 +266,9 @@ void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args
                       resp::Writer& reply) {
   store::Keyspace& keyspace = services_->keyspace;
   const uint32_t flags = row.flags | (session.transaction ? session.transaction->flags : 0);
-  const bool writes = (flags & kWrite) != 0;
+  const bool script = (flags & kRunsScript) != 0;
+  if (script && !TakeFloor(state)) [[unlikely]] return Reject(state, session, &row, BusyText(), reply);
+  const bool writes = (flags & kWrite) != 0 || script;
   // A message is no write: nobody waits for its acknowledgement, and no office is needed to answer it.
   const bool streams = (flags & (kWrite | kMayReplicate)) != 0;
   state.effects.Reset(streams && services_->replication.active());
@@ -267,6 +277,7 @@ void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args
   ctx.db = session.db.load(std::memory_order_relaxed);
   ctx.now_ms = state.worker->wall_ms();
   ctx.may_expire = state.may_expire;
+  ctx.out_of_memory = state.out_of_memory;
   ctx.first_hash = hash;
   const bool synchronous = writes && services_->gate.synchronous_replicas() > 0;
   const uint64_t position = synchronous ? session.connection.position() : 0;
@@ -305,6 +316,7 @@ void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args
       if (writes) ServeWaiting(state, ctx, {false, state.shards});
     }
   }
+  if (script) [[unlikely]] ReturnFloor(state);
   if (writes && state.effects.changes() > 0) {
     session.connection.MarkWrote(state.generation);
     if (synchronous) session.connection.HoldFrom(position, session.last_write_offset);
@@ -450,20 +462,25 @@ void Dispatcher::OnTick(net::Worker& worker) {
   if (pause(worker.wall_ms()) == ClientPause::kNone && services_->gate.paused_until() <= worker.now()) {
     state.paused.clear();
   }
+  if (!state.orphans.empty()) EndOrphans(state);
+  blocking_.OnTick(worker);
   if (worker.index() != 0) return;
   const double us = static_cast<double>((worker.now() - first_time_).us());
   if (us > 1000) ticks_per_us_.store(static_cast<double>(Ticks() - first_ticks_) / us, std::memory_order_relaxed);
   SampleRates();
   if (!sweeping_) Sweep(worker);
   // What no write of a client has changed: keys that expired, a copy that was loaded.
-  if (blocking_.noted()) ServeLeft(state);
-  if (state.served.pending) FinishServing(state);
+  if (blocking_.noted()) ServeLeftOutsideBatch(state);
   WatchMemory(worker);
 }
 
 void Dispatcher::Sweep(net::Worker& worker) {
-  sweeping_ = active_expire_.load(std::memory_order_relaxed) && MayExpire(worker) &&
-              services_->keyspace.Sweep(worker.wall_ms(), services_->clock).more;
+  sweeping_ = false;
+  if (!active_expire_.load(std::memory_order_relaxed) || !MayExpire(worker)) return;
+  script::Floor& floor = services_->scripts.floor();
+  if (!floor.TryEnter(worker.index())) return;  // the next tick goes on
+  sweeping_ = services_->keyspace.Sweep(worker.wall_ms(), services_->clock).more;
+  floor.Leave(worker.index());
   // A quarter of a core at most, however much is due.
   if (sweeping_) worker.RunAt(worker.now() + kSweepAgain, [this, &worker] { Sweep(worker); });
 }

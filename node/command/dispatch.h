@@ -62,6 +62,11 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   // Runs the queued commands of a transaction: EXEC. Takes and frees the locks.
   void RunTransaction(CallContext& ctx, Transaction& transaction, resp::Writer& reply);
 
+  // A script that `running` called is slow: others are told, or may end it. The thread of its worker.
+  void ServeOthers(Session& running);
+  // May the session's user run it in a script? A refusal is noted.
+  acl::Verdict CheckInScript(Session& session, const Row& row, Args args);
+
   // ---- Any thread ----------------------------------------------------------------------------------------
   // Clients whose commands wait for the end of a pause try again.
   void WakePaused();
@@ -129,6 +134,8 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   [[gnu::always_inline]] inline void RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& plan, Args args,
                                                  std::string_view bytes, resp::Writer& reply, uint64_t* ticks);
   void RunCommand(WorkerState& state, Session& session, const Plan& plan, Args args, resp::Writer& reply);
+  // The same, as the session wants to be answered.
+  void RunAndAnswer(WorkerState& state, Session& session, const Plan& plan, Args args, resp::Writer& reply);
   // The row (or subcommand) to run; null after the error reply was written.
   static bool IsHttp(std::string_view word);
   const Row* Resolve(WorkerState& state, const Row* row, Args args, resp::Writer& reply);
@@ -147,6 +154,18 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
                                                bool failed, const resp::Writer& reply);
   void CountUnusual(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks, bool failed,
                     const resp::Writer& reply);
+  // busy.cc: while a script has the floor
+  bool EnterShards(WorkerState& state);
+  void LeaveShards(WorkerState& state);
+  bool TakeFloor(WorkerState& state);
+  void ReturnFloor(WorkerState& state);
+  void OnBusyBatch(WorkerState& state, const net::Batch& batch, std::span<uint32_t> executed);
+  uint32_t RunBusySegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment);
+  void CallBusy(WorkerState& state, Session& session, const Row& row, Args args, resp::Writer& reply);
+  std::string_view BusyText() const;
+  void EndWatches(WorkerState& state, net::Connection& connection);
+  void EndOrphans(WorkerState& state);
+  void ServeLeftOutsideBatch(WorkerState& state);
   void Replicate(CallContext& ctx);
   // After a write, its locks held: runs what waited for its keys.
   void ServeWaiting(WorkerState& state, const CallContext& ctx, const Blocking::Held& held) {
@@ -155,9 +174,10 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void ServeNoted(WorkerState& state, const CallContext& ctx, const Blocking::Held& held);
   // The lock of that hash's shard is held. Kept out of the short way, and of its stack.
   [[gnu::noinline]] void ServeNotedOf(WorkerState& state, const CallContext& ctx, uint64_t hash);
-  // Without locks: serves what is noted still, in as far as this node may.
+  // Without locks, in a batch: serves what is noted still, in as far as this node may.
   void ServeLeft(WorkerState& state);
-  // Without locks, when state.served is pending: what could not be served at once, then the replies.
+  // Without locks, when state.served is pending: what could not be served at once, then the replies. What may not be
+  // touched now, since a script has the floor, stays noted.
   void FinishServing(WorkerState& state);
   // What the store did by itself.
   void AppendOwn(int db, std::span<const std::string_view> argv);

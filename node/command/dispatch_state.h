@@ -42,6 +42,12 @@ struct Dispatcher::WorkerState {
   std::unique_ptr<store::Evictor> evictor;
   bool appended = false;         // to the replication log in this turn
   Blocking::Served served;       // what was served with locks held: to be finished when none is
+  // Scripts (busy.cc).
+  bool busy = false;             // a slow script has the floor, and what OnBatch is given is answered so
+  bool outside = false;          // this worker may not touch shards: the rest of its batch waits
+  bool batch_over = false;       // others were served in the middle of the batch, so it ends here
+  bool out_of_memory = false;    // when the script was admitted
+  std::vector<std::unique_ptr<net::ConnectionState>> orphans;  // sessions of closed clients that still watch keys
   // Writes of the segment that runs, one behind the other in the input, that the log is still to get: it takes them at
   // once, see AppendGathered. Only while this worker alone uses the keyspace, so that nobody can see the difference.
   struct Gathered {

@@ -35,7 +35,7 @@ class Effects {
     wanted_ = wanted;
     sent_ = sent;
     changes_ = 0;
-    if (!records_.empty()) Clear();
+    if (!records_.empty() || !texts_.empty()) Clear();
   }
   bool wanted() const { return wanted_; }
   bool empty() const { return records_.empty(); }
@@ -71,6 +71,20 @@ class Effects {
   }
   // The same of a number.
   std::string_view Keep(int64_t number) { return wanted_ ? Keep(std::to_string(number)) : std::string_view(); }
+
+  // The same of a command's words.
+  std::span<const std::string_view> KeepWords(std::span<const std::string_view> words) {
+    size_t bytes = 0;
+    for (const std::string_view word : words) bytes += word.size();
+    std::string& text = texts_.emplace_back();
+    text.reserve(bytes);
+    std::vector<std::string_view>& kept = long_words_.emplace_back();
+    for (const std::string_view word : words) {
+      kept.emplace_back(text.data() + text.size(), word.size());
+      text += word;
+    }
+    return kept;
+  }
 
   // Calls to Verbatim and Add, also when nobody wants them: "did the command change anything?"
   uint64_t changes() const { return changes_; }

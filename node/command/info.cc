@@ -18,6 +18,7 @@
 #include "node/config/config.h"
 #include "node/pubsub/channels.h"
 #include "node/replication/replication.h"
+#include "node/script/scripts.h"
 #include "node/store/run_pool.h"
 
 extern "C" int mallctl(const char*, void*, size_t*, void*, size_t) __attribute__((weak));
@@ -149,6 +150,19 @@ void Memory(const Services& s, std::string* out) {
   const size_t physical = static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
   with_human("total_system_memory", physical);
   with_human("maxmemory", limit);
+  const script::Scripts& scripts = s.scripts;
+  const size_t texts = scripts.cache().bytes() + scripts.functions().bytes();
+  lines.Add("used_memory_lua", scripts.eval().bytes());
+  lines.Add("used_memory_vm_eval", scripts.eval().bytes());
+  lines.Add("used_memory_lua_human", Human(scripts.eval().bytes()));
+  lines.Add("used_memory_scripts_eval", scripts.cache().bytes());
+  lines.Add("number_of_cached_scripts", scripts.cache().size());
+  lines.Add("number_of_functions", scripts.functions().function_count());
+  lines.Add("number_of_libraries", scripts.functions().library_count());
+  lines.Add("used_memory_vm_functions", scripts.for_functions().bytes());
+  with_human("used_memory_vm_total", scripts.eval().bytes() + scripts.for_functions().bytes());
+  lines.Add("used_memory_functions", scripts.functions().bytes());
+  with_human("used_memory_scripts", texts);
   lines.Add("maxmemory_policy", config::PolicyName(s.config.max_memory_policy));
   if (allocator.from_allocator) {
     excess("allocator_frag", allocator.active, allocator.allocated);

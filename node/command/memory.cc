@@ -14,6 +14,7 @@
 #include "node/replication/log.h"
 #include "node/replication/replication.h"
 #include "node/role/role_gate.h"
+#include "node/script/scripts.h"
 
 namespace understudy::command {
 namespace {
@@ -61,6 +62,7 @@ MemoryUse ReadMemoryUse(const Services& s) {
   for (const net::Worker* worker : s.dispatcher.workers()) use.clients += worker->client_bytes();
   const size_t held = s.replication.HeldBytes();
   use.backlog = BacklogBytes(s, held);
+  use.scripts = s.scripts.bytes();
   use.replicas = held - use.backlog + s.keyspace.SnapshotBytes();
   return use;
 }
@@ -81,6 +83,7 @@ int64_t Dispatcher::CountedBytes() const {
   for (const net::Worker* worker : workers_) used += worker->client_bytes();
   used += services_->keyspace.UsedBytes();
   used += services_->keyspace.WaitingBytes();
+  used += services_->scripts.bytes();
   used += BacklogBytes(*services_, services_->replication.HeldBytes());
   return static_cast<int64_t>(used);
 }
@@ -214,7 +217,11 @@ std::optional<Duration> Dispatcher::WaitToReceive(net::Worker& worker, size_t by
   WorkerState& state = *states_[worker.index()];
   const int64_t limit = services_->config.max_memory_bytes.load(std::memory_order_relaxed);
   if (limit == 0 || !MayExpire(worker)) return std::nullopt;
-  if (MakeRoom(state, limit, static_cast<int64_t>(bytes)) != Room::kLater) return std::nullopt;
+  script::Floor& floor = services_->scripts.floor();
+  if (!floor.TryEnter(worker.index())) return kFreeStep;
+  const Room room = MakeRoom(state, limit, static_cast<int64_t>(bytes));
+  floor.Leave(worker.index());
+  if (room != Room::kLater) return std::nullopt;
   return state.room_wait;
 }
 
@@ -234,7 +241,12 @@ void Dispatcher::EvictInBackground(net::Worker& worker) {
   WorkerState& state = *states_[worker.index()];
   const int64_t limit = services_->config.max_memory_bytes.load(std::memory_order_relaxed);
   state.may_expire = MayExpire(worker);
-  evicting_ = limit > 0 && state.may_expire && MakeRoom(state, limit, 0) == Room::kLater;
+  script::Floor& floor = services_->scripts.floor();
+  evicting_ = false;
+  if (limit > 0 && state.may_expire && floor.TryEnter(worker.index())) {
+    evicting_ = MakeRoom(state, limit, 0) == Room::kLater;
+    floor.Leave(worker.index());
+  }
   if (evicting_) worker.RunAt(worker.now() + kEvictAgain, [this, &worker] { EvictInBackground(worker); });
 }
 

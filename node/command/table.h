@@ -39,6 +39,7 @@ enum Flag : uint32_t {
   kAllowBusy = 1 << 13,
   kPubsub = 1 << 14,
   // For admission and the lock plan, not shown to clients:
+  kRunsScript = 1 << 21,   // has the floor while it runs (script/floor.h); may write, as far as the script does
   kHandshake = 1 << 22,    // of a replica; in a group its node proves itself by other means than AUTH (replication/hello.h)
   kMayReplicate = 1 << 23,  // no write, but goes into the replication stream
   kAllShards = 1 << 24,    // runs with every shard locked
@@ -196,5 +197,7 @@ std::span<const Row> SortedSetPopCommands();
 std::span<const Row> SortedSetAlgebraCommands();
 std::span<const Row> GeoCommands();
 std::span<const Row> SortCommands();
+std::span<const Row> ScriptCommands();
+std::span<const Row> FunctionCommands();
 
 }  // namespace understudy::command

@@ -93,6 +93,7 @@ class Config {
   std::atomic<int64_t> slowlog_us{10000};  // < 0 = off
   std::atomic<int64_t> slowlog_entries{128};
   std::atomic<int64_t> acl_log_entries{128};
+  std::atomic<int64_t> busy_reply_ms{5000};  // busy-reply-threshold; 0 = scripts are never slow
   std::atomic<bool> new_users_have_channels{false};  // acl-pubsub-default
   std::atomic<int64_t> repl_backlog_bytes{10LL << 20};
   std::atomic<int64_t> repl_backlog_ttl_s{3600};

@@ -58,6 +58,8 @@ class Connection {
 
   void set_state(std::unique_ptr<ConnectionState> state) { state_ = std::move(state); }
   ConnectionState* state() { return state_.get(); }
+  // In Handler::OnClose: what outlives the connection.
+  std::unique_ptr<ConnectionState> TakeState() { return std::move(state_); }
   // The parser's stricter limits hold until this is set; commands are then parsed one at a time, since AUTH
   // changes the limits for what follows it.
   void set_trusted(bool trusted) { trusted_ = trusted; }

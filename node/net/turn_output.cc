@@ -1,5 +1,7 @@
 #include "node/net/turn_output.h"
 
+#include <utility>
+
 namespace understudy::net {
 
 TurnOutput::TurnOutput(Owner& owner) : owner_(owner) {
@@ -38,6 +40,14 @@ void TurnOutput::EndTurn() {
   large_ = false;
   cursor_ = blocks_.back().get();
   end_ = cursor_ + kBlockBytes;
+}
+
+void TurnOutput::Swap(TurnOutput& other) {
+  std::swap(blocks_, other.blocks_);
+  std::swap(block_cursor_, other.block_cursor_);
+  std::swap(large_, other.large_);
+  std::swap(cursor_, other.cursor_);
+  std::swap(end_, other.end_);
 }
 
 }  // namespace understudy::net

@@ -34,6 +34,8 @@ class TurnOutput final : public resp::Output {
   void BackToBlock();
   // All replies were sent or put aside. Keeps one block.
   void EndTurn();
+  // Exchanges all there is, of the same owner.
+  void Swap(TurnOutput& other);
 
  private:
   void Grow(size_t bytes) override;

@@ -21,7 +21,6 @@ namespace {
 // millisecond.
 constexpr size_t kEventsPerTurn = 128;
 constexpr size_t kAcceptsPerTurn = 16;
-constexpr size_t kArenaBytes = 512 * 1024;
 constexpr size_t kReadBytes = 16 * 1024;          // of one connection in a turn
 constexpr size_t kLargeReadBytes = 1024 * 1024;   // the same, in the middle of a large argument
 constexpr uint32_t kCommandsPerSegment = 2048;    // of one connection in a turn
@@ -296,17 +295,17 @@ void Worker::ReadPhase() {
     in_time = clock_.Mono() < begin + time;
   };
   const auto has_room = [&] { return moved_bytes_ + output_.blocks() * TurnOutput::kBlockBytes <= kTurnOutputBytes; };
-  const auto may_read = [](Connection& connection) {
+  const auto may_read = [this](Connection& connection) {
     connection.in_ready_list_ = false;
-    if (connection.dead_) return false;
+    if (connection.dead_ || &connection == running_) return false;
     // What else comes from a connection that is being closed is not wanted; read, so that its end shows.
     if (connection.closing() && connection.peer_closed_) connection.Close();
     return !connection.closing() && !connection.detach_;
   };
-  std::vector<Connection*> left_over;
-  left_over.swap(left_over_);
+  reading_left_.swap(left_over_);
   reading_.swap(ready_);
-  for (Connection* connection : reading_) {
+  for (reading_at_ = 0; reading_at_ < reading_.size(); ++reading_at_) {
+    Connection* const connection = reading_[reading_at_];
     if (!may_read(*connection)) continue;
     if (in_time && has_room()) {
       serve(*connection, kExecuteTime);
@@ -316,7 +315,8 @@ void Worker::ReadPhase() {
   }
   reading_.clear();
   bool one = false;
-  for (Connection* connection : left_over) {
+  for (reading_left_at_ = 0; reading_left_at_ < reading_left_.size(); ++reading_left_at_) {
+    Connection* const connection = reading_left_[reading_left_at_];
     if (!may_read(*connection)) continue;
     if ((in_time || !one) && has_room()) {
       one = true;
@@ -325,6 +325,7 @@ void Worker::ReadPhase() {
       HasInputLeft(*connection);
     }
   }
+  reading_left_.clear();
   ExecuteBatch();
 }
 
@@ -351,6 +352,10 @@ bool Worker::Receive(Connection& connection, char* to, size_t size, size_t* rece
 }
 
 void Worker::Read(Connection& connection) {
+  if (arena_used_ + kReadBytes / 2 + kReadBytes > kArenaBytes) {
+    ExecuteBatch();
+    if (connection.dead_) return;  // closed by a command of the batch
+  }
   InputBuffer& input = connection.input_;
   // Commands left over from the last turn come first.
   if (!input.empty() && input.size() >= connection.input_needed_ && connection.input_needed_ == 0) {
@@ -361,10 +366,6 @@ void Worker::Read(Connection& connection) {
   size_t received = 0;
   const size_t kept = input.size();
   if (kept < kReadBytes / 2) {
-    if (arena_used_ + kept + kReadBytes > kArenaBytes) {
-      ExecuteBatch();
-      if (connection.dead_) return;  // closed by a command of the batch
-    }
     char* const at = arena_.get() + arena_used_;
     if (!Receive(connection, at + kept, kReadBytes, &received)) {
       connection.CloseAfterFlush();
@@ -474,7 +475,8 @@ void Worker::ExecuteBatch() {
   executed_.assign(segments_.size(), 0);
   handler_.OnBatch(*this, {segments_, commands_, arguments_.views}, executed_);
   CloseOutput();
-  for (size_t i = 0; i < segments_.size(); ++i) FinishSegment(segments_[i], inputs_[i], executed_[i]);
+  for (size_t i = first_unfinished_; i < segments_.size(); ++i) FinishSegment(segments_[i], inputs_[i], executed_[i]);
+  first_unfinished_ = 0;
   segments_.clear();
   inputs_.clear();
   commands_.clear();

@@ -121,6 +121,7 @@ class Worker final : private TurnOutput::Owner {
   };
   using TimerId = uint64_t;
   static constexpr Duration kTick = Milliseconds(100);
+  static constexpr size_t kArenaBytes = 512 * 1024;  // input of a batch
 
   Worker(Options options, Handler& handler, Settings& settings, Totals& totals, const Clock& clock);
   ~Worker();
@@ -152,6 +153,11 @@ class Worker final : private TurnOutput::Owner {
   // The connection whose output is open has written so much in this turn that its next commands should wait for
   // the next turn.
   bool output_full() const { return output_full_; }
+  // In the middle of a command of `running` that takes long: reads what others send, has it executed by OnBatch, and
+  // sends the replies; called again and again. What was read for the batch in progress and is not executed goes back to
+  // its connections, so who executes that batch must not execute what follows `running`'s command. Tasks, timers and the
+  // end of connections wait for the end of the command, and so does what `running` sends.
+  void ServeOthers(Connection& running);
   // Held output is looked at again at the end of this turn. Posted by who releases tickets.
   void CheckHolds() { check_holds_ = true; }
 
@@ -195,6 +201,7 @@ class Worker final : private TurnOutput::Owner {
   bool ParseOne(Connection& connection, std::string_view data, const resp::Limits& limits, SegmentInput* parsed,
                 Command* command);
   void ExecuteBatch();
+  void EndBatchAt(const Connection& running);
   void FinishSegment(const Segment& segment, const SegmentInput& input, uint32_t executed);
   // The usual command leaves a connection's memory as it was.
   void Account(Connection& connection) {
@@ -253,15 +260,22 @@ class Worker final : private TurnOutput::Owner {
   std::vector<Segment> segments_;
   std::vector<SegmentInput> inputs_;
   std::vector<uint32_t> executed_;
+  size_t first_unfinished_ = 0;      // of segments_: those before it are done with, before the batch is
   TurnOutput output_;
   Connection* output_owner_ = nullptr;
   bool output_large_ = false;        // the owner writes into a chunk of its queue, from large_begin_ on
   char* large_begin_ = nullptr;
   bool output_full_ = false;
   size_t moved_bytes_ = 0;           // of this turn's output that did not fit into the block
-  std::vector<Connection*> ready_, left_over_, reading_, turn_list_, flushing_, closed_;
+  std::vector<Connection*> ready_, left_over_, turn_list_, flushing_, closed_;
+  std::vector<Connection*> reading_, reading_left_;  // of ready_ and left_over_, while they are read
+  size_t reading_at_ = 0, reading_left_at_ = 0;
   bool listeners_ready_ = false;
   bool check_holds_ = false;
+  // Of ServeOthers: whose command runs, null else; input and output of the others, made when they are needed first.
+  Connection* running_ = nullptr;
+  std::unique_ptr<char[]> others_arena_;
+  std::unique_ptr<TurnOutput> others_output_;
   std::vector<uint64_t> held_;       // connections whose output waits for a ticket
   uint64_t input_bytes_ = 0, output_bytes_ = 0;
 

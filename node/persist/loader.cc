@@ -24,6 +24,11 @@ Status Loader::OnResizeDb(int /*db*/, uint64_t keys, uint64_t /*keys_with_expire
   return {};
 }
 
+Status Loader::OnFunctions(std::string_view code) {
+  functions_.emplace_back(code);
+  return {};
+}
+
 Status Loader::OnKey(const RdbKey& key) {
   if (!options_.keep_expired && key.expire_ms != store::kNoExpire && options_.now_ms > key.expire_ms) {
     ++keys_dropped_;

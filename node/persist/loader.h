@@ -9,6 +9,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/result.h"
 #include "node/persist/rdb_reader.h"
@@ -37,6 +38,8 @@ class Loader final : private RdbHandler {
   uint64_t keys_loaded() const { return keys_loaded_; }
   uint64_t keys_dropped() const { return keys_dropped_; }  // expired ones
   uint64_t keys_announced() const { return keys_announced_; }  // by the stream, for progress; 0 if it does not
+  // Codes of libraries: the caller's to load.
+  const std::vector<std::string>& functions() const { return functions_; }
   // All auxiliary fields read so far (the first 64).
   const std::map<std::string, std::string>& aux() const { return aux_; }
 
@@ -44,6 +47,7 @@ class Loader final : private RdbHandler {
   Status OnAux(std::string_view name, std::string_view value) override;
   Status OnResizeDb(int db, uint64_t keys, uint64_t keys_with_expire) override;
   Status OnKey(const RdbKey& key) override;
+  Status OnFunctions(std::string_view code) override;
 
   store::Keyspace& keyspace_;
   const Options options_;
@@ -52,6 +56,7 @@ class Loader final : private RdbHandler {
   uint64_t keys_dropped_ = 0;
   uint64_t keys_announced_ = 0;
   std::map<std::string, std::string> aux_;
+  std::vector<std::string> functions_;
 };
 
 }  // namespace understudy::persist

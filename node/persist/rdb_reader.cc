@@ -195,7 +195,10 @@ Result<size_t> RdbReader::ReadRecord(std::string_view in) {
     }
     case kOpModuleAux: return Fail("data of a module is not supported by this version");
     case kOpFunction2:
-    case kOpFunctionPreGa: return Fail("functions are not supported by this version");
+      if (!cursor.String(limits_.max_string_bytes, &decoded_value, &value)) return stop();
+      status = handler_.OnFunctions(value);
+      break;
+    case kOpFunctionPreGa: return Fail("functions of Redis 7.0 before its release are not supported");
     case kTypeString: {
       if (!cursor.String(limits_.max_string_bytes, &decoded_name, &name)) return stop();
       if (!cursor.String(limits_.max_string_bytes, &decoded_value, &value)) return stop();
@@ -254,7 +257,7 @@ int DumpVersion(std::string_view payload) {
 }  // namespace
 
 Status CheckDumpPayload(std::string_view payload) {
-  if (payload.size() < kFooterBytes + 2) return Invalid("DUMP payload is too short");
+  if (payload.size() < kFooterBytes) return Invalid("DUMP payload is too short");
   const int version = DumpVersion(payload);
   uint64_t checksum;
   std::memcpy(&checksum, payload.data() + payload.size() - sizeof checksum, sizeof checksum);
@@ -269,6 +272,7 @@ Status CheckDumpPayload(std::string_view payload) {
 
 Result<store::StoredValue> ParseDumpPayload(std::string_view payload, const types::Limits& limits) {
   RETURN_IF_ERROR(CheckDumpPayload(payload));
+  if (payload.size() < kFooterBytes + 2) return Invalid("DUMP payload is too short");
   const std::string_view body = payload.substr(0, payload.size() - kFooterBytes);
   const auto type = static_cast<uint8_t>(body[0]);
   RdbCursor cursor(body.substr(1));

@@ -33,6 +33,8 @@ class RdbHandler {
   // Expected numbers for the database that follows; a hint from outside, not to be trusted.
   virtual Status OnResizeDb(int db, uint64_t keys, uint64_t keys_with_expire) = 0;
   virtual Status OnKey(const RdbKey& key) = 0;
+  // The code of a library.
+  virtual Status OnFunctions(std::string_view code) = 0;
 
  protected:
   ~RdbHandler() = default;

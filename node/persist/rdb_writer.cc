@@ -271,14 +271,18 @@ void AppendRdbEnd(std::string& out, uint64_t crc) {
   AppendLittleEndian(out, Crc64(crc, {&eof, 1}));
 }
 
+void AppendDumpEnd(std::string& out, int version) {
+  AppendLittleEndian(out, static_cast<uint16_t>(version));
+  AppendLittleEndian(out, Crc64(0, out));
+}
+
 std::string DumpPayload(const store::Entry& entry) {
   std::string out;
   const int version = ValueWriter::HasFieldExpiry(entry) ? kValkeyRdbVersion : kRdbVersion;
   ValueWriter writer(&out, entry, version, kOnePiece);
   AppendByte(out, writer.Type());
   writer.Write();
-  AppendLittleEndian(out, static_cast<uint16_t>(version));
-  AppendLittleEndian(out, Crc64(0, out));
+  AppendDumpEnd(out, version);
   return out;
 }
 

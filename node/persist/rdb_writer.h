@@ -38,6 +38,8 @@ void AppendRdbEntryHead(std::string& out, const store::Entry& entry);
 // EOF opcode and checksum. crc: over all that was written before the EOF opcode.
 void AppendRdbEnd(std::string& out, uint64_t crc);
 
+// What ends a DUMP payload: version, and CRC of all before it.
+void AppendDumpEnd(std::string& out, int version);
 // What DUMP answers: type, value, version, CRC. Version 11, but 80 for a hash with fields that have a TTL.
 std::string DumpPayload(const store::Entry& entry);
 

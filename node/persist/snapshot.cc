@@ -8,6 +8,7 @@
 
 #include "common/check.h"
 #include "node/persist/crc64.h"
+#include "node/persist/function_dump.h"
 #include "node/persist/rdb_format.h"
 #include "node/store/shard_guard.h"
 #include "node/store/table.h"
@@ -49,9 +50,11 @@ Result<std::unique_ptr<Snapshot>> Snapshot::Begin(store::Keyspace& keyspace, con
   const uint32_t version = last_version.fetch_add(1) + 1;
   std::map<int, std::pair<uint64_t, uint64_t>> sizes;  // by database: keys, with expiry
   AuxFields fields;
+  std::vector<std::string> functions;
   {
     store::AllShardsGuard guard(keyspace);
     fields = at_cut();
+    if (options.functions) functions = options.functions();
     for (uint32_t shard = 0; shard < keyspace.shard_count(); ++shard) {
       for (store::Keyspace::TableRef& ref : keyspace.TablesOf(shard)) {
         ref.table->AttachSink(slot, snapshot.get(), ref.db, version);
@@ -69,6 +72,9 @@ Result<std::unique_ptr<Snapshot>> Snapshot::Begin(store::Keyspace& keyspace, con
                options.rdb_version >= kFirstValkeyVersion ? "9.0.0" : release);
   AppendRdbAux(head, "redis-bits", "64");
   for (const auto& [name, value] : fields) AppendRdbAux(head, name, value);
+  // Readers of the old version don't know them.
+  if (options.rdb_version == kOldRdbVersion) functions.clear();
+  for (const std::string& code : functions) AppendRdbFunction(head, code);
   for (const auto& [db, size] : sizes) {
     AppendRdbSelectDb(head, db);
     AppendRdbResizeDb(head, size.first, size.second);

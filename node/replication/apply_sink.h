@@ -5,13 +5,15 @@
 //   ApplySink  executes records of the primary's stream on a replica
 //   Hooks      barriers with the workers, and news for the role machine
 //
-// Threads: everything here is called on the replication thread, with no lock held.
+// Threads: everything here is called on the replication thread, with no lock held, but where it says so.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/result.h"
 
@@ -49,6 +51,11 @@ class ApplySink {
 class Hooks {
  public:
   virtual ~Hooks() = default;
+
+  // Functions are part of the data. The codes of their libraries, for a full copy (on its thread); and all of them
+  // replaced by what a full copy brought. With all shards locked.
+  virtual std::vector<std::string> Functions() = 0;
+  virtual Status ReplaceFunctions(const std::vector<std::string>& codes) = 0;
 
   // Calls `done` (on any thread) when every worker has ended the turn that it was in: nobody still executes a
   // command that was admitted before this call. Does not wait itself.

@@ -225,7 +225,7 @@ void Engine::StartCopy() {
   }
   if (receivers_.empty()) return hooks_.UnshareKeyspace();  // they left meanwhile
   copy_cut_told_ = false;
-  copy_ = std::make_unique<FullCopy>(keyspace_, log_, data_.dataset, receivers_.size(), rdb_version,
+  copy_ = std::make_unique<FullCopy>(keyspace_, log_, hooks_, data_.dataset, receivers_.size(), rdb_version,
                                      [this] { WakeNow(); });
 }
 

@@ -5,10 +5,11 @@
 
 namespace understudy::replication {
 
-FullCopy::FullCopy(store::Keyspace& keyspace, Log& log, std::string dataset, size_t receivers, int rdb_version,
-                   std::function<void()> notify)
+FullCopy::FullCopy(store::Keyspace& keyspace, Log& log, Hooks& hooks, std::string dataset, size_t receivers,
+                   int rdb_version, std::function<void()> notify)
     : keyspace_(keyspace),
       log_(log),
+      hooks_(hooks),
       dataset_(std::move(dataset)),
       receivers_(receivers),
       rdb_version_(rdb_version),
@@ -47,7 +48,8 @@ void FullCopy::Run() {
   Status status;
   {
     Result<std::unique_ptr<persist::Snapshot>> snapshot =
-        persist::Snapshot::Begin(keyspace_, {.chunk_bytes = kChunkBytes, .rdb_version = rdb_version_}, at_cut);
+        persist::Snapshot::Begin(keyspace_, {.chunk_bytes = kChunkBytes, .rdb_version = rdb_version_,
+                                              .functions = [this] { return hooks_.Functions(); }}, at_cut);
     status = snapshot.ok() ? Status() : snapshot.status();
     if (status.ok()) {
       notify_();

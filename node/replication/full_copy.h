@@ -20,6 +20,7 @@
 
 #include "common/result.h"
 #include "node/persist/snapshot.h"
+#include "node/replication/apply_sink.h"
 #include "node/replication/log.h"
 
 namespace understudy::replication {
@@ -32,7 +33,7 @@ class FullCopy final : private persist::ChunkSink {
   // The keyspace is shared (Hooks::ShareKeyspace) as long as this lives. rdb_version: one that all receivers can
   // read. notify: called on the copy's thread
   // when there is something new to look at.
-  FullCopy(store::Keyspace& keyspace, Log& log, std::string dataset, size_t receivers, int rdb_version,
+  FullCopy(store::Keyspace& keyspace, Log& log, Hooks& hooks, std::string dataset, size_t receivers, int rdb_version,
            std::function<void()> notify);
   ~FullCopy();  // gives up, joins
 
@@ -55,6 +56,7 @@ class FullCopy final : private persist::ChunkSink {
 
   store::Keyspace& keyspace_;
   Log& log_;
+  Hooks& hooks_;
   const std::string dataset_;
   const size_t receivers_;
   const int rdb_version_;

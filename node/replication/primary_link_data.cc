@@ -155,10 +155,12 @@ Status PrimaryLink::FinishLoading(MonoTime now) {
   if (dataset.empty()) dataset = RandomHex(16);  // a foreign primary has none
   const uint64_t keys = loader_->keys_loaded();
   const uint64_t bytes = loader_->bytes_read();
+  const std::vector<std::string> functions = loader_->functions();
   loader_.reset();
   if (beside_) {
     {
       store::AllShardsGuard guard(parts_.keyspace);
+      RETURN_IF_ERROR(parts_.hooks.ReplaceFunctions(functions).Prefixed("functions of the full copy can't be loaded"));
       store::AllShardsGuard other(*beside_);
       parts_.keyspace.SwapContents(*beside_);
       parts_.log.Reset(std::move(history), copy_.offset, db);
@@ -166,6 +168,7 @@ Status PrimaryLink::FinishLoading(MonoTime now) {
     parts_.dispose(std::move(beside_));
   } else {
     store::AllShardsGuard guard(parts_.keyspace);
+    RETURN_IF_ERROR(parts_.hooks.ReplaceFunctions(functions).Prefixed("functions of the full copy can't be loaded"));
     parts_.log.Reset(std::move(history), copy_.offset, db);
   }
   parts_.data.dataset = std::move(dataset);

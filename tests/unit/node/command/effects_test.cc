@@ -353,5 +353,16 @@ TEST_F(EffectsTest, APipelineIsReplicatedInItsOrder) {
 )"));
 }
 
+TEST_F(EffectsTest, AScriptIsReplicatedByItsEffects) {
+  const auto eval = [&](const std::string& script) { return c_->Do(std::vector<std::string>{"EVAL", script, "0"}); };
+  EXPECT_EQ(eval("return redis.call('set','a','1')"), "+OK");
+  EXPECT_EQ(Next(), "[\"set\", \"a\", \"1\"]");
+  EXPECT_EQ(eval("redis.call('get','a') redis.call('incr','a') return redis.call('del','a')"), ":1");
+  for (const char* command : {"[\"MULTI\"]", "[\"incr\", \"a\"]", "[\"del\", \"a\"]", "[\"EXEC\"]"}) EXPECT_EQ(Next(), command);
+  EXPECT_EQ(eval("return redis.call('get','a')"), "nil");
+  EXPECT_EQ(Do("SET end 1"), "+OK");
+  EXPECT_EQ(Next(), "[\"SET\", \"end\", \"1\"]");
+}
+
 }  // namespace
 }  // namespace understudy::command

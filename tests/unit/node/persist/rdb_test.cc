@@ -226,7 +226,7 @@ TEST(ForeignRdb, WhatIsNotSupportedIsNamed) {
   EXPECT_THAT(ErrorOf("REDIS0012", "\x16\x01h"s), HasSubstr("type 22 (a hash)"));
   EXPECT_THAT(ErrorOf("VALKEY081", "\x18\x01h"s), HasSubstr("type 24 (a hash)"));
   EXPECT_THAT(ErrorOf("REDIS0011", "\x63"s), HasSubstr("type 99 (unknown)"));
-  EXPECT_THAT(ErrorOf("REDIS0011", "\xf5\x01x"s), HasSubstr("functions are not supported"));
+  EXPECT_THAT(ErrorOf("REDIS0011", "\xf6\x01x"s), HasSubstr("functions of Redis 7.0 before its release"));
   EXPECT_THAT(ErrorOf("REDIS0011", "\xf7"s), HasSubstr("data of a module"));
   EXPECT_THAT(ErrorOf("REDIS0011", "\xf3"s), HasSubstr("opcode 243"));
   EXPECT_THAT(ErrorOf("REDIS0016", ""), HasSubstr("version 16 of Redis is not supported"));

@@ -42,6 +42,11 @@ class TestSink final : public ApplySink {
 
 class TestHooks final : public Hooks {
  public:
+  std::vector<std::string> Functions() override { return functions; }
+  Status ReplaceFunctions(const std::vector<std::string>& codes) override {
+    functions = codes;
+    return {};
+  }
   void DrainWorkers(std::function<void()> done) override {
     ++drains;
     if (on_drain) on_drain();
@@ -59,6 +64,7 @@ class TestHooks final : public Hooks {
   void OnReplicaOf(bool on) override { replica_of = on; }
 
   std::function<void()> on_drain;
+  std::vector<std::string> functions;
   std::atomic<int> drains{0}, shares{0}, changes{0}, acks{0};
   std::atomic<bool> loading{false}, replica_of{false}, in_office{true};
 };
