@@ -93,6 +93,8 @@ void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size
   std::vector<store::Probe>& probes = state.probes;
   probes.clear();
   state.hashes.clear();
+  state.entries.clear();
+  bool collections = false;
   // Most clients stay in database 0; elsewhere the hint is wasted, not wrong.
   const auto look_at = [&](uint64_t hash) {
     store::Shard& shard = keyspace.ShardOf(hash);
@@ -114,6 +116,7 @@ void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size
     const auto first = static_cast<size_t>(row->keys.first);
     plan.hash = keyspace.Hash(args[first]);
     const bool one_key = HasOneKey(*row, args.size());
+    collections |= row->reads_collection;
     if (!alone || !one_key) look_at(plan.hash);
     if (one_key) [[likely]] {
       plan.ordinary = row->ordinary && ArityFits(*row, args.size());
@@ -129,16 +132,28 @@ void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size
   for (size_t round = 0; round < kPrefetchRounds && open > 0; ++round) {
     size_t left = 0;
     for (size_t i = 0; i < open; ++i) {
-      if (probes[i].Step()) probes[left++] = probes[i];
+      if (probes[i].Step()) {
+        probes[left++] = probes[i];
+      } else if (collections && probes[i].entry() != nullptr) {
+        state.entries.push_back(probes[i].entry());
+      }
     }
     open = left;
   }
+  for (const store::Entry* entry : state.entries) entry->PrefetchCollection();
   // Others change the tables, too: the lock is taken once more rather than held, and the search begins anew.
   for (const uint64_t hash : state.hashes) {
     store::Shard& shard = keyspace.ShardOf(hash);
     store::Probe probe;
     const store::OneShardGuard guard(keyspace, shard);
     if (shard.Prefetch(0, hash, &probe)) probe.Step();
+  }
+  if (!collections) return;
+  for (const uint64_t hash : state.hashes) {
+    store::Shard& shard = keyspace.ShardOf(hash);
+    store::Probe probe;
+    const store::OneShardGuard guard(keyspace, shard);
+    if (shard.Prefetch(0, hash, &probe) && !probe.Step() && probe.entry() != nullptr) probe.entry()->PrefetchCollection();
   }
 }
 

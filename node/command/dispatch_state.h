@@ -14,6 +14,7 @@ struct Dispatcher::WorkerState {
   std::vector<Plan> plans;
   std::vector<store::Probe> probes;  // of PrefetchGroup
   std::vector<uint64_t> hashes;      // the same, while the keyspace is shared
+  std::vector<const store::Entry*> entries;  // the same: found, and collections may hang on them
   // Rows by the exact bytes of short names: clients write theirs in one way.
   struct NamedRow {
     uint64_t name = 0;  // NameWord

@@ -24,6 +24,11 @@ bool SameName(std::string_view lower, std::string_view any) {
   return true;
 }
 
+bool OnCollections(std::string_view group) {
+  return group == "hash" || group == "list" || group == "set" || group == "sorted-set" || group == "geo" ||
+         group == "stream";
+}
+
 }  // namespace
 
 Table::Table(std::span<const std::span<const Row>> families) {
@@ -34,6 +39,7 @@ Table::Table(std::span<const std::span<const Row>> families) {
       row.index = static_cast<uint32_t>(indexed_.size());
       row.ordinary = !(row.flags & kNotOrdinary) && row.subcommands.empty() && row.keys.first > 0 &&
                      row.keys.find == nullptr && row.keys.beyond == nullptr;
+      row.reads_collection = row.keys.first > 0 && OnCollections(row.group);
       indexed_.push_back(&row);
       parents_.push_back(nullptr);
       for (const Row& sub : row.subcommands) {

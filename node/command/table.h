@@ -102,6 +102,7 @@ struct Row {
   // Dispatcher::RunOrdinary may run when it comes with one key.
   mutable uint32_t index = 0;
   mutable bool ordinary = false;
+  mutable bool reads_collection = false;  // of its keys' types: memory behind the entry is worth fetching ahead
 };
 
 // Commands with any of these need more than an ordinary command's checks, or end, park or change the session.

@@ -196,6 +196,15 @@ class Entry {
     return pointer;
   }
 
+  // Begins to fetch the beginning of a collection: all of one with ten short elements. Reads the entry.
+  [[gnu::always_inline]] void PrefetchCollection() const {
+    if ((meta_ & kTypeBits) == 0) return;
+    const auto* value = static_cast<const char*>(rep());
+    __builtin_prefetch(value);
+    __builtin_prefetch(value + 64);
+    __builtin_prefetch(value + 128);
+  }
+
   // Seconds since the last access that was not a Peek, for OBJECT IDLETIME; not under an LFU policy.
   uint32_t IdleSeconds(int64_t now_ms) const { return LruIdleSeconds(access_bits(), now_ms); }
   // What they mean: access.h.

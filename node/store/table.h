@@ -64,17 +64,18 @@ class Probe {
       : buckets_(buckets), at_(at), count_(static_cast<uint8_t>(count)), tag_(tag), window_(static_cast<uint16_t>(window)) {
     __builtin_prefetch(&buckets_[at_]);
   }
-  // The bucket has come: fetches the entry, or else the bucket that the search would look at next. True in the
-  // second case: call it again. A tenth of the keys are not in the first bucket.
+  // The bucket has come: fetches the entry, which entry() is then, or else the bucket that the search would look at
+  // next. True in the second case: call it again. A tenth of the keys are not in the first bucket.
   [[gnu::always_inline]] bool Step() {
     const Bucket& bucket = buckets_[at_];
     for (uint64_t match = MatchTag(bucket.head, tag_); match != 0; match &= match - 1) {
       const uint64_t slot = bucket.slots[SlotOfMatch(match)];
       if (slot >> 48 != window_) continue;
-      const auto* entry = reinterpret_cast<const char*>(slot & kPointerMask);
-      __builtin_prefetch(entry);
-      __builtin_prefetch(entry + 64);
-      __builtin_prefetch(entry + 88);  // a value of 64 bytes may reach into a third line
+      const auto* bytes = reinterpret_cast<const char*>(slot & kPointerMask);
+      __builtin_prefetch(bytes);
+      __builtin_prefetch(bytes + 64);
+      __builtin_prefetch(bytes + 88);  // a value of 64 bytes may reach into a third line
+      entry_ = reinterpret_cast<const Entry*>(bytes);
       return false;
     }
     if (bucket.head >> 56 == 0) return false;
@@ -82,9 +83,12 @@ class Probe {
     __builtin_prefetch(&buckets_[at_]);
     return true;
   }
+  // The likely one: its key may be another. Null: not found yet, or not there.
+  const Entry* entry() const { return entry_; }
 
  private:
   const Bucket* buckets_ = nullptr;
+  const Entry* entry_ = nullptr;
   uint32_t at_ = 0;
   uint8_t count_ = 0;
   uint8_t tag_ = 0;
