@@ -58,7 +58,7 @@ bench: ## the node beside Valkey and Redis, written to docs/benchmarks.md; 110 m
 	@cmake --build --preset release --target understudy-node understudy-load store_bench
 	@tests/bench/bench
 
-compat: ## suites that nobody here wrote against the node and against Valkey, written to docs/compatibility.md; 40 minutes (SUITES=tcl FILES=unit/type/hash)
+compat: ## suites that nobody here wrote against the node and against Valkey, written to docs/compatibility.md; an hour and a half (SUITES=tcl FILES=unit/type/hash)
 	@cmake/install-deps test
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release --target understudy-node

@@ -78,11 +78,13 @@ class Known:
     """known.json: why tests fail. * stands for any text, case does not matter, the first that fits counts.
 
     tests: `suite file: test` -> reason. messages: what the failing test said -> reason, for what many tests need; such a
-    reason excuses no other failure of the same test.
+    reason excuses no other failure of the same test. endless: as tests, without stars: tests that would wait for ever for
+    something that our node does not do; suites leave them out with it.
     """
 
-    def __init__(self, tests, messages=None):
-        self._tests = _patterns(tests)
+    def __init__(self, tests, messages=None, endless=None):
+        self._endless = dict(endless or {})
+        self._tests = _patterns({**self._endless, **tests})
         self._messages = _patterns(messages or {})
         self._used = set()
 
@@ -97,6 +99,11 @@ class Known:
                     self._used.add(key)
                     return reason
         return ""
+
+    def endless(self, suite, file):
+        """Names of tests of that file."""
+        start = f"{suite} {file}: "
+        return [key.removeprefix(start) for key in self._endless if key.startswith(start)]
 
     def unused(self):
         """Keys that no failing test was asked for: what they excuse is mended, or misspelt."""

@@ -31,13 +31,21 @@ def ours(node):
     if not os.access(node, os.X_OK):
         raise Failure(f"there is no program {node}; `make compat` builds it")
     version = subprocess.run([str(node), "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    return contenders.Contender("understudy", _node(node), version)
+    return _rival("understudy", _node(node), version, program=node)
 
 
 def yardstick():
     peers_root.make()
     version = f"valkey-server {peers_root.versions()['valkey-server']} (Debian {peers_root.SUITE})"
-    return contenders.Contender("valkey", _valkey, version, peers_root.ROOT)
+    return _rival("valkey", _valkey, version, root=peers_root.ROOT)
+
+
+def _rival(name, argv, version, root="/", program=None):
+    """program: path of our program, None for a server of the root. endless: suite, file -> tests that it can't end."""
+    rival = contenders.Contender(name, argv, version, root)
+    rival.program = program
+    rival.endless = lambda suite, file: []
+    return rival
 
 
 def start(rival):

@@ -18,7 +18,7 @@ _LOGS = rivals.ROOT / "build" / "compat" / "tcl"
 _LIMIT_S = int(os.environ.get("LIMIT", "300"))
 
 # Below the ports that connections are given; runtest tries the 32 before it, and each also with 10,000 more.
-_BASE_PORT = 15_000 + os.getpid() % 7_000
+BASE_PORT = 15_000 + os.getpid() % 7_000
 
 # A server without a command, or with an option that refuses a value, would end a whole file; so it ends a block.
 # And a test that failed half-way leaves no open transaction, other protocol or unread reply to the next one.
@@ -49,7 +49,7 @@ class Suite:
     def __init__(self):
         peers_root.make()
         self.version = peers_root.versions()["valkey-server"]
-        self.source = _source(self.version)
+        self.source = source(self.version)
         self.tests = pathlib.Path(peers_root.ROOT + self.source) / "tests"
 
     @property
@@ -68,8 +68,9 @@ class Suite:
                 # runtest waits for its clients' word, the client for the server's: the limit of both is ours.
                 in_time = limited.run(peers_root.command(
                     ["env", "-C", self.source, "VALKEY_BIN_DIR=/usr/bin", "LC_ALL=C.UTF-8", "./runtest", "--host", "127.0.0.1", "--port", str(server.port),
-                     "--baseport", str(_BASE_PORT),
-                     "--single", file, "--clients", "1", "--durable", "--verbose", "--tags", TAGS, "--timeout", str(_LIMIT_S)]),
+                     "--baseport", str(BASE_PORT),
+                     "--single", file, "--clients", "1", "--durable", "--verbose", "--tags", TAGS, "--timeout", str(_LIMIT_S),
+                     *skipped(rival.endless("tcl", file))]),
                     log, _LIMIT_S, f"{file} against {rival.name}")
                 result = tcl_output.parse(log.read_text(encoding="utf-8", errors="replace"), in_time)
                 if rivals.ended(server):
@@ -79,7 +80,12 @@ class Suite:
             yield file, result
 
 
-def _source(version):
+def skipped(tests):
+    """Arguments for runtest."""
+    return [word for test in tests for word in ("--skiptest", test)]
+
+
+def source(version):
     """Path inside the root of the sources; fetched, unpacked and adapted once for each version."""
     upstream = re.sub(r"^\d+:|-[^-]*$", "", version)
     path = f"{_SOURCES}/valkey-{upstream}"
@@ -104,12 +110,17 @@ rm valkey_*
 """
     run_logged("fetching the sources of valkey", peers_root.command(["sh", "-c", script]), str(_LOGS / "fetch.log"))
     partial = outside.with_name(outside.name + ".partial")
-    for name, changes in _ADAPTED.items():
-        text = (partial / name).read_text(encoding="utf-8")
-        for old, new in changes:
-            if text.count(old) != 1:
-                raise Failure(f"{name} of valkey {version} is not as expected: {old.strip()!r} is there {text.count(old)} times, not once")
-            text = text.replace(old, new)
-        (partial / name).write_text(text, encoding="utf-8")
+    adapt(partial, _ADAPTED)
     os.rename(partial, outside)
     return path
+
+
+def adapt(folder, changes_of):
+    """changes_of: file -> [(text that is there once, what takes its place)]."""
+    for name, changes in changes_of.items():
+        text = (folder / name).read_text(encoding="utf-8")
+        for old, new in changes:
+            if text.count(old) != 1:
+                raise Failure(f"{name} of valkey is not as expected: {old.strip()!r} is there {text.count(old)} times, not once")
+            text = text.replace(old, new)
+        (folder / name).write_text(text, encoding="utf-8")

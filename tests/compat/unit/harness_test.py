@@ -19,6 +19,7 @@ import pytest_lines  # noqa: E402
 import pytest_output  # noqa: E402
 import results  # noqa: E402
 import tcl_output  # noqa: E402
+import tcl_suite  # noqa: E402
 from progress import Failure  # noqa: E402
 from results import FAILED, PASSED, SKIPPED  # noqa: E402
 
@@ -141,6 +142,13 @@ class CompareTest(unittest.TestCase):
         self.assertEqual(known.reason("tcl", "unit/type/list-2", "anything"), "no lists")
         self.assertEqual(known.reason("tcl", "unit/x", "a"), "")
         self.assertEqual(known.unused(), ["* [a]*"])
+
+    def test_tests_that_would_wait_for_ever_are_told_by_suite_and_file_and_have_their_reason(self):
+        known = results.Known({}, endless={"tcl unit/x: b *": "no such event", "tcl unit/xy: c": "odd", "spawn unit/x: d": "odd"})
+        self.assertEqual(known.endless("tcl", "unit/x"), ["b *"])
+        self.assertEqual(tcl_suite.skipped(known.endless("tcl", "unit/x")), ["--skiptest", "b *"])
+        self.assertEqual(known.reason("tcl", "unit/x", "b *"), "no such event")
+        self.assertEqual(known.endless("redispy", "unit/x"), [])
 
     def test_a_known_message_excuses_only_what_says_it(self):
         known = results.Known({}, {"*unknown command 'lpush'*": "no lists", "*gone": "odd"})
