@@ -168,7 +168,7 @@ const checks = {
   },
   async 'client-side caching'() {
     const other = await client();
-    const cached = await client(PRIMARY, { RESP: 3, clientSideCache: { ttl: 0, maxEntries: 10, evictPolicy: 'LRU' } });
+    const cached = await client(PRIMARY, { RESP: 3, reconnectStrategy: false, clientSideCache: { ttl: 0, maxEntries: 10, evictPolicy: 'LRU' } });
     await other.set('cached', '1');
     equal([await cached.get('cached'), await cached.get('cached')], ['1', '1']);
     equal(cached.clientSideCache.stats().hitCount, 1);
