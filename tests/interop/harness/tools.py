@@ -3,13 +3,14 @@ import json
 import os
 import pathlib
 import re
+import select
 import subprocess
+import time
 
 import peers_root
 from progress import Failure
 
 _LIMIT_S = 120
-_GLANCE_S = 4
 
 
 class DebianTools:
@@ -55,34 +56,37 @@ class Family:
         else:
             met.add(f"{self.name} {title}")
 
+    def _command(self, tool, port, words):
+        # Line by line, as on a terminal: what runs until it is ended would lose what it has not written yet.
+        return [*self.prefix, "stdbuf", "-oL", f"{self.name}-{tool}", "-h", "127.0.0.1", "-p", str(port), *words]
+
     def _tool(self, tool, port, *words, text="", code=0):
         """What it prints, and that it ends with this code."""
-        done = self._start(tool, port, words, text.encode(), _LIMIT_S)
-        if done is None:
-            raise Failure(f"no end within {_LIMIT_S} s")
-        if done[0] != code:
-            raise Failure(f"it ended with code {done[0]} instead of {code} and printed {_end(done[1])}")
-        return done[1]
+        try:
+            done = subprocess.run(self._command(tool, port, words), input=text.encode(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  timeout=_LIMIT_S, check=False)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"no end within {_LIMIT_S} s") from None
+        out = done.stdout.decode("utf-8", "replace")
+        if done.returncode != code:
+            raise Failure(f"it ended with code {done.returncode} instead of {code} and printed {_end(out)}")
+        return out
 
-    def _start(self, tool, port, words, text, limit_s):
-        """Exit code and output; code is None if it had to be ended."""
-        # Line by line, as on a terminal: what runs until it is ended would lose what it has not written yet.
-        command = [*self.prefix, "stdbuf", "-oL", f"{self.name}-{tool}", "-h", "127.0.0.1", "-p", str(port), *words]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
+    def _until(self, trio, pattern, *words):
+        """Of a use that has no end: that it prints this; it is ended then."""
+        command = self._command("cli", trio.primary.port, words)
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as child:
             try:
-                out, _ = child.communicate(text, timeout=limit_s)
-                code = child.returncode
-            except subprocess.TimeoutExpired:
+                text, deadline = "", time.monotonic() + _LIMIT_S
+                while not re.search(pattern, text):
+                    if not select.select([child.stdout], [], [], max(deadline - time.monotonic(), 0))[0]:
+                        raise Failure(f"no {pattern!r} within {_LIMIT_S} s; it printed {_end(text)}")
+                    piece = os.read(child.stdout.fileno(), 65536)
+                    if not piece:
+                        raise Failure(f"it ended by itself and printed {_end(text)}")
+                    text += piece.decode("utf-8", "replace")
+            finally:
                 child.kill()
-                out, _ = child.communicate()
-                code = None
-            return code, out.decode("utf-8", "replace")
-
-    def _until_ended(self, trio, *words):
-        """Of a use that has no end: what it prints in some seconds."""
-        code, text = self._start("cli", trio.primary.port, words, b"", _GLANCE_S)
-        assert code is None, f"it ended with code {code} and printed {_end(text)}"
-        return text
 
     def _cli(self, trio, *words, **options):
         return self._tool("cli", trio.primary.port, *words, **options)
@@ -123,7 +127,7 @@ class Family:
         self._cli(trio, "rpush", "bigkeys", *map(str, range(1000)))
         text = self._cli(trio, "--bigkeys")
         _match(text, r'Biggest +list +found .*bigkeys.* has 1000 items')
-        _has(text, "-------- summary -------")
+        _match(text, "-------- [Ss]ummary -------")
 
     def _memkeys(self, trio):
         self._cli(trio, "set", "memkeys", "x" * 100_000)
@@ -138,16 +142,14 @@ class Family:
         _has(text, "hot key found with counter")
 
     def _stat(self, trio):
-        text = self._until_ended(trio, "--stat", "-i", "0.1")
-        _match(text, r"keys +mem +clients +blocked +requests +connections")
-        _match(text, r"\n\d+ +[\d.]+[BKMG] +\d+ +\d+ +\d+ \(\+\d+\) +\d+")
+        self._until(trio, r"keys +mem +clients +blocked +requests +connections[^\n]*\n\d+ +[\d.]+[BKMG] +\d+ +\d+ +\d+ \(\+\d+\) +\d+", "--stat", "-i", "0.1")
 
     def _latency(self, trio):
         # To a pipe it prints one line, after a second unless -i says otherwise: min max avg count.
         _match(self._cli(trio, "--raw", "--latency", "-i", "0.2"), r"^\d+ \d+ [\d.]+ \d+\n$")
 
     def _latency_history(self, trio):
-        _match(self._until_ended(trio, "--raw", "--latency-history", "-i", "0.2"), r"^(\d+ \d+ [\d.]+ \d+\n?)+")
+        self._until(trio, r"^(\d+ \d+ [\d.]+ \d+\n){2}", "--raw", "--latency-history", "-i", "0.2")
 
     def _file(self, name):
         """(path to the tool, path for us) of a file of its own."""
@@ -186,12 +188,11 @@ class Family:
         assert b"evaluated" not in content, "a key is in it"
 
     def _replica(self, trio):
-        """It prints each command of the stream until it is ended."""
-        text = self._until_ended(trio, "--replica")
-        _match(text, "SYNC done|Full resync done|done after")
+        """It takes a copy with nothing in it, then prints each command of the stream."""
+        self._until(trio, "SYNC done|Full resync done|done after", "--replica")
 
     def _monitor(self, trio):
-        _same(self._until_ended(trio, "monitor").splitlines()[0], "OK")
+        self._until(trio, "^OK\n", "monitor")
 
     def _repeat(self, trio):
         self._cli(trio, "del", "repeated")
