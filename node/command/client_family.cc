@@ -101,7 +101,7 @@ void SetInfo(CallContext& ctx, Args args, Writer& reply) {
     return reply.Error("ERR Unrecognized option '" + std::string(args[2]) + "'");
   }
   if (!Printable(args[3])) {
-    return reply.Error(std::string("ERR ") + (name ? "lib-name" : "lib-ver") +
+    return reply.Error("ERR " + std::string(args[2]) +
                        " cannot contain spaces, newlines or special characters.");
   }
   ctx.services.dispatcher.clients().Update(*ctx.session, [&](Session& s) {

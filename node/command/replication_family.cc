@@ -71,6 +71,22 @@ void OwnHello(CallContext& ctx, Args args, Writer& reply) {
   reply.SimpleString(*answer);
 }
 
+// A list of what the copy is to have, with spaces between; an empty one asks for a copy with nothing.
+bool ReadCopyContent(std::string_view list, replication::CopyContent* content, Writer& reply) {
+  *content = {.keys = false, .functions = false};
+  while (!list.empty()) {
+    const std::string_view item = list.substr(0, list.find(' '));
+    list.remove_prefix(std::min(list.size(), item.size() + 1));
+    if (item.empty()) continue;
+    if (!Is(item, "functions")) {
+      reply.Error("ERR Unsupported rdb-filter-only option: " + std::string(item.substr(0, 128)));
+      return false;
+    }
+    content->functions = true;
+  }
+  return true;
+}
+
 void Replconf(CallContext& ctx, Args args, Writer& reply) {
   if (args.size() >= 2 && Is(args[1], "understudy-hello")) return OwnHello(ctx, args, reply);
   if (args.size() % 2 == 0) return reply.Error(resp::kSyntaxError);
@@ -89,6 +105,8 @@ void Replconf(CallContext& ctx, Args args, Writer& reply) {
       said.version = value.substr(0, 64);
     } else if (Is(option, "rdb-only")) {
       said.rdb_only = value == "1";
+    } else if (Is(option, "rdb-filter-only")) {
+      if (!ReadCopyContent(value, &said.content, reply)) return;
     } else if (Is(option, "understudy-copy-only")) {
       said.copy_only = value == "1";
     } else if (Is(option, "ack") || Is(option, "getack")) {

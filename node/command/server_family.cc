@@ -166,6 +166,9 @@ const Row kRows[] = {
   {"slowlog", -2, 0, {}, KeyAccess::kNone, "", "server", "2.2.12", "Shows slow commands.", "", nullptr, kSlowlogRows},
   {"module", -2, 0, {}, KeyAccess::kNone, "", "server", "4.0.0", "Tells about modules.", "", nullptr, kModuleRows},
   {"cluster", -2, kLoading | kStale, {}, KeyAccess::kNone, "", "cluster", "3.0.0", "Refused: there is no cluster mode.", "[subcommand]", ClusterDisabled},
+  {"asking", 1, kFast, {}, KeyAccess::kNone, "@connection", "cluster", "3.0.0", "Refused: there is no cluster mode.", "", ClusterDisabled},
+  {"readonly", 1, kLoading | kStale | kFast, {}, KeyAccess::kNone, "@connection", "cluster", "3.0.0", "Refused: there is no cluster mode.", "", ClusterDisabled},
+  {"readwrite", 1, kLoading | kStale | kFast, {}, KeyAccess::kNone, "@connection", "cluster", "3.0.0", "Refused: there is no cluster mode.", "", ClusterDisabled},
   {"shutdown", -1, kAdmin | kNoScript | kLoading | kStale | kNoMulti | kAllowBusy, {}, KeyAccess::kNone, "", "server", "1.0.0", "Ends the process.", "[NOSAVE] [NOW] [FORCE]", Shutdown},
 };
 // clang-format on

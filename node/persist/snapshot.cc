@@ -55,7 +55,7 @@ Result<std::unique_ptr<Snapshot>> Snapshot::Begin(store::Keyspace& keyspace, con
     store::AllShardsGuard guard(keyspace);
     fields = at_cut();
     if (options.functions) functions = options.functions();
-    for (uint32_t shard = 0; shard < keyspace.shard_count(); ++shard) {
+    for (uint32_t shard = 0; options.keys && shard < keyspace.shard_count(); ++shard) {
       for (store::Keyspace::TableRef& ref : keyspace.TablesOf(shard)) {
         ref.table->AttachSink(slot, snapshot.get(), ref.db, version);
         sizes[ref.db].first += ref.table->size();

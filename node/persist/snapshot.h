@@ -57,6 +57,7 @@ class Snapshot final : private store::PreImageSink {
     size_t chunk_bytes = 64u << 10;    // about what one Write gets, large values apart
     size_t entries_a_lock = 128;       // entries serialised while a shard is locked
     int rdb_version = kRdbVersion;     // or kOldRdbVersion, kValkeyRdbVersion
+    bool keys = true;                  // false: only what comes before them
     // Called at the cut: the codes of libraries of functions. May be empty.
     std::function<std::vector<std::string>()> functions = {};
     bool checksum = true;              // false: 8 zero bytes, which every reader accepts

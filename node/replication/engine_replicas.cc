@@ -218,15 +218,19 @@ void Engine::StartCopy() {
   copy_starting_ = false;
   receivers_.clear();
   int rdb_version = persist::kValkeyRdbVersion;
+  CopyContent content;
   for (const auto& [id, link] : replicas_) {
     if (link->state() != ReplicaLink::State::kWaitCopy) continue;
+    const ReplicaHandshake& shake = link->handshake();
+    if (receivers_.empty()) content = shake.content;
+    if (shake.content != content) continue;  // in the next copy
     receivers_.push_back(id);
-    rdb_version = std::min(rdb_version, RdbVersionFor(link->handshake().has_hello, link->handshake().version));
+    rdb_version = std::min(rdb_version, RdbVersionFor(shake.has_hello, shake.version, content));
   }
   if (receivers_.empty()) return hooks_.UnshareKeyspace();  // they left meanwhile
   copy_cut_told_ = false;
   copy_ = std::make_unique<FullCopy>(keyspace_, log_, hooks_, data_.dataset, receivers_.size(), rdb_version,
-                                     [this] { WakeNow(); });
+                                     content, [this] { WakeNow(); });
 }
 
 void Engine::CopyProgress() {

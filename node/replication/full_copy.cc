@@ -6,13 +6,14 @@
 namespace understudy::replication {
 
 FullCopy::FullCopy(store::Keyspace& keyspace, Log& log, Hooks& hooks, std::string dataset, size_t receivers,
-                   int rdb_version, std::function<void()> notify)
+                   int rdb_version, CopyContent content, std::function<void()> notify)
     : keyspace_(keyspace),
       log_(log),
       hooks_(hooks),
       dataset_(std::move(dataset)),
       receivers_(receivers),
       rdb_version_(rdb_version),
+      content_(content),
       notify_(std::move(notify)),
       thread_([this] { Run(); }) {}
 
@@ -47,9 +48,9 @@ void FullCopy::Run() {
   };
   Status status;
   {
-    Result<std::unique_ptr<persist::Snapshot>> snapshot =
-        persist::Snapshot::Begin(keyspace_, {.chunk_bytes = kChunkBytes, .rdb_version = rdb_version_,
-                                              .functions = [this] { return hooks_.Functions(); }}, at_cut);
+    persist::Snapshot::Options options{.chunk_bytes = kChunkBytes, .rdb_version = rdb_version_, .keys = content_.keys};
+    if (content_.functions) options.functions = [this] { return hooks_.Functions(); };
+    Result<std::unique_ptr<persist::Snapshot>> snapshot = persist::Snapshot::Begin(keyspace_, options, at_cut);
     status = snapshot.ok() ? Status() : snapshot.status();
     if (status.ok()) {
       notify_();

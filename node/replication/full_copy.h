@@ -22,6 +22,7 @@
 #include "node/persist/snapshot.h"
 #include "node/replication/apply_sink.h"
 #include "node/replication/log.h"
+#include "node/replication/resync_rules.h"
 
 namespace understudy::replication {
 
@@ -31,10 +32,10 @@ class FullCopy final : private persist::ChunkSink {
   static constexpr size_t kQueueBytes = 4 * 1024 * 1024;
 
   // The keyspace is shared (Hooks::ShareKeyspace) as long as this lives. rdb_version: one that all receivers can
-  // read. notify: called on the copy's thread
-  // when there is something new to look at.
+  // read. content: what all of them asked for. notify: called on the copy's thread when there is something new to look
+  // at.
   FullCopy(store::Keyspace& keyspace, Log& log, Hooks& hooks, std::string dataset, size_t receivers, int rdb_version,
-           std::function<void()> notify);
+           CopyContent content, std::function<void()> notify);
   ~FullCopy();  // gives up, joins
 
   // Null before the cut.
@@ -60,6 +61,7 @@ class FullCopy final : private persist::ChunkSink {
   const std::string dataset_;
   const size_t receivers_;
   const int rdb_version_;
+  const CopyContent content_;
   const std::function<void()> notify_;
   std::atomic<bool> cancelled_{false};
 

@@ -27,6 +27,7 @@
 #include "common/result.h"
 #include "node/replication/apply_sink.h"
 #include "node/replication/hello.h"
+#include "node/replication/resync_rules.h"
 #include "node/role/role_machine.h"
 #include "node/types/encoding.h"
 
@@ -64,6 +65,7 @@ struct ReplicaHandshake {
   bool capa_psync2 = false;
   bool copy_only = false;          // own nodes: wants the data, is nobody's voter
   bool rdb_only = false;           // closed after the full copy
+  CopyContent content;             // REPLCONF rdb-filter-only
   uint16_t listening_port = 0;
   std::string ip_address;          // REPLCONF ip-address; empty = the peer's
   std::string version;

@@ -33,9 +33,16 @@ struct ResyncDecision {
 
 ResyncDecision DecideResync(const LogView& log, std::string_view replid, int64_t wanted_offset);
 
+// What a full copy has; REPLCONF rdb-filter-only asks for less than all.
+struct CopyContent {
+  bool keys = true;
+  bool functions = true;
+  bool operator==(const CopyContent&) const = default;
+};
+
 // The newest RDB that a replica reads, of those that we write. own_node: it said hello. version: what it said of itself
-// with REPLCONF; Valkey does, and one that says nothing may be an old Redis.
-int RdbVersionFor(bool own_node, std::string_view version);
+// with REPLCONF; Valkey does, and one that says nothing may be an old Redis, unless it asks for functions alone.
+int RdbVersionFor(bool own_node, std::string_view version, CopyContent content);
 
 bool IsReplid(std::string_view text);  // 40 hex digits
 

@@ -104,6 +104,7 @@ TEST_F(ConnectionTest, ClientNamesAndInfo) {
   ExpectError({"CLIENT SETNAME 'a b'"}, "ERR Client names cannot contain spaces, newlines or special characters.");
   ExpectError({"CLIENT SETINFO foo x"}, "ERR Unrecognized option 'foo'");
   ExpectError({"CLIENT SETINFO lib-name 'a b'"}, "ERR lib-name cannot contain spaces, newlines or special characters.");
+  ExpectError({"CLIENT SETINFO LIB-VER 'a b'"}, "ERR LIB-VER cannot contain spaces, newlines or special characters.");
   ExpectError({"CLIENT NO-EVICT maybe", "CLIENT LIST FOO", "CLIENT REPLY maybe"}, "ERR syntax error");
   ExpectError({"CLIENT FOO"}, "ERR unknown subcommand 'FOO'. Try CLIENT HELP.");
   EXPECT_EQ(Do("CLIENT HELP").substr(0, 10), "[+CLIENT <");

@@ -6,7 +6,9 @@
 namespace understudy::command {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class ReplicationFamilyTest : public ServerTest {
@@ -139,6 +141,23 @@ TEST_F(ReplicationFamilyTest, WaitHoldsOnlyItsOwnClient) {
   EXPECT_EQ(Do("WAIT 1 0"), ":1");
 }
 
+TEST_F(ReplicationFamilyTest, ACopyHasOnlyWhatItsReceiverAskedFor) {
+  EXPECT_EQ(Do("SET some-key v"), "+OK");
+  EXPECT_EQ(c_->Do({"FUNCTION", "LOAD", "#!lua name=some_library\nredis.register_function('f', function() return 1 end)"}), "\"some_library\"");
+  const auto copy = [&](const std::vector<std::string>& filter) {
+    auto receiver = Connect();
+    std::vector<std::string> words = {"REPLCONF", "capa", "eof", "rdb-only", "1"};
+    words.insert(words.end(), filter.begin(), filter.end());
+    EXPECT_EQ(receiver->Do(words), "+OK");
+    receiver->Send({"PSYNC", "?", "-1"});
+    return receiver->ReadRawUntilClosed();
+  };
+  EXPECT_THAT(copy({}), HasSubstr("some-key"));
+  EXPECT_THAT(copy({"version", "8.1.0"}), AllOf(HasSubstr("some-key"), HasSubstr("name=some_library")));
+  EXPECT_THAT(copy({"rdb-filter-only", "functions"}), AllOf(Not(HasSubstr("some-key")), HasSubstr("name=some_library")));
+  EXPECT_THAT(copy({"rdb-filter-only", ""}), AllOf(HasSubstr("REDIS00"), Not(HasSubstr("some-key")), Not(HasSubstr("some_library"))));
+}
+
 TEST_F(ReplicationFamilyTest, ErrorsSayWhatIsAllowed) {
   Expect({{"REPLICAOF some.host 6379", "-ERR REPLICAOF takes the primary's IP address, not a name"},
           {"REPLICAOF 127.0.0.1 x", "-ERR Invalid master port"},
@@ -149,6 +168,8 @@ TEST_F(ReplicationFamilyTest, ErrorsSayWhatIsAllowed) {
           {"WAIT 1 -1", "-ERR timeout is negative"},
           {"REPLCONF nonsense 1", "-ERR Unrecognized REPLCONF option: nonsense"},
           {"REPLCONF capa", "-ERR syntax error"},
+          {"REPLCONF rdb-filter-only nonsense", "-ERR Unsupported rdb-filter-only option: nonsense"},
+          {"REPLCONF rdb-filter-only 'functions keys'", "-ERR Unsupported rdb-filter-only option: keys"},
           {"REPLCONF listening-port 99999", "-ERR value is not an integer or out of range"},
           {"REPLCONF listening-port 6380 capa eof capa psync2 capa unknown version 8.1.0", "+OK"},
           {"PSYNC ? x", "-ERR value is not an integer or out of range"},

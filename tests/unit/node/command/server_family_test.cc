@@ -168,6 +168,8 @@ TEST_F(ServerFamilyTest, DebugAndOthers) {
   Expect({{"SET a 1", "+OK"}, {"DEBUG SLEEP 0", "+OK"}, {"DEBUG POPULATE 10 p 5", "+OK"}, {"DBSIZE", ":11"}, {"STRLEN p:3", ":5"},
           {"DEBUG ERROR 'CODE text'", "-CODE text"}, {"DEBUG JMAP", "-ERR DEBUG JMAP needs a Java virtual machine; this server has none"},
           {"CLUSTER INFO", "-ERR This instance has cluster support disabled"}, {"MODULE LIST", "[]"},
+          {"READONLY", "-ERR This instance has cluster support disabled"}, {"READWRITE", "-ERR This instance has cluster support disabled"},
+          {"ASKING", "-ERR This instance has cluster support disabled"},
           {"DEBUG OBJECT none", "-ERR no such key"}, {"SHUTDOWN FOO", "-ERR syntax error"},
           {"SHUTDOWN ABORT", "-ERR No shutdown in progress."}});
   EXPECT_NE(Do("DEBUG OBJECT a").find("encoding:int"), std::string::npos);
