@@ -91,6 +91,7 @@ Status Config::LoadText(std::string_view text, std::string_view source) {
     if (first == std::string_view::npos || line[first] == '#') continue;
     std::vector<std::string> words;
     if (!resp::SplitInline(line, &words)) return Invalid(where + ": quotes don't match");
+    if (words.empty()) continue;  // a zero byte, or white space of other kinds
     const std::string name = words[0];
     const Status status = Apply(name, std::span(words).subspan(1), true);
     if (!status.ok()) {

@@ -30,19 +30,22 @@ std::string_view TextAt(lua_State* L, int index) {
   return text == nullptr ? std::string_view() : std::string_view(text, size);
 }
 
-// Makes a table of what was raised, with the place: {err, source, line}.
+// Makes a table of what was raised, with the place: {err, source, line}. A new one: what a script raises may be a table
+// that all scripts share.
 int DescribeError(lua_State* L) {
-  if (!lua_istable(L, 1)) {
+  lua_newtable(L);
+  if (lua_istable(L, 1)) {
+    lua_pushliteral(L, "err");
+    lua_rawget(L, 1);
+  } else {
     lua_getglobal(L, "tostring");
     lua_pushvalue(L, 1);
     lua_call(L, 1, 1);
     const std::string text = "ERR " + std::string(TextAt(L, -1));
-    lua_newtable(L);
+    lua_pop(L, 1);
     lua_pushlstring(L, text.data(), text.size());
-    lua_setfield(L, -2, "err");
-  } else {
-    lua_pushvalue(L, 1);
   }
+  lua_setfield(L, -2, "err");
   lua_Debug where{};
   bool found = lua_getstack(L, 1, &where) != 0 && lua_getinfo(L, "Sl", &where) != 0;
   if (found && std::string_view(where.what) == "C") {
@@ -139,7 +142,7 @@ Result<Interpreter::Ref> Interpreter::Compile(std::string_view code) {
   const char* const name = kind_ == Kind::kEval ? "@user_script" : "@user_function";
   // Bytecode that nobody checks could read and write any memory.
   if (code.starts_with(LUA_SIGNATURE[0])) return Invalid(std::string(name + 1) + ":1: unexpected symbol near char(27)");
-  if (luaL_loadbuffer(state_, code.data(), code.size(), name) != 0) {
+  if (LoadChunk(state_, code, name) != 0) {
     std::string message(TextAt(state_, -1));
     lua_pop(state_, 1);
     return Invalid(std::move(message));

@@ -123,6 +123,22 @@ int ProtectedCall(lua_State* L) {
   return 2;
 }
 
+// string.find and its like recurse once for each item of a pattern that may match in several ways, on the thread's
+// stack, and know no bound of their own. This one takes less than half of it.
+constexpr size_t kLongestPattern = 16 * 1024;
+
+// Upvalues: what was there before; whether its fourth argument says that the pattern is plain text.
+int BoundedPattern(lua_State* L) {
+  size_t size;
+  const char* pattern = luaL_checklstring(L, 2, &size);
+  const bool plain = lua_toboolean(L, lua_upvalueindex(2)) != 0 && lua_toboolean(L, 4) != 0;
+  if (size > kLongestPattern && !plain) {
+    const bool simple = std::string_view(pattern, size).find_first_of("^$*+?.([%-") == std::string_view::npos;
+    if (!simple) return luaL_error(L, "pattern too complex");
+  }
+  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
 // load, loadstring: source only. Bytecode that nobody checks could read and write any memory.
 int LoadSource(lua_State* L, std::string_view code, const char* name) {
   if (!code.empty() && code[0] == LUA_SIGNATURE[0]) {
@@ -130,7 +146,7 @@ int LoadSource(lua_State* L, std::string_view code, const char* name) {
     lua_pushliteral(L, "attempt to load bytecode, only source is allowed");
     return 2;
   }
-  if (luaL_loadbuffer(L, code.data(), code.size(), name) == 0) return 1;
+  if (LoadChunk(L, code, name) == 0) return 1;
   lua_pushnil(L);
   lua_insert(L, -2);
   return 2;
@@ -232,6 +248,14 @@ void ReplaceBase(lua_State* L) {  // the hidden globals are on top
   lua_getfield(L, -1, "table");
   for (const char* name : {"insert", "remove", "sort", "setn"}) Wrap(L, name, Guarded);
   lua_pop(L, 1);
+  lua_getfield(L, -1, "string");
+  for (const std::string_view name : {"find", "match", "gmatch", "gsub"}) {
+    lua_getfield(L, -1, name.data());
+    lua_pushboolean(L, name == "find");
+    lua_pushcclosure(L, BoundedPattern, 2);
+    lua_setfield(L, -2, name.data());
+  }
+  lua_pop(L, 1);
   lua_getfield(L, -1, "math");
   Set(L, "random", Random);
   Set(L, "randomseed", RandomSeed);
@@ -267,6 +291,13 @@ void RaiseHere(lua_State* L, std::string_view text) {
   lua_concat(L, 2);
   lua_error(L);
   __builtin_unreachable();
+}
+
+int LoadChunk(lua_State* L, std::string_view code, const char* name) {
+  lua_pushstring(L, name);
+  const int failed = luaL_loadbuffer(L, code.data(), code.size(), name);
+  lua_remove(L, -2);
+  return failed;
 }
 
 void BuildSandbox(lua_State* L, bool functions) {

@@ -19,6 +19,10 @@ void SetGlobal(lua_State* state, const char* name);
 void EnterLoading(lua_State* state);
 void LeaveLoading(lua_State* state);
 
+// As luaL_loadbuffer, with the chunk's name kept on the stack meanwhile: Lua's parser holds it by nothing that its
+// collector sees.
+int LoadChunk(lua_State* state, std::string_view code, const char* name);
+
 // As luaL_error, without a place before the text. Does not return.
 [[noreturn]] void Raise(lua_State* state, std::string_view text);
 // With the place where the script is: "user_script:1: ...".

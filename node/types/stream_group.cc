@@ -12,14 +12,15 @@ StreamGroup::~StreamGroup() {
 }
 
 std::optional<int64_t> StreamGroup::Lag(const StreamLog& log) const {
-  const auto added = static_cast<int64_t>(log.entries_added());
+  // Counters from outside may be any: the difference is that of Redis also where it does not fit.
+  const auto behind = [&](uint64_t read) { return static_cast<int64_t>(log.entries_added() - read); };
   if (log.size() == 0) return 0;
   // Then all that is there is yet to come.
   if (last_id_ < log.first_id() && log.max_deleted_id() < log.first_id()) return static_cast<int64_t>(log.size());
-  if (entries_read_ != kUnknown && !log.HasGapsFrom(last_id_)) return added - entries_read_;
+  if (entries_read_ != kUnknown && !log.HasGapsFrom(last_id_)) return behind(static_cast<uint64_t>(entries_read_));
   const auto read = log.CountUpTo(last_id_);
   if (!read) return std::nullopt;
-  return added - static_cast<int64_t>(*read);
+  return behind(*read);
 }
 
 bool StreamGroup::AdvanceLastId(StreamId last_id) {
@@ -70,10 +71,10 @@ uint64_t StreamGroup::Deliver(const StreamLog& log, StreamConsumer* consumer, ui
   log.Walk(first, kMaxStreamId, false, [&](const StreamEntry& entry) {
     // One more is certain only where the group has read without gaps and nothing was deleted ahead of it.
     if (entries_read_ != kUnknown && last_id_ >= log.first_id() && !log.HasGapsFrom(last_id_)) {
-      ++entries_read_;
+      entries_read_ = EntriesRead(static_cast<uint64_t>(entries_read_) + 1);
     } else if (log.entries_added() > 0) {
       const auto read = log.CountUpTo(entry.id());
-      entries_read_ = read ? static_cast<int64_t>(*read) : kUnknown;
+      entries_read_ = EntriesRead(read);
     }
     last_id_ = entry.id();
     if (!noack) {

@@ -99,6 +99,10 @@ class StreamGroup {
   const std::string& name() const { return name_; }
   // The last that was delivered.
   StreamId last_id() const { return last_id_; }
+  // A count as entries_read() has it: what is no count there, since others said nonsense, is not known.
+  static int64_t EntriesRead(std::optional<uint64_t> count) {
+    return count && *count <= INT64_MAX ? static_cast<int64_t>(*count) : kUnknown;
+  }
   // How many entries of the stream it has read, or kUnknown.
   int64_t entries_read() const { return entries_read_; }
   // Entries that are not delivered yet; nothing if that cannot be known.

@@ -9,6 +9,8 @@ namespace understudy::types {
 namespace {
 
 constexpr size_t kTimeBytes = sizeof(int64_t);
+// More than XSETID can say, and room for all that will ever be added.
+constexpr uint64_t kMostEverAdded = UINT64_MAX / 4 * 3;
 
 class Writer {
  public:
@@ -114,6 +116,7 @@ Status StreamBuilder::EndCounters() {
   if (size_ != log.size()) return Invalid("stream: its length is not that of its nodes");
   if (counters_.last_id < log.top_id()) return Invalid("stream: its last ID is below that of an entry");
   if (counters_.entries_added < size_) return Invalid("stream: it has more entries than were ever added");
+  if (counters_.entries_added > kMostEverAdded) return Invalid("stream: more entries were added than can ever be");
   // The first ID that the file has is that of the nodes, or wrong.
   log.SetCounters(counters_);
   step_ = Step::kGroups;
@@ -123,8 +126,7 @@ Status StreamBuilder::EndCounters() {
 Status StreamBuilder::MakeGroup(uint64_t entries_read, bool given) {
   auto read = static_cast<int64_t>(entries_read);
   if (!given) {
-    const auto known = stream_.log().CountUpTo(id_);
-    read = known ? static_cast<int64_t>(*known) : StreamGroup::kUnknown;
+    read = StreamGroup::EntriesRead(stream_.log().CountUpTo(id_));
   }
   if (read < StreamGroup::kUnknown) return Invalid("stream: a group has read less than nothing");
   group_ = stream_.CreateGroup(name_, id_, read);

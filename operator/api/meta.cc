@@ -126,6 +126,7 @@ Result<Duration> ParseDuration(std::string_view text) {
     text.remove_prefix(length);
     if (whole > 1'000'000) return bad;  // far above every bound of ours, far below an overflow
     total = total + Duration{whole * unit_ns} + Duration{billionths * (unit_ns / 1000) / 1'000'000};
+    if (total > Seconds(2'000'000'000)) return bad;  // as far from an overflow
   }
   return total;
 }

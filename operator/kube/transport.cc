@@ -20,7 +20,7 @@ Duration ParseRetryAfter(std::string_view value) {
   int64_t seconds = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), seconds);
   if (error != std::errc() || end != value.data() + value.size() || seconds < 0) return {};
-  return Seconds(std::min<int64_t>(seconds, 3600));
+  return Seconds(std::min(seconds, kLongestRetryAfterSeconds));
 }
 
 }  // namespace understudy::kube

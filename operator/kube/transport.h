@@ -109,6 +109,8 @@ struct TransportContext {
   static std::string DefaultUserAgent();  // "understudy-operator/<version>"
 };
 
+// Nobody is sent away for longer.
+inline constexpr int64_t kLongestRetryAfterSeconds = 3600;
 // Seconds of a Retry-After header value; 0 if there is none or it is no number.
 Duration ParseRetryAfter(std::string_view value);
 

@@ -1,5 +1,6 @@
 #include "operator/watch/watcher.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "common/log.h"
@@ -46,7 +47,8 @@ bool ParseEvent(const Json& line, WatchEvent* out) {
   } else if (type == "ERROR") {
     out->type = WatchEvent::Type::kError;
     out->error_code = static_cast<int>(JsonInt(object, "code", 500));
-    out->retry_after = Seconds(JsonInt(JsonAt(object, "details"), "retryAfterSeconds"));
+    const int64_t seconds = JsonInt(JsonAt(object, "details"), "retryAfterSeconds");
+    out->retry_after = Seconds(std::clamp<int64_t>(seconds, 0, kube::kLongestRetryAfterSeconds));
     return true;
   } else {
     return false;

@@ -50,6 +50,12 @@ TEST(Config, ReadsAFileAndLetsTheCommandLineWin) {
   std::filesystem::remove(path);
 }
 
+TEST(Config, ALineOfAFileMayHaveNoWords) {
+  Config c;
+  ASSERT_TRUE(c.LoadText(std::string_view("\v\f\n\0port\n \r\ntimeout 5", 21), "file").ok());
+  EXPECT_EQ(c.timeout_s, 5);
+}
+
 TEST(Config, EveryMistakeIsOneSentenceThatNamesIt) {
   const std::pair<std::vector<std::string>, std::string> cases[] = {
       {{"--nonsense", "1"}, "'nonsense' is not an option; understudy-node --help lists them all"},

@@ -50,6 +50,29 @@ TEST_F(InterpreterTest, AnInterruptEndsAnyLoop) {
   }
 }
 
+TEST_F(InterpreterTest, PatternsThatWouldTakeTheWholeStackAreRefused) {
+  for (const char* function : {"find", "match", "gsub"}) {
+    EXPECT_EQ(Error("string." + std::string(function) + "(('a'):rep(400000), ('a?'):rep(400000), '')"),
+              "user_script:1: pattern too complex") << function;
+  }
+  EXPECT_EQ(Error("('a'):rep(400000):gmatch(('a*'):rep(400000))()"), "user_script:1: pattern too complex");
+  // What is long and simple, or plain, is as good as before; and the longest that is allowed.
+  EXPECT_EQ(Eval("return ('b' .. ('a'):rep(20000)):find(('a'):rep(20000))"), ":2\r\n");
+  EXPECT_EQ(Eval("return ('b' .. ('.'):rep(20000)):find(('.'):rep(20000), 1, true)"), ":2\r\n");
+  EXPECT_EQ(Eval("return ('a'):rep(20000):find(('a?'):rep(8192))"), ":1\r\n");
+  EXPECT_EQ(Eval("return select('#', ('a'):rep(9000):find(('a*'):rep(8192)))"), ":2\r\n");
+}
+
+TEST_F(InterpreterTest, AnErrorLeavesNothingInTheTableThatIsRaised) {
+  for (const char* table : {"_G", "redis", "string"}) {
+    EXPECT_EQ(Eval("error(" + std::string(table) + ")"),
+              "-ERR unknown error script: H, on @user_script:1.\r\n") << table;
+    EXPECT_EQ(Eval("local ok, found = pcall(function() return " + std::string(table) + ".source end) return ok and found"),
+              "$-1\r\n") << table;
+  }
+  EXPECT_TRUE(Eval("return source").find("nonexistent global variable 'source'") != std::string::npos);
+}
+
 TEST_F(InterpreterTest, MemoryIsCountedAndComesBack) {
   const size_t before = interpreter_.bytes();
   EXPECT_EQ(Eval("local t = {} for i=1,10000 do t[i] = 'x'..i end return 1"), ":1\r\n");

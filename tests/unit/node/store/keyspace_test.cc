@@ -302,7 +302,7 @@ TEST_F(Watching, ASinkIsToldOfEachChange) {
   EXPECT_EQ(sink.told.size(), 1u);
   FakeClock clock;
   keyspace.Sweep(101, clock);
-  keyspace.SwapDb(0, 1);
+  keyspace.SwapDb(0, 1, 101);
   keyspace.FlushDb(0);
   EXPECT_EQ(sink.told, (std::vector<std::string>{"k", "k", "k", "k"}));
   shard().Unwatch(watched);

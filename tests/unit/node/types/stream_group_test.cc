@@ -300,6 +300,18 @@ TEST(StreamGroup, LagIsWhatIsThereOnceTheRestWasTrimmedAway) {
   EXPECT_EQ(s.group->Lag(s.log()), 0);
 }
 
+TEST(StreamGroup, CountersThatAreNonsenseDoNoHarm) {
+  Scene s;
+  ASSERT_TRUE(s.log().SetId(s.log().last_id(), uint64_t{1} << 63, kMinStreamId).ok());
+  s.group->SetId({3, 0}, INT64_MAX);
+  EXPECT_EQ(s.group->Lag(s.log()), 1);
+  s.Deliver(s.ann, 1);
+  EXPECT_EQ(s.group->entries_read(), StreamGroup::kUnknown);
+  s.Deliver(s.ann, 99);
+  EXPECT_EQ(s.group->entries_read(), StreamGroup::kUnknown) << "more than it can hold";
+  EXPECT_EQ(s.group->Lag(s.log()), 0);
+}
+
 TEST(StreamGroup, LagIsUnknownWhileADeletedEntryIsAhead) {
   Scene s;
   s.Deliver(s.ann, 2);

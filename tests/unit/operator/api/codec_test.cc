@@ -169,7 +169,8 @@ INSTANTIATE_TEST_SUITE_P(Table, Durations,
                                            DurationCase{"1m30s", 90'000}, DurationCase{"1h", 3'600'000},
                                            DurationCase{"0.25h", 900'000}, DurationCase{"", -1}, DurationCase{"5", -1},
                                            DurationCase{"s", -1}, DurationCase{"1d", -1}, DurationCase{"-1s", -1},
-                                           DurationCase{"99999999999999999999h", -1}));
+                                           DurationCase{"99999999999999999999h", -1},
+                                           DurationCase{"900000h900000h900000h900000h", -1}));
 
 TEST(Durations, AreWrittenInTheirShortestForm) {
   EXPECT_EQ(FormatDuration(Milliseconds(500)), "500ms");
