@@ -48,7 +48,7 @@ command::Table BuildCommandTable() {
       command::HashCommands(),       command::HashExpireCommands(),   command::DumpCommands(),
       command::KeyspaceCommands(),   command::ExpireCommands(),       command::ConnectionCommands(),
       command::AclCommands(),        command::ClientCommands(),       command::ServerCommands(),
-      command::DebugCommands(),
+      command::LatencyCommands(),    command::ClusterCommands(),      command::DebugCommands(),
       command::MemoryCommands(),     command::CommandCommands(),      command::BitmapCommands(),
       command::BitfieldCommands(),   command::PubsubCommands(),       command::HyperLogLogCommands(),
       command::TransactionCommands(), command::ReplicationCommands(), command::StreamCommands(),

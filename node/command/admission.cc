@@ -96,6 +96,9 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
     return refuse("ERR Can't execute '" + table_.FullName(row.index) +
                   "': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context");
   }
+  if (session.monitors.load(std::memory_order_relaxed) && (flags & (kWrite | kReadonly | kMayReplicate))) [[unlikely]] {
+    return refuse("ERR Replica can't interact with the keyspace");
+  }
   if (session.transaction && (flags & kNoMulti)) return refuse("ERR Command not allowed inside a transaction");
   if (!session.unrestricted && !own_handshake) [[unlikely]] {
     if (const std::string error = Forbidden(session, row, args); !error.empty()) return refuse(error);

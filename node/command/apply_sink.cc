@@ -57,6 +57,7 @@ Status ApplySink::Apply(std::span<const replication::Record> records, replicatio
   for (int i = 0; i < kMostCrowdedSteps && channels.Crowded(); ++i) std::this_thread::sleep_for(kCrowdedStep);
   const Status status = Execute(records, commit);
   channels.Wake();
+  services_->dispatcher.tracking().Wake(nullptr);
   services_->dispatcher.blocking().Deliver(&served_);
   return status;
 }

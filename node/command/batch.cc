@@ -269,6 +269,7 @@ uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, con
     RunAndAnswer(state, session, plan, args, reply);
     if (session.acl_version != acl_.version()) [[unlikely]] acl_.Refresh(session);
     if (connection.TakeRepeat()) return i;
+    if (session.tracking != nullptr) [[unlikely]] FinishTracked(state, session, plan.row);
     if (!connection.accepts_commands() || state.worker->output_full() || state.batch_over) return i + 1;
     ticks = Ticks();
   }

@@ -81,12 +81,15 @@ struct WaitingCommand {
     std::list<std::shared_ptr<WaitingCommand>>::iterator at;
   };
 
+  ClientRef ref() const { return MakeRef(client, worker.index()); }
+
   net::Worker& worker;
   const uint64_t client;
   const Row& row;
   const int db;
   const int protocol;
   const bool silent;  // the client wants no replies
+  const bool tracked;  // what it reads is entered (tracking.h)
   const WaitOptions options;
   std::string bytes;  // all arguments, one after the other
   std::vector<std::string_view> args;
@@ -126,7 +129,7 @@ void Blocking::Enter(CallContext& ctx, Args command, std::span<const std::string
   if (connection.peer_closed()) return connection.Close();
   auto waiting = std::make_shared<WaitingCommand>(connection.worker(), connection.id(), *ctx.row, ctx.db,
                                                   session.protocol.load(std::memory_order_relaxed),
-                                                  session.reply_mode != Session::kReplyOn, options);
+                                                  session.reply_mode != Session::kReplyOn, Tracking::Reads(session), options);
   size_t bytes = 0;
   for (const std::string_view arg : command) bytes += arg.size();
   waiting->bytes.reserve(bytes);  // the views stay good
@@ -319,11 +322,15 @@ void Blocking::Run(const CallContext& cause, const std::shared_ptr<WaitingComman
   ctx.waits_on = &waits_on;
   resp::StringOutput output;
   resp::Writer reply(output, command->protocol);
-  row.handler(ctx, command->args, reply);
+  {
+    const Tracking::Author author(command->ref());
+    row.handler(ctx, command->args, reply);
+  }
   if (waits_on) {
     command->state.store(State::kWaiting);
     return;
   }
+  if (command->tracked) services_->dispatcher.tracking().RememberFor(command->ref(), ctx, row, command->args);
   Delivery& delivery = served->deliveries.emplace_back();
   delivery.command = command;
   delivery.reply = output.view();

@@ -64,6 +64,7 @@ uint32_t Dispatcher::RunBusySegment(WorkerState& state, const net::Batch& batch,
     RunAndAnswer(state, session, {table_.Find(args[0])}, args, reply);
     if (session.acl_version != acl_.version()) acl_.Refresh(session);
     if (connection.TakeRepeat()) return i;
+    if (session.tracking != nullptr) FinishTracked(state, session, table_.Find(args[0]));
     if (!connection.accepts_commands() || state.worker->output_full()) return i + 1;
   }
   return segment.commands;

@@ -4,6 +4,7 @@
 #include "node/command/call_context.h"
 #include "node/command/client_filter.h"
 #include "node/command/client_registry.h"
+#include "node/command/client_tracking.h"
 #include "node/command/dispatch.h"
 #include "node/net/connection.h"
 #include "node/resp/errors.h"
@@ -29,7 +30,7 @@ std::string DescribeClient(const Session& s, const Table& table, int64_t now_ms)
          " rbs=0 rbp=0 obl=0 oll=" + (events_write ? "1" : "0") + " omem=" + get(c.output_bytes) +
          " tot-mem=" + get(c.memory_bytes) + " events=" + (events_write ? "rw" : "r") +
          " cmd=" + (last == UINT32_MAX ? "NULL" : table.FullName(last)) + " user=" + s.user +
-         " redir=-1 resp=" + get(s.protocol) + " lib-name=" + s.library_name + " lib-ver=" + s.library_version +
+         " redir=" + get(s.redirects_to) + " resp=" + get(s.protocol) + " lib-name=" + s.library_name + " lib-ver=" + s.library_version +
          " tot-net-in=" + get(c.total_input_bytes) + " tot-net-out=" + get(c.total_output_bytes) +
          " tot-cmds=" + get(c.commands);
 }
@@ -196,17 +197,17 @@ void Capa(CallContext& ctx, Args args, Writer& reply) {
   reply.Ok();
 }
 
-void GetRedir(CallContext&, Args, Writer& reply) { reply.Integer(-1); }
-
 void Help(CallContext&, Args, Writer& reply) {
   constexpr std::string_view kLines[] = {
       "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
       "CAPA <capability> ...",
       "    Tells what this client can do: REDIRECT is noted, others are ignored.",
+      "CACHING (YES|NO)",
+      "    Whether the next command's keys are tracked, with OPTIN or OPTOUT.",
       "GETNAME",
       "    The name of this connection.",
       "GETREDIR",
-      "    Where invalidations go: -1, there is no client tracking.",
+      "    Where invalidations go: a client's number, 0 to this connection, -1 without tracking.",
       "ID",
       "    The number of this connection.",
       "INFO",
@@ -228,6 +229,10 @@ void Help(CallContext&, Args, Writer& reply) {
       "    Tells which client library this is.",
       "SETNAME <name>",
       "    Names this connection.",
+      "TRACKING (ON|OFF) [REDIRECT <id>] [BCAST] [PREFIX <prefix> [PREFIX ...]] [OPTIN] [OPTOUT] [NOLOOP]",
+      "    Tells this connection which keys that it may have cached changed.",
+      "TRACKINGINFO",
+      "    What TRACKING was asked to do.",
       "UNBLOCK <client-id> [TIMEOUT|ERROR]",
       "    Ends a client's wait for a key, as if time were up or with an error.",
       "UNPAUSE",
@@ -242,9 +247,10 @@ void Help(CallContext&, Args, Writer& reply) {
 constexpr uint32_t kCommon = kNoScript | kLoading | kStale;
 constexpr uint32_t kByAdmin = kCommon | kAdmin;
 const Row kClientRows[] = {
+  {"caching", 3, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "6.0.0", "Says whether the next command's keys are tracked.", "YES|NO", ClientCaching},
   {"capa", -3, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "8.0.0", "Tells what this client can do.", "capability [capability ...]", Capa},
   {"getname", 2, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "2.6.9", "Tells this connection's name.", "", GetName},
-  {"getredir", 2, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "6.0.0", "Tells where invalidations go.", "", GetRedir},
+  {"getredir", 2, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "6.0.0", "Tells where invalidations go.", "", ClientGetRedir},
   {"help", 2, kLoading | kStale, {}, KeyAccess::kNone, "@connection", "connection", "5.0.0", "Lists the subcommands.", "", Help},
   {"id", 2, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "5.0.0", "Tells this connection's number.", "", Id},
   {"info", 2, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "6.2.0", "Describes this connection.", "", Info},
@@ -256,6 +262,8 @@ const Row kClientRows[] = {
   {"reply", 3, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "3.2.0", "Switches replies on or off.", "ON|OFF|SKIP", Reply},
   {"setinfo", 4, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "7.2.0", "Tells which client library this is.", "LIB-NAME libname|LIB-VER libver", SetInfo},
   {"setname", 3, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "2.6.9", "Names this connection.", "connection-name", SetName},
+  {"tracking", -3, kCommon | kWalks, {}, KeyAccess::kNone, "@connection", "connection", "6.0.0", "Switches server-assisted client-side caching.", "ON|OFF [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]", ClientTracking},
+  {"trackinginfo", 2, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "6.2.0", "Tells about this connection's tracking.", "", ClientTrackingInfo},
   {"unblock", -3, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "5.0.0", "Ends a client's wait for a key.", "client-id [TIMEOUT|ERROR]", Unblock},
   {"unpause", 2, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "6.2.0", "Ends a pause.", "", Unpause},
 };

@@ -130,9 +130,14 @@ bool ReadIds(Args words, std::string_view bad_id, size_t* i, std::vector<uint64_
 
 std::string FlagsOf(const Session& s) {
   std::string flags;
+  if (s.monitors.load(std::memory_order_relaxed)) flags += 'O';
   if (s.subscribed()) flags += 'P';
   if (s.multi_commands.load(std::memory_order_relaxed) >= 0) flags += 'x';
   if (s.blocked.load(std::memory_order_relaxed)) flags += 'b';
+  if (s.tracks.load(std::memory_order_relaxed)) flags += 't';
+  if (s.redirect_broken.load(std::memory_order_relaxed)) flags += 'R';
+  if (s.broadcasts.load(std::memory_order_relaxed)) flags += 'B';
+  if (s.watch_dirty.load(std::memory_order_relaxed)) flags += 'd';
   if (s.no_evict.load(std::memory_order_relaxed)) flags += 'e';
   if (s.no_touch.load(std::memory_order_relaxed)) flags += 'T';
   return flags.empty() ? "N" : flags;

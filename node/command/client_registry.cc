@@ -36,6 +36,14 @@ void ClientRegistry::Update(Session& session, const std::function<void(Session&)
   change(session);
 }
 
+std::optional<uint32_t> ClientRegistry::WorkerOf(uint64_t id) const {
+  for (uint32_t i = 0; i < workers_.size(); ++i) {
+    std::lock_guard lock(workers_[i]->mutex);
+    if (workers_[i]->sessions.contains(id)) return i;
+  }
+  return std::nullopt;
+}
+
 size_t ClientRegistry::size() const {
   size_t n = 0;
   for (const auto& worker : workers_) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,8 @@ class ClientRegistry {
   // Changes texts of a session that others may be reading.
   void Update(Session& session, const std::function<void(Session&)>& change);
   size_t size() const;
+  // The worker of a client that is connected.
+  std::optional<uint32_t> WorkerOf(uint64_t id) const;
 
  private:
   struct alignas(64) PerWorker {

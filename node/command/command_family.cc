@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "node/command/call_context.h"
+#include "node/command/command_facts.h"
 #include "node/resp/errors.h"
 #include "node/resp/glob.h"
 #include "node/resp/writer.h"
@@ -66,55 +67,91 @@ std::vector<std::string_view> AccessFlags(KeyAccess access) {
   return {};
 }
 
-// first 0: they have to be looked for.
-void ReplyKeySpec(KeyAccess access, bool varies, const KeySpec& keys, Writer& reply) {
-  reply.Map(3);
-  reply.Bulk("flags");
-  auto flags = AccessFlags(access);
-  if (varies) flags.push_back("variable_flags");
-  reply.Set(flags.size());
-  for (const std::string_view flag : flags) reply.SimpleString(flag);
-  reply.Bulk("begin_search");
+// A named part of a key specification: its type, and what belongs to that.
+struct Part {
+  std::string_view name, type;
+  std::vector<std::pair<std::string_view, int>> numbers = {};
+  std::string_view keyword = {};
+};
+
+void ReplyPart(const Part& part, Writer& reply) {
+  reply.Bulk(part.name);
   reply.Map(2);
   reply.Bulk("type");
-  reply.Bulk(keys.first != 0 ? "index" : "unknown");
+  reply.Bulk(part.type);
   reply.Bulk("spec");
-  if (keys.first == 0) {
-    reply.Map(0);
-  } else {
-    reply.Map(1);
-    reply.Bulk("index");
-    reply.Integer(keys.first);
+  reply.Map(part.numbers.size() + !part.keyword.empty());
+  if (!part.keyword.empty()) {
+    reply.Bulk("keyword");
+    reply.Bulk(part.keyword);
   }
-  reply.Bulk("find_keys");
-  reply.Map(2);
-  reply.Bulk("type");
-  reply.Bulk(keys.first != 0 ? "range" : "unknown");
-  reply.Bulk("spec");
-  if (keys.first == 0) return reply.Map(0);
-  reply.Map(3);
-  reply.Bulk("lastkey");
-  reply.Integer(keys.last < 0 ? keys.last : keys.last - keys.first);
-  reply.Bulk("keystep");
-  reply.Integer(keys.step);
-  reply.Bulk("limit");
-  reply.Integer(0);
+  for (const auto& [name, value] : part.numbers) {
+    reply.Bulk(name);
+    reply.Integer(value);
+  }
+}
+
+struct ShownSpec {
+  std::vector<std::string_view> flags;
+  Part begin, find;
+};
+
+Part RangeOf(int last, int step, int limit) {
+  return {"find_keys", "range", {{"lastkey", last}, {"keystep", step}, {"limit", limit}}};
+}
+
+ShownSpec SpecOf(const KeyForm& form, KeyAccess access) {
+  ShownSpec spec{AccessFlags(access), {"begin_search", "unknown"}, {"find_keys", "unknown"}};
+  switch (form.kind) {
+    case KeyForm::Kind::kCounted:
+      spec.begin = {"begin_search", "index", {{"index", form.at}}};
+      spec.find = {"find_keys", "keynum", {{"keynumidx", 0}, {"firstkey", 1}, {"keystep", form.step}}};
+      break;
+    case KeyForm::Kind::kWord:
+      spec.begin = {"begin_search", "keyword", {{"startfrom", form.at}}, form.word};
+      spec.find = RangeOf(form.last, 1, form.limit);
+      break;
+    case KeyForm::Kind::kChannels:
+      spec.flags = {"not_key"};
+      spec.begin = {"begin_search", "index", {{"index", form.at}}};
+      spec.find = RangeOf(form.last, 1, 0);
+      break;
+    case KeyForm::Kind::kUnknown:
+      break;
+  }
+  return spec;
+}
+
+std::vector<ShownSpec> SpecsOf(const Row& row) {
+  std::vector<ShownSpec> specs;
+  const KeySpec& keys = row.keys;
+  const KeyAccess others = keys.others != KeyAccess::kNone ? keys.others : row.access;
+  const auto add_range = [&](KeyAccess access, int first, int last) {
+    specs.push_back({AccessFlags(access), {"begin_search", "index", {{"index", first}}},
+                     RangeOf(last < 0 ? last : last - first, keys.step, 0)});
+  };
+  const bool in_two = keys.others != KeyAccess::kNone && keys.forms.empty();
+  if (keys.first != 0) {
+    add_range(row.access, keys.first, in_two ? keys.first : keys.last);
+    if (keys.vary != nullptr) specs.back().flags.push_back("variable_flags");
+    if (in_two) add_range(keys.others, keys.first + keys.step, keys.last);
+  }
+  for (const KeyForm& form : keys.forms) specs.push_back(SpecOf(form, form.access != KeyAccess::kNone ? form.access : others));
+  if (keys.find != nullptr && specs.empty()) specs.push_back(SpecOf({}, others));
+  return specs;
 }
 
 void ReplyKeySpecs(const Row& row, Writer& reply) {
-  if (!HasKeys(row)) return reply.Set(0);
-  const bool varies = row.keys.vary != nullptr;
-  if (row.keys.others == KeyAccess::kNone) {
-    reply.Set(1);
-    return ReplyKeySpec(row.access, varies, row.keys, reply);
+  const std::vector<ShownSpec> specs = SpecsOf(row);
+  reply.Set(specs.size());
+  for (const ShownSpec& spec : specs) {
+    reply.Map(3);
+    reply.Bulk("flags");
+    reply.Set(spec.flags.size());
+    for (const std::string_view flag : spec.flags) reply.SimpleString(flag);
+    ReplyPart(spec.begin, reply);
+    ReplyPart(spec.find, reply);
   }
-  // The first key, then the others.
-  KeySpec first = row.keys, others = row.keys;
-  first.last = first.first;
-  others.first += others.first != 0 ? others.step : 0;
-  reply.Set(2);
-  ReplyKeySpec(row.access, varies, first, reply);
-  ReplyKeySpec(row.keys.others, false, others, reply);
 }
 
 void ReplyInfo(const Row& row, const std::string& name, Writer& reply) {
@@ -126,15 +163,23 @@ void ReplyInfo(const Row& row, const std::string& name, Writer& reply) {
     if (row.flags & f.flag) flags.push_back(f.name);
   }
   if (row.keys.find != nullptr || row.keys.beyond != nullptr) flags.push_back("movablekeys");
+  if (row.flags & kRunsScript) {
+    flags.push_back("skip_monitor");
+    flags.push_back("no_mandatory_keys");
+  }
   reply.Set(flags.size());
   for (const std::string_view flag : flags) reply.SimpleString(flag);
-  reply.Integer(row.keys.first);
-  reply.Integer(row.keys.last);
-  reply.Integer(row.keys.step);
+  // Of channels of shards, too, since they decide about the node.
+  const bool channels = !row.keys.forms.empty() && row.keys.forms[0].kind == KeyForm::Kind::kChannels;
+  reply.Integer(channels ? row.keys.forms[0].at : row.keys.first);
+  reply.Integer(!channels ? row.keys.last : row.keys.forms[0].last < 0 ? -1 : row.keys.forms[0].at);
+  reply.Integer(channels ? 1 : row.keys.step);
   const auto categories = CategoryNamesOf(row);
   reply.Set(categories.size());
   for (const std::string& category : categories) reply.SimpleString(category);
-  reply.Array(0);  // tips
+  const std::vector<std::string_view> tips = TipsOf(name);
+  reply.Array(tips.size());
+  for (const std::string_view tip : tips) reply.Bulk(tip);
   ReplyKeySpecs(row, reply);
   reply.Array(row.subcommands.size());
   for (const Row& sub : row.subcommands) ReplyInfo(sub, name + "|" + std::string(sub.name), reply);
@@ -296,13 +341,15 @@ void ReplyArguments(std::string_view syntax, Writer& reply) {
 
 void ReplyDocs(const Row& row, const std::string& name, Writer& reply) {
   reply.Bulk(name);
-  reply.Map(3 + !row.syntax.empty() + !row.subcommands.empty());
+  reply.Map(4 + !row.syntax.empty() + !row.subcommands.empty());
   reply.Bulk("summary");
   reply.Bulk(row.summary);
   reply.Bulk("since");
   reply.Bulk(row.since);
   reply.Bulk("group");
   reply.Bulk(row.group);
+  reply.Bulk("complexity");
+  reply.Bulk(row.subcommands.empty() ? ComplexityOf(name) : "depends on the subcommand");
   if (!row.syntax.empty()) {
     reply.Bulk("arguments");
     ReplyArguments(row.syntax, reply);

@@ -140,6 +140,8 @@ void Reset(CallContext& ctx, Args, Writer& reply) {
   session.multi_commands.store(-1, std::memory_order_relaxed);
   UnwatchAll(ctx.keyspace, session, false);
   EndSubscriptions(ctx.services, session);
+  ctx.services.dispatcher.tracking().Disable(session);
+  ctx.services.dispatcher.monitors().Remove(session);
   session.db.store(0, std::memory_order_relaxed);
   session.protocol.store(2, std::memory_order_relaxed);
   session.reply_mode = Session::kReplyOn;

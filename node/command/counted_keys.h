@@ -8,6 +8,10 @@
 
 namespace understudy::command {
 
+// What COMMAND INFO says of them.
+inline constexpr KeyForm kCountAtOne[] = {{KeyForm::Kind::kCounted, 1}};
+inline constexpr KeyForm kCountAtTwo[] = {{KeyForm::Kind::kCounted, 2}};
+
 // The number is args[1]: SINTERCARD, ZUNION, ZMPOP. False if it is no number, below 1, or more than what follows; the
 // handler answers that then.
 bool FindCountedKeys(Args args, std::vector<uint32_t>* indexes);

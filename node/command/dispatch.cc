@@ -23,7 +23,7 @@ constexpr Duration kLateReplyLimit = Milliseconds(200);  // shorter than from th
 
 }  // namespace
 
-Dispatcher::Dispatcher(const Table& table, uint32_t workers) : table_(table), acl_(table), clients_(workers), blocking_(workers) {
+Dispatcher::Dispatcher(const Table& table, uint32_t workers) : table_(table), acl_(table), clients_(workers), blocking_(workers), tracking_(workers), monitors_(workers) {
   for (uint32_t i = 0; i < workers; ++i) states_.push_back(std::make_unique<WorkerState>(table.size()));
 }
 
@@ -38,8 +38,10 @@ void Dispatcher::Attach(Services& services, std::vector<net::Worker*> workers) {
     states_[i]->evictor = std::make_unique<store::Evictor>(services.keyspace, RandomU64());
   }
   blocking_.Attach(services);
+  tracking_.Attach(services);
   first_ticks_ = Ticks();
   first_time_ = services.clock.Mono();
+  SetThresholds();
   SampleRates();
 }
 
@@ -61,6 +63,8 @@ void Dispatcher::OnClose(net::Connection& connection) {
   Session& session = Session::Of(connection);
   clients_.Remove(session);
   blocking_.Leave(session);
+  tracking_.Disable(session);
+  monitors_.Remove(session);
   EndSubscriptions(*services_, session);
   if (!session.watches.empty()) EndWatches(*states_[connection.worker().index()], connection);
 }
@@ -197,22 +201,12 @@ void Dispatcher::RunHandler(CallContext& ctx, const Row& row, Args args, resp::W
   ctx.row = &row;
   Session& session = *ctx.session;
   if (!ctx.in_exec) session.last_command.store(row.index, std::memory_order_relaxed);
-  row.handler(ctx, args, reply);
+  if (session.tracking == nullptr) [[likely]] {
+    row.handler(ctx, args, reply);
+  } else {
+    tracking_.Run(ctx, row, args, reply);
+  }
   CountCall(*states_[session.connection.worker().index()], ctx, args, Ticks() - begin, reply.errors() != errors, reply);
-}
-
-void Dispatcher::CountUnusual(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks, bool failed,
-                              const resp::Writer& reply) {
-  if (failed) {
-    ctx.stats.by_command[ctx.row->index].failed.Add();
-    ctx.stats.CountError(reply.last_error_code());
-  }
-  if (ticks >= state.slow_ticks && !(ctx.row->flags & kSkipSlowlog)) {
-    const Session& session = *ctx.session;
-    slowlog_.Add(WithoutSecrets(table_.FullName(ctx.row->index), args), ctx.now_ms / 1000, static_cast<int64_t>(static_cast<double>(ticks) / ticks_per_us()),
-                 session.connection.peer_address(), session.name,
-                 static_cast<size_t>(services_->config.slowlog_entries.load(std::memory_order_relaxed)));
-  }
 }
 
 void Dispatcher::Replicate(CallContext& ctx) {
@@ -399,6 +393,8 @@ void Dispatcher::RunTransaction(CallContext& ctx, Transaction& transaction, resp
 void Dispatcher::OnTurnEnd(net::Worker& worker) {
   WorkerState& state = *states_[worker.index()];
   services_->channels.Wake();
+  tracking_.Wake(&worker);
+  monitors_.Wake(workers_);
   // Without limits there is nothing reserved, and nobody to evict.
   if (state.reserved.load(std::memory_order_relaxed) != 0) [[unlikely]] ReturnRoom(state);
   if (services_->config.max_clients_memory.load(std::memory_order_relaxed) != 0) [[unlikely]] EvictClients();
@@ -440,25 +436,8 @@ bool Dispatcher::MayExpire(const net::Worker& worker) const {
          services_->gate.Check(true, worker.now()) == role::Admission::kServe;
 }
 
-void Dispatcher::TakeSlowThreshold(WorkerState& state) {
-  const int64_t slow_us = services_->config.slowlog_us.load(std::memory_order_relaxed);
-  state.slow_ticks = slow_us < 0 ? UINT64_MAX : static_cast<uint64_t>(static_cast<double>(slow_us) * ticks_per_us());
-}
-
-void Dispatcher::OnConfigSet(const net::Worker& here) {
-  for (net::Worker* worker : workers_) {
-    WorkerState& state = *states_[worker->index()];
-    if (worker == &here) {
-      TakeSlowThreshold(state);
-    } else {
-      worker->Post([this, &state] { TakeSlowThreshold(state); });
-    }
-  }
-}
-
 void Dispatcher::OnTick(net::Worker& worker) {
   WorkerState& state = *states_[worker.index()];
-  TakeSlowThreshold(state);
   if (pause(worker.wall_ms()) == ClientPause::kNone && services_->gate.paused_until() <= worker.now()) {
     state.paused.clear();
   }
@@ -467,8 +446,10 @@ void Dispatcher::OnTick(net::Worker& worker) {
   if (worker.index() != 0) return;
   const double us = static_cast<double>((worker.now() - first_time_).us());
   if (us > 1000) ticks_per_us_.store(static_cast<double>(Ticks() - first_ticks_) / us, std::memory_order_relaxed);
+  SetThresholds();
   SampleRates();
   if (!sweeping_) Sweep(worker);
+  if (!tidying_) TidyTracking(worker);
   // What no write of a client has changed: keys that expired, a copy that was loaded.
   if (blocking_.noted()) ServeLeftOutsideBatch(state);
   WatchMemory(worker);
@@ -479,60 +460,28 @@ void Dispatcher::Sweep(net::Worker& worker) {
   if (!active_expire_.load(std::memory_order_relaxed) || !MayExpire(worker)) return;
   script::Floor& floor = services_->scripts.floor();
   if (!floor.TryEnter(worker.index())) return;  // the next tick goes on
+  const MonoTime begin = services_->clock.Mono();
   sweeping_ = services_->keyspace.Sweep(worker.wall_ms(), services_->clock).more;
+  NoteLatency("expire-cycle", services_->clock.Mono() - begin, worker.wall_ms());
   floor.Leave(worker.index());
   // A quarter of a core at most, however much is due.
   if (sweeping_) worker.RunAt(worker.now() + kSweepAgain, [this, &worker] { Sweep(worker); });
 }
 
-void Dispatcher::SampleRates() {
-  Sample sample;
-  sample.ns = services_->clock.Mono().ns;
-  for (const auto& state : states_) sample.commands += state->stats.commands.value();
-  sample.input = totals_.input_bytes.load(std::memory_order_relaxed);
-  sample.output = totals_.output_bytes.load(std::memory_order_relaxed);
-  std::lock_guard lock(samples_mutex_);
-  samples_[sample_at_++ % kSamples] = sample;
+void Dispatcher::FinishTracked(WorkerState& state, Session& session, const Row* row) {
+  // CLIENT CACHING holds for what follows it: a command, or a transaction.
+  const bool over = !session.transaction && (row == nullptr || row->name != "client");
+  if (over && session.tracking) session.tracking->caching = false;
+  tracking_.AfterCommand(*state.worker, !state.busy && !state.outside);
 }
 
-Dispatcher::Rates Dispatcher::rates() const {
-  std::lock_guard lock(samples_mutex_);
-  if (sample_at_ < 2) return {};
-  const Sample& last = samples_[(sample_at_ - 1) % kSamples];
-  const Sample& first = samples_[sample_at_ < kSamples ? 0 : sample_at_ % kSamples];
-  const double s = static_cast<double>(last.ns - first.ns) / 1e9;
-  if (s <= 0) return {};
-  const auto rate = [s](uint64_t to, uint64_t from) { return to > from ? static_cast<double>(to - from) / s : 0.0; };
-  return {rate(last.commands, first.commands), rate(last.input, first.input), rate(last.output, first.output)};
-}
-
-void Dispatcher::ResetStats() {
-  for (const auto& state : states_) {
-    WorkerStats& stats = state->stats;
-    stats.commands.Reset();
-    stats.hits.Reset();
-    stats.misses.Reset();
-    stats.error_replies.Reset();
-    for (uint32_t i = 0; i < stats.command_count; ++i) {
-      stats.by_command[i].calls.Reset();
-      stats.by_command[i].ticks.Reset();
-      stats.by_command[i].rejected.Reset();
-      stats.by_command[i].failed.Reset();
-    }
-    std::lock_guard lock(stats.mutex);
-    stats.errors.clear();
-  }
-  for (net::Worker* worker : workers_) worker->ResetMeter();
-  services_->keyspace.ResetTotals();
-  acl_.ResetCounters();
-  evicted_clients_ = 0;
-  exceeded_ms_ = 0;
-  totals_.accepted = 0;
-  totals_.rejected = 0;
-  totals_.input_bytes = 0;
-  totals_.output_bytes = 0;
-  totals_.closed_query_buffer = 0;
-  totals_.closed_output_buffer = 0;
+void Dispatcher::TidyTracking(net::Worker& worker) {
+  tidying_ = false;
+  script::Floor& floor = services_->scripts.floor();
+  if (!floor.TryEnter(worker.index())) return;  // the next tick goes on
+  tidying_ = tracking_.Tidy();
+  floor.Leave(worker.index());
+  if (tidying_) worker.RunAt(worker.now() + kSweepAgain, [this, &worker] { TidyTracking(worker); });
 }
 
 // ---------------------------------------------------------------------------------------------- pauses

@@ -24,8 +24,11 @@
 #include "node/command/blocking.h"
 #include "node/command/call_context.h"
 #include "node/command/client_registry.h"
+#include "node/command/latency.h"
+#include "node/command/monitors.h"
 #include "node/command/slowlog.h"
 #include "node/command/stats.h"
+#include "node/command/tracking.h"
 #include "node/net/worker.h"
 #include "node/resp/output.h"
 #include "node/resp/writer.h"
@@ -82,8 +85,8 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void Unpause();
   ClientPause pause(int64_t now_ms) const;
   int64_t pause_until_ms() const { return pause_until_ms_.load(std::memory_order_acquire); }
-  // A client of the worker `here` changed options: what it does next meets them, others soon after.
-  void OnConfigSet(const net::Worker& here);
+  // After a change of options, or of whether anybody monitors: commands from now on meet it, on all workers.
+  void SetThresholds();
 
   // `task` runs once on the worker after the next OnAcks (WAIT). The worker's thread.
   void WhenAcksGrow(net::Worker& worker, std::function<void()> task);
@@ -92,6 +95,9 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   ClientRegistry& clients() { return clients_; }
   Slowlog& slowlog() { return slowlog_; }
   Blocking& blocking() { return blocking_; }
+  Tracking& tracking() { return tracking_; }
+  Monitors& monitors() { return monitors_; }
+  Latency& latency() { return latency_; }
   const std::vector<net::Worker*>& workers() const { return workers_; }
   WorkerStats& stats(uint32_t worker) const;
   // Ticks() per microsecond.
@@ -164,6 +170,9 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void CallBusy(WorkerState& state, Session& session, const Row& row, Args args, resp::Writer& reply);
   std::string_view BusyText() const;
   void EndWatches(WorkerState& state, net::Connection& connection);
+  // After a command of a client that tracks keys.
+  void FinishTracked(WorkerState& state, Session& session, const Row* row);
+  void TidyTracking(net::Worker& worker);
   void EndOrphans(WorkerState& state);
   void ServeLeftOutsideBatch(WorkerState& state);
   void Replicate(CallContext& ctx);
@@ -205,7 +214,8 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void EvictClients();
   void Sweep(net::Worker& worker);
   void SampleRates();
-  void TakeSlowThreshold(WorkerState& state);
+  // Something that is no command took so long: LATENCY.
+  void NoteLatency(std::string_view event, Duration duration, int64_t unix_ms);
   // In this turn. As admission, by the turn's time.
   bool MayExpire(const net::Worker& worker) const;
 
@@ -219,6 +229,10 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   ClientRegistry clients_;
   Slowlog slowlog_;
   Blocking blocking_;
+  Tracking tracking_;
+  Monitors monitors_;
+  Latency latency_;
+  std::mutex thresholds_mutex_;
 
   // Whether the client may have been led here when this node had just left the primary role.
   bool CameLate(const Session& session) const;
@@ -235,7 +249,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   std::atomic<size_t> startup_bytes_{0}, peak_bytes_{0};
   std::atomic<uint64_t> evicted_clients_{0};
   std::atomic<int64_t> exceeded_ms_{0}, exceeded_since_ms_{0};  // worker 0 writes
-  bool evicting_ = false, sweeping_ = false;  // worker 0's: a timer goes on with it
+  bool evicting_ = false, sweeping_ = false, tidying_ = false;  // worker 0's: a timer goes on with it
   std::mutex evict_clients_mutex_;
 
   // Samples of the totals every 100 ms: worker 0 writes.

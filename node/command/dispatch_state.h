@@ -31,7 +31,9 @@ struct Dispatcher::WorkerState {
   std::vector<std::function<void()>> ack_waiters;
   resp::DiscardOutput discard;
   uint64_t generation = 0;       // of the role, read before the last admission of a write
-  uint64_t slow_ticks = UINT64_MAX;
+  // A command that took so long is looked at: for SLOWLOG, for LATENCY, or, with 0, for MONITOR. See SetThresholds.
+  std::atomic<uint64_t> unusual_ticks{UINT64_MAX};
+  std::atomic<uint64_t> slowlog_ticks{UINT64_MAX}, latency_ticks{UINT64_MAX};
   bool may_expire = false;
   // This worker's share of the memory that is left; see memory.h.
   int64_t room = 0, room_limit = 0;
@@ -62,10 +64,9 @@ struct Dispatcher::WorkerState {
 inline void Dispatcher::CountCall(WorkerState& state, const CallContext& ctx, Args args, uint64_t ticks, bool failed,
                                   const resp::Writer& reply) {
   CommandStats& stats = ctx.stats.by_command[ctx.row->index];
-  stats.calls.Add();
-  stats.ticks.Add(ticks);
+  stats.CountCall(ticks);
   ctx.stats.commands.Add();
-  if (failed || ticks >= state.slow_ticks) [[unlikely]] CountUnusual(state, ctx, args, ticks, failed, reply);
+  if (failed || ticks >= state.unusual_ticks.load(std::memory_order_relaxed)) [[unlikely]] CountUnusual(state, ctx, args, ticks, failed, reply);
 }
 
 }  // namespace understudy::command

@@ -111,6 +111,8 @@ const Row kRows[] = {
   {"dump", 2, kReadonly, kOne, KeyAccess::kRead, "@keyspace", "generic", "2.6.0", "Gives a key's value as bytes that RESTORE takes.", "key", Dump},
   {"restore", -4, kWrite | kDenyOom, kOne, KeyAccess::kOverwrite, "@keyspace @dangerous", "generic", "2.6.0", "Makes a key from what DUMP gave.",
    "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]", Restore},
+  {"restore-asking", -4, kWrite | kDenyOom, kOne, KeyAccess::kOverwrite, "@keyspace @dangerous", "server", "3.0.0", "RESTORE, as nodes of a cluster send it.",
+   "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]", Restore},
 };
 // clang-format on
 

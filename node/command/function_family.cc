@@ -196,7 +196,7 @@ void Help(CallContext&, Args, Writer& reply) {
 }
 
 // clang-format off
-constexpr KeySpec kCounted{0, 0, 0, FindKeysOfScript};
+constexpr KeySpec kCounted{.find = FindKeysOfScript, .forms = kCountAtTwo};
 constexpr uint32_t kScript = kNoScript | kStale | kAllShards | kRunsScript;
 constexpr uint32_t kChange = kWrite | kNoScript | kAllShards;
 constexpr std::string_view kCategories = "@scripting";

@@ -420,7 +420,10 @@ bool FindRadiusKeys(Args args, std::vector<uint32_t>* indexes) {
 }
 
 // clang-format off
-constexpr KeySpec kOne{1, 1, 1}, kStore{1, 2, 1, nullptr, KeyAccess::kRead}, kRadius{1, 1, 1, FindRadiusKeys, KeyAccess::kOverwrite};
+constexpr KeyForm kRadiusForms[] = {{KeyForm::Kind::kWord, 6, "STORE"}, {KeyForm::Kind::kWord, 6, "STOREDIST"}};
+constexpr KeyForm kRadiusByMemberForms[] = {{KeyForm::Kind::kWord, 5, "STORE"}, {KeyForm::Kind::kWord, 5, "STOREDIST"}};
+constexpr KeySpec kOne{1, 1, 1}, kStore{1, 2, 1, nullptr, KeyAccess::kRead}, kRadius{1, 1, 1, FindRadiusKeys, KeyAccess::kOverwrite, nullptr, nullptr, kRadiusForms};
+constexpr KeySpec kRadiusByMember{1, 1, 1, FindRadiusKeys, KeyAccess::kOverwrite, nullptr, nullptr, kRadiusByMemberForms};
 const Row kRows[] = {
   {"geoadd", -5, kWrite | kDenyOom, kOne, KeyAccess::kUpdate, "@geo", "geo", "3.2.0", "Adds places to a sorted set, or changes where they are.", "key [NX|XX] [CH] longitude latitude member [longitude latitude member ...]", GeoAdd},
   {"geodist", -4, kReadonly, kOne, KeyAccess::kRead, "@geo", "geo", "3.2.0", "Tells how far two places are from each other.", "key member1 member2 [M|KM|FT|MI]", GeoDist},
@@ -430,7 +433,7 @@ const Row kRows[] = {
   {"geosearchstore", -8, kWrite | kDenyOom, kStore, KeyAccess::kOverwrite, "@geo", "geo", "6.2.0", "Finds the places in a circle or box and stores them.", "destination source FROMMEMBER member|FROMLONLAT longitude latitude BYRADIUS radius M|KM|FT|MI|BYBOX width height M|KM|FT|MI [ASC|DESC] [COUNT count [ANY]] [STOREDIST]", GeoSearchStore},
   {"georadius", -6, kWrite | kDenyOom, kRadius, KeyAccess::kRead, "@geo", "geo", "3.2.0", "Finds the places around a point.", "key longitude latitude radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key] [STOREDIST key]", GeoRadius},
   {"georadius_ro", -6, kReadonly, kOne, KeyAccess::kRead, "@geo", "geo", "3.2.10", "Finds the places around a point, without storing them.", "key longitude latitude radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC]", GeoRadiusRo},
-  {"georadiusbymember", -5, kWrite | kDenyOom, kRadius, KeyAccess::kRead, "@geo", "geo", "3.2.0", "Finds the places around one of them.", "key member radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key] [STOREDIST key]", GeoRadiusByMember},
+  {"georadiusbymember", -5, kWrite | kDenyOom, kRadiusByMember, KeyAccess::kRead, "@geo", "geo", "3.2.0", "Finds the places around one of them.", "key member radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key] [STOREDIST key]", GeoRadiusByMember},
   {"georadiusbymember_ro", -5, kReadonly, kOne, KeyAccess::kRead, "@geo", "geo", "3.2.10", "Finds the places around one of them, without storing them.", "key member radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC]", GeoRadiusByMemberRo},
 };
 // clang-format on

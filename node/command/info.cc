@@ -101,6 +101,7 @@ void Clients(const Services& s, std::string* out) {
   lines.Add("client_recent_max_input_buffer", largest_input);
   lines.Add("client_recent_max_output_buffer", largest_output);
   lines.Add("blocked_clients", blocked);
+  lines.Add("tracking_clients", s.dispatcher.tracking().clients());
   lines.Add("pubsub_clients", subscribed);
   lines.Add("watching_clients", watching);
   lines.Add("total_watched_keys", watched);
@@ -245,6 +246,10 @@ void Stats(const Services& s, std::string* out) {
   lines.Add("pubsub_channels", s.channels.CountNames(pubsub::Kind::kChannel));
   lines.Add("pubsub_patterns", s.channels.CountNames(pubsub::Kind::kPattern));
   lines.Add("pubsubshard_channels", s.channels.CountNames(pubsub::Kind::kShardChannel));
+  const Tracking& tracking = s.dispatcher.tracking();
+  lines.Add("tracking_total_keys", tracking.keys());
+  lines.Add("tracking_total_items", tracking.items());
+  lines.Add("tracking_total_prefixes", tracking.prefixes());
   lines.Add("total_error_replies", sums.errors);
   lines.Add("slowlog_entries", s.dispatcher.slowlog().size());
   AddTurns(s, lines);
@@ -277,7 +282,7 @@ void CommandStatistics(const Services& s, std::string* out) {
     uint64_t calls = 0, ticks = 0, rejected = 0, failed = 0;
     for (uint32_t w = 0; w < s.dispatcher.workers().size(); ++w) {
       const CommandStats& stats = s.dispatcher.stats(w).by_command[i];
-      calls += stats.calls.value();
+      calls += stats.calls();
       ticks += stats.ticks.value();
       rejected += stats.rejected.value();
       failed += stats.failed.value();

@@ -237,7 +237,7 @@ void BLMove(CallContext& ctx, Args args, Writer& reply) {
 
 // clang-format off
 constexpr KeySpec kOne{1, 1, 1}, kMove{1, 2, 1, nullptr, KeyAccess::kInsert};
-constexpr KeySpec kAllButLast{1, -2, 1}, kLMPopKeys{0, 0, 0, FindCountedKeys}, kBLMPopKeys{0, 0, 0, FindCountedKeysBehindTimeout};
+constexpr KeySpec kAllButLast{1, -2, 1}, kLMPopKeys{.find = FindCountedKeys, .forms = kCountAtOne}, kBLMPopKeys{.find = FindCountedKeysBehindTimeout, .forms = kCountAtTwo};
 constexpr uint32_t kWaits = kWrite | kBlocking;
 const Row kRows[] = {
   {"lpop", -2, kWrite | kFast, kOne, KeyAccess::kTake, "@list", "list", "1.0.0", "Takes elements off the beginning of a list.", "key [count]", LPop},

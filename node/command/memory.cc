@@ -63,6 +63,7 @@ MemoryUse ReadMemoryUse(const Services& s) {
   const size_t held = s.replication.HeldBytes();
   use.backlog = BacklogBytes(s, held);
   use.scripts = s.scripts.bytes();
+  use.tracking = s.dispatcher.tracking().bytes();
   use.replicas = held - use.backlog + s.keyspace.SnapshotBytes();
   return use;
 }
@@ -84,6 +85,7 @@ int64_t Dispatcher::CountedBytes() const {
   used += services_->keyspace.UsedBytes();
   used += services_->keyspace.WaitingBytes();
   used += services_->scripts.bytes();
+  used += tracking_.bytes();
   used += BacklogBytes(*services_, services_->replication.HeldBytes());
   return static_cast<int64_t>(used);
 }
@@ -184,12 +186,14 @@ Dispatcher::Room Dispatcher::Evict(WorkerState& state, int64_t limit, int64_t ne
   const int64_t spare = std::min<int64_t>({limit / 1024, kSpare, limit - least});
   int64_t left = *used - waiting + need - (limit - spare);
   bool in_time = true;
+  const MonoTime begin = services_->clock.Mono();
   while (left > 0 && in_time) {
     const size_t freed = state.evictor->EvictOne(state.worker->wall_ms());
     if (freed == 0) break;
     left -= static_cast<int64_t>(freed);
     in_time = services_->clock.Mono() < state.eviction_until;
   }
+  NoteLatency("eviction-cycle", services_->clock.Mono() - begin, state.worker->wall_ms());
   const int64_t reserved = ReservedByOthers(state);
   *used = reserved + CountedBytes();
   if (*used + need <= limit) return Room::kYes;

@@ -9,7 +9,7 @@
 //   values that wait to be freed       what a full copy holds: overwritten data, chunks that wait
 //   buffers and objects of clients
 //   backlog, what the process started with
-//   scripts and functions
+//   scripts and functions, tables of client-side caching
 //
 // Memory given to the background thread stays in the account until it is freed. So that it cannot hold more than
 // half a per cent above the limit, values beyond that are freed at once.
@@ -34,9 +34,10 @@ struct MemoryUse {
   size_t clients = 0;
   size_t backlog = 0;
   size_t scripts = 0;   // their texts, and what Lua holds
+  size_t tracking = 0;  // tables of client-side caching
   size_t replicas = 0;  // not counted against maxmemory
 
-  size_t overhead() const { return startup + index + clients + backlog + scripts + replicas; }
+  size_t overhead() const { return startup + index + clients + backlog + scripts + tracking + replicas; }
   size_t total() const { return entries + waiting + overhead(); }
   size_t counted() const { return total() - replicas; }
 };

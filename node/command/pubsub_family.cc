@@ -168,15 +168,18 @@ const Row kPubsubRows[] = {
   {"shardchannels", -2, kAsk, {}, KeyAccess::kNone, "", "pubsub", "7.0.0", "Lists the shard channels that somebody listens to.", "[pattern]", ShardChannels},
   {"shardnumsub", -2, kAsk, {}, KeyAccess::kNone, "", "pubsub", "7.0.0", "Counts those who listen to shard channels.", "[shardchannel [shardchannel ...]]", ShardNumSub},
 };
+constexpr KeyForm kOneChannel[] = {{.kind = KeyForm::Kind::kChannels, .at = 1}};
+constexpr KeyForm kAllChannels[] = {{.kind = KeyForm::Kind::kChannels, .at = 1, .last = -1}};
+constexpr KeySpec kShardChannel{.forms = kOneChannel}, kShardChannels{.forms = kAllChannels};
 const Row kRows[] = {
   {"subscribe", -2, kChange, {}, KeyAccess::kNone, "", "pubsub", "2.0.0", "Listens to channels.", "channel [channel ...]", Subscribe, {}, Channels::kAll},
   {"unsubscribe", -1, kChange, {}, KeyAccess::kNone, "", "pubsub", "2.0.0", "Stops listening to channels, or to all.", "[channel [channel ...]]", Unsubscribe},
   {"psubscribe", -2, kChange, {}, KeyAccess::kNone, "", "pubsub", "2.0.0", "Listens to channels whose names match patterns.", "pattern [pattern ...]", PSubscribe, {}, Channels::kAllPatterns},
   {"punsubscribe", -1, kChange, {}, KeyAccess::kNone, "", "pubsub", "2.0.0", "Stops listening to patterns, or to all.", "[pattern [pattern ...]]", PUnsubscribe},
-  {"ssubscribe", -2, kChange, {}, KeyAccess::kNone, "", "pubsub", "7.0.0", "Listens to shard channels.", "shardchannel [shardchannel ...]", SSubscribe, {}, Channels::kAll},
-  {"sunsubscribe", -1, kChange, {}, KeyAccess::kNone, "", "pubsub", "7.0.0", "Stops listening to shard channels, or to all.", "[shardchannel [shardchannel ...]]", SUnsubscribe},
+  {"ssubscribe", -2, kChange, kShardChannels, KeyAccess::kNone, "", "pubsub", "7.0.0", "Listens to shard channels.", "shardchannel [shardchannel ...]", SSubscribe, {}, Channels::kAll},
+  {"sunsubscribe", -1, kChange, kShardChannels, KeyAccess::kNone, "", "pubsub", "7.0.0", "Stops listening to shard channels, or to all.", "[shardchannel [shardchannel ...]]", SUnsubscribe},
   {"publish", 3, kTell, {}, KeyAccess::kNone, "", "pubsub", "2.0.0", "Sends a message to those who listen to a channel.", "channel message", Publish, {}, Channels::kFirst},
-  {"spublish", 3, kTell, {}, KeyAccess::kNone, "", "pubsub", "7.0.0", "Sends a message to those who listen to a shard channel.", "shardchannel message", SPublish, {}, Channels::kFirst},
+  {"spublish", 3, kTell, kShardChannel, KeyAccess::kNone, "", "pubsub", "7.0.0", "Sends a message to those who listen to a shard channel.", "shardchannel message", SPublish, {}, Channels::kFirst},
   {"pubsub", -2, 0, {}, KeyAccess::kNone, "", "pubsub", "2.8.0", "Tells who listens.", "", nullptr, kPubsubRows},
 };
 // clang-format on

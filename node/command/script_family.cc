@@ -57,6 +57,12 @@ void EvalShaAs(CallContext& ctx, Args args, bool read_only, Writer& reply) {
   Run(ctx, args, hash, *found, call, reply);
 }
 
+void Debug(CallContext&, Args args, Writer& reply) {
+  if (Is(args[2], "no")) return reply.Ok();
+  if (!Is(args[2], "yes") && !Is(args[2], "sync")) return reply.Error("ERR Use SCRIPT DEBUG YES/SYNC/NO");
+  reply.Error("ERR SCRIPT DEBUG is not supported: this server has no debugger for scripts");
+}
+
 void Eval(CallContext& ctx, Args args, Writer& reply) { EvalAs(ctx, args, false, reply); }
 void EvalRo(CallContext& ctx, Args args, Writer& reply) { EvalAs(ctx, args, true, reply); }
 void EvalSha(CallContext& ctx, Args args, Writer& reply) { EvalShaAs(ctx, args, false, reply); }
@@ -95,6 +101,8 @@ void Kill(CallContext& ctx, Args, Writer& reply) { KillScript(ctx, false, reply)
 void Help(CallContext&, Args, Writer& reply) {
   constexpr std::string_view kLines[] = {
       "SCRIPT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+      "DEBUG NO",
+      "    Does nothing: there is no debugger.",
       "EXISTS <sha1> [<sha1> ...]",
       "    Tells for each hash whether its script is known.",
       "FLUSH [ASYNC|SYNC]",
@@ -112,14 +120,15 @@ void Help(CallContext&, Args, Writer& reply) {
 }
 
 // clang-format off
-constexpr KeySpec kCounted{0, 0, 0, FindKeysOfScript};
+constexpr KeySpec kCounted{.find = FindKeysOfScript, .forms = kCountAtTwo};
 constexpr uint32_t kScript = kNoScript | kStale | kAllShards | kRunsScript;
-constexpr uint32_t kCache = kNoScript | kStale | kAllShards;
+constexpr uint32_t kCache = kNoScript | kAllShards;
 const Row kScriptRows[] = {
+  {"debug", 3, kNoScript, {}, KeyAccess::kNone, "@scripting", "scripting", "3.2.0", "Leaves the debugger of scripts off: there is none.", "YES|SYNC|NO", Debug},
   {"exists", -3, kCache, {}, KeyAccess::kNone, "@scripting", "scripting", "2.6.0", "Tells which scripts are known.", "sha1 [sha1 ...]", Exists},
   {"flush", -2, kCache, {}, KeyAccess::kNone, "@scripting", "scripting", "2.6.0", "Forgets all scripts.", "[ASYNC|SYNC]", Flush},
   {"help", 2, kLoading | kStale, {}, KeyAccess::kNone, "@scripting", "scripting", "5.0.0", "Lists the subcommands.", "", Help},
-  {"kill", 2, kNoScript | kAllowBusy | kStale, {}, KeyAccess::kNone, "@scripting", "scripting", "2.6.0", "Ends the script that runs.", "", Kill},
+  {"kill", 2, kNoScript | kAllowBusy, {}, KeyAccess::kNone, "@scripting", "scripting", "2.6.0", "Ends the script that runs.", "", Kill},
   {"load", 3, kCache, {}, KeyAccess::kNone, "@scripting", "scripting", "2.6.0", "Keeps a script.", "script", Load},
   {"show", 3, kCache, {}, KeyAccess::kNone, "@scripting", "scripting", "8.0.0", "Shows a script.", "sha1", Show},
 };

@@ -118,13 +118,16 @@ class ScriptHost final : public script::Host {
     resp::Writer writer(reply, protocol);
     const uint64_t begin = Ticks();
     row.handler(inner, words, writer);
+    if (ctx_.session != nullptr && ctx_.session->tracking) ctx_.services.dispatcher.tracking().Remember(inner, row, words);
     CommandStats& stats = ctx_.stats.by_command[row.index];
-    stats.calls.Add();
-    stats.ticks.Add(Ticks() - begin);
+    stats.CountCall(Ticks() - begin);
     ctx_.stats.commands.Add();
     if (writer.errors() > 0) {
       stats.failed.Add();
       ctx_.stats.CountError(writer.last_error_code());
+    }
+    if (Monitors& monitors = ctx_.services.dispatcher.monitors(); monitors.any() && !(row.flags & kAdmin)) {
+      monitors.Show(db_, "lua", WithoutSecrets(ctx_.services.table.FullName(row.index), words));
     }
     if (ctx_.session != nullptr) db_ = ctx_.session->db.load(std::memory_order_relaxed);
   }
@@ -172,6 +175,10 @@ void RunScript(CallContext& ctx, Args args, const ScriptCall& call, resp::Writer
           "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'");
     }
     read_only = read_only || (call.flags & script::kNoWrites);
+  }
+  // Before what it calls.
+  if (Monitors& monitors = ctx.services.dispatcher.monitors(); monitors.any() && ctx.session != nullptr) {
+    monitors.Show(ctx.db, ctx.session->connection.peer_address(), args);
   }
   ScriptHost host(ctx, args, call, read_only);
   call.interpreter.Run(call.ref, {host, call.name, call.keys, call.arguments}, reply);

@@ -44,7 +44,7 @@ void ConfigSet(CallContext& ctx, Args args, Writer& reply) {
   for (size_t i = 2; i < args.size(); i += 2) changes.emplace_back(args[i], args[i + 1]);
   const Status status = ctx.services.config.Set(changes, !ctx.services.standalone);
   if (!status.ok()) return reply.Error("ERR " + std::string(status.message()));
-  ctx.services.dispatcher.OnConfigSet(ctx.session->connection.worker());
+  ctx.services.dispatcher.SetThresholds();
   reply.Ok();
 }
 
@@ -135,11 +135,16 @@ void Shutdown(CallContext& ctx, Args args, Writer& reply) {
   kill(getpid(), SIGTERM);
 }
 
-void ClusterDisabled(CallContext&, Args, Writer& reply) {
-  reply.Error("ERR This instance has cluster support disabled");
+void Monitor(CallContext& ctx, Args, Writer& reply) {
+  if (ctx.in_exec) return reply.Error("ERR MONITOR isn't allowed for DENY BLOCKING client");
+  ctx.services.dispatcher.monitors().Add(*ctx.session);
+  ctx.services.dispatcher.SetThresholds();
+  reply.Ok();
 }
 
-void ModuleList(CallContext&, Args, Writer& reply) { reply.Array(0); }
+void Lolwut(CallContext&, Args, Writer& reply) {
+  reply.Verbatim("txt", "Redis ver. " + std::string(config::kRedisVersion) + "\n");
+}
 
 // clang-format off
 constexpr uint32_t kByAdmin = kAdmin | kNoScript | kLoading | kStale;
@@ -156,19 +161,13 @@ const Row kSlowlogRows[] = {
   {"len", 2, kAdmin | kLoading | kStale, {}, KeyAccess::kNone, "", "server", "2.2.12", "Counts the entries.", "", SlowlogLen},
   {"reset", 2, kAdmin | kLoading | kStale, {}, KeyAccess::kNone, "", "server", "2.2.12", "Removes the entries.", "", SlowlogReset},
 };
-const Row kModuleRows[] = {
-  {"list", 2, kAdmin | kNoScript | kLoading | kStale, {}, KeyAccess::kNone, "", "server", "4.0.0", "Lists modules: there are none.", "", ModuleList},
-};
 const Row kRows[] = {
   {"info", -1, kLoading | kStale, {}, KeyAccess::kNone, "@dangerous", "server", "1.0.0", "Tells about the server.", "[section [section ...]]", Info},
   {"time", 1, kLoading | kStale | kFast, {}, KeyAccess::kNone, "", "server", "2.6.0", "Tells the time.", "", Time},
   {"config", -2, 0, {}, KeyAccess::kNone, "", "server", "2.0.0", "Shows and changes options.", "", nullptr, kConfigRows},
   {"slowlog", -2, 0, {}, KeyAccess::kNone, "", "server", "2.2.12", "Shows slow commands.", "", nullptr, kSlowlogRows},
-  {"module", -2, 0, {}, KeyAccess::kNone, "", "server", "4.0.0", "Tells about modules.", "", nullptr, kModuleRows},
-  {"cluster", -2, kLoading | kStale, {}, KeyAccess::kNone, "", "cluster", "3.0.0", "Refused: there is no cluster mode.", "[subcommand]", ClusterDisabled},
-  {"asking", 1, kFast, {}, KeyAccess::kNone, "@connection", "cluster", "3.0.0", "Refused: there is no cluster mode.", "", ClusterDisabled},
-  {"readonly", 1, kLoading | kStale | kFast, {}, KeyAccess::kNone, "@connection", "cluster", "3.0.0", "Refused: there is no cluster mode.", "", ClusterDisabled},
-  {"readwrite", 1, kLoading | kStale | kFast, {}, KeyAccess::kNone, "@connection", "cluster", "3.0.0", "Refused: there is no cluster mode.", "", ClusterDisabled},
+  {"lolwut", -1, kReadonly | kFast, {}, KeyAccess::kNone, "", "server", "5.0.0", "Tells the version.", "[VERSION version]", Lolwut},
+  {"monitor", 1, kByAdmin, {}, KeyAccess::kNone, "", "server", "1.0.0", "Shows every command that clients send.", "", Monitor},
   {"shutdown", -1, kAdmin | kNoScript | kLoading | kStale | kNoMulti | kAllowBusy, {}, KeyAccess::kNone, "", "server", "1.0.0", "Ends the process.", "[NOSAVE] [NOW] [FORCE]", Shutdown},
 };
 // clang-format on

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <list>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,15 @@ struct Transaction {
   bool failed = false;         // a command was refused while queueing: EXECABORT
 };
 
+// What a client wants of CLIENT TRACKING (tracking.h). Its worker's thread.
+struct TrackingState {
+  bool broadcast = false, opt_in = false, opt_out = false, no_loop = false;
+  bool caching = false;        // CLIENT CACHING came before this command or transaction
+  uint64_t redirect = 0;       // ClientRef, 0 = none
+  std::set<std::string> prefixes;
+  size_t prefix_bytes = 0;
+};
+
 class Session final : public net::ConnectionState {
  public:
   enum ReplyMode : uint8_t { kReplyOn, kReplyOff, kReplySkip, kReplySkipNext };
@@ -56,7 +66,7 @@ class Session final : public net::ConnectionState {
   explicit Session(net::Connection& connection) : connection(connection) {}
   size_t MemoryBytes() const override {
     constexpr size_t kCommandBytes = sizeof(QueuedCommand) + 64;
-    return sizeof(Session) + watch_bytes + waiting_bytes + (subscriber ? sizeof(ClientSubscriber) + subscriber->MemoryBytes() : 0) +
+    return sizeof(Session) + (tracking ? sizeof(TrackingState) + tracking->prefix_bytes : 0) + watch_bytes + waiting_bytes + (subscriber ? sizeof(ClientSubscriber) + subscriber->MemoryBytes() : 0) +
            (transaction ? transaction->bytes + transaction->queue.size() * kCommandBytes : 0);
   }
   static Session& Of(net::Connection& connection) { return static_cast<Session&>(*connection.state()); }
@@ -66,7 +76,8 @@ class Session final : public net::ConnectionState {
   // Nothing of the session's own keeps a command from running and being answered.
   bool ordinary() const { return unrestricted && runs_and_answers(); }
   // The same, but for what the user may do.
-  bool runs_and_answers() const { return reply_mode == kReplyOn && !only_listens && transaction == nullptr; }
+  bool runs_and_answers() const { return reply_mode == kReplyOn && !takes_long_way && transaction == nullptr; }
+  void NoteWay() { takes_long_way = only_listens || tracking != nullptr || monitors.load(std::memory_order_relaxed); }
   bool subscribed() const {
     return std::any_of(std::begin(subscriptions), std::end(subscriptions),
                        [](const auto& n) { return n.load(std::memory_order_relaxed) > 0; });
@@ -79,6 +90,8 @@ class Session final : public net::ConnectionState {
   std::shared_ptr<const acl::User> acl_user;       // never null once the client is open
   ReplyMode reply_mode = kReplyOn;
   bool only_listens = false;                       // restricted to what a subscriber may do: it has subscriptions, under RESP2
+  bool takes_long_way = false;                     // never ordinary(): see NoteWay
+  std::unique_ptr<TrackingState> tracking;         // while it tracks keys
   std::unique_ptr<ClientSubscriber> subscriber;    // since its first subscription; it ends them in OnClose
   std::unique_ptr<Transaction> transaction;        // between MULTI and EXEC
   std::list<store::WatchedKey> watches;            // registered in their shards; a list costs an idle client nothing
@@ -102,6 +115,10 @@ class Session final : public net::ConnectionState {
   std::atomic<uint32_t> last_command{UINT32_MAX};  // index in the table
   std::atomic<bool> no_evict{false}, no_touch{false}, blocked{false};
   std::atomic<bool> takes_redirects{false};        // CLIENT CAPA REDIRECT
+  std::atomic<bool> tracks{false}, broadcasts{false};     // CLIENT TRACKING, with BCAST
+  std::atomic<bool> redirect_broken{false};        // the client that gets its invalidations is gone
+  std::atomic<int64_t> redirects_to{-1};           // that client, 0 = itself, -1 = it does not track
+  std::atomic<bool> monitors{false};               // MONITOR
   std::atomic<bool> evicted{false};                // it is being closed because clients take too much memory
 
   // Registry's lock, or the worker's thread for reading.

@@ -176,7 +176,7 @@ void SDiffStore(CallContext& ctx, Args args, Writer& reply) {
 }
 
 // clang-format off
-constexpr KeySpec kAll{1, -1, 1}, kStore{1, -1, 1, nullptr, KeyAccess::kRead}, kCounted{0, 0, 0, FindCountedKeys};
+constexpr KeySpec kAll{1, -1, 1}, kStore{1, -1, 1, nullptr, KeyAccess::kRead}, kCounted{.find = FindCountedKeys, .forms = kCountAtOne};
 const Row kRows[] = {
   {"sinter", -2, kReadonly, kAll, KeyAccess::kRead, "@set", "set", "1.0.0", "Intersects sets.", "key [key ...]", SInter},
   {"sintercard", -3, kReadonly, kCounted, KeyAccess::kRead, "@set", "set", "7.0.0", "Counts the members of an intersection of sets.", "numkeys key [key ...] [LIMIT limit]", SInterCard},

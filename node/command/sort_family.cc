@@ -289,8 +289,10 @@ void Sort(CallContext& ctx, Args args, Writer& reply) { Run(ctx, args, true, rep
 void SortRo(CallContext& ctx, Args args, Writer& reply) { Run(ctx, args, false, reply); }
 
 // clang-format off
-constexpr KeySpec kSort{1, 1, 1, FindSortKeys, KeyAccess::kOverwrite, nullptr, ReadsOtherKeys};
-constexpr KeySpec kSortRo{1, 1, 1, nullptr, KeyAccess::kNone, nullptr, ReadsOtherKeys};
+constexpr KeyForm kPatterns = {.access = KeyAccess::kRead};  // of BY and GET
+constexpr KeyForm kSortForms[] = {kPatterns, {.access = KeyAccess::kOverwrite}}, kSortRoForms[] = {kPatterns};
+constexpr KeySpec kSort{1, 1, 1, FindSortKeys, KeyAccess::kOverwrite, nullptr, ReadsOtherKeys, kSortForms};
+constexpr KeySpec kSortRo{1, 1, 1, nullptr, KeyAccess::kNone, nullptr, ReadsOtherKeys, kSortRoForms};
 const Row kRows[] = {
   {"sort", -2, kWrite | kDenyOom, kSort, KeyAccess::kRead, "@set @sortedset @list @dangerous", "generic", "1.0.0", "Sorts the elements of a list, a set or a sorted set, and may store them.", "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC|DESC] [ALPHA] [STORE destination]", Sort},
   {"sort_ro", -2, kReadonly, kSortRo, KeyAccess::kRead, "@set @sortedset @list @dangerous", "generic", "7.0.0", "Sorts the elements of a list, a set or a sorted set.", "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC|DESC] [ALPHA]", SortRo},

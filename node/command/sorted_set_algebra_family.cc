@@ -273,7 +273,7 @@ void ZDiffStore(CallContext& ctx, Args args, Writer& reply) {
 }
 
 // clang-format off
-constexpr KeySpec kCounted{0, 0, 0, FindCountedKeys}, kStore{1, 1, 1, FindStoreAndCountedKeys, KeyAccess::kRead};
+constexpr KeySpec kCounted{.find = FindCountedKeys, .forms = kCountAtOne}, kStore{1, 1, 1, FindStoreAndCountedKeys, KeyAccess::kRead, nullptr, nullptr, kCountAtTwo};
 const Row kRows[] = {
   {"zunion", -3, kReadonly, kCounted, KeyAccess::kRead, "@sortedset", "sorted-set", "6.2.0", "Unites sorted sets.", "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM|MIN|MAX] [WITHSCORES]", ZUnion},
   {"zinter", -3, kReadonly, kCounted, KeyAccess::kRead, "@sortedset", "sorted-set", "6.2.0", "Intersects sorted sets.", "numkeys key [key ...] [WEIGHTS weight [weight ...]] [AGGREGATE SUM|MIN|MAX] [WITHSCORES]", ZInter},

@@ -145,8 +145,8 @@ void BZMPop(CallContext& ctx, Args args, Writer& reply) {
 }
 
 // clang-format off
-constexpr KeySpec kOne{1, 1, 1}, kCounted{0, 0, 0, FindCountedKeys}, kAllButLast{1, -2, 1};
-constexpr KeySpec kCountedBehindTimeout{0, 0, 0, FindCountedKeysBehindTimeout};
+constexpr KeySpec kOne{1, 1, 1}, kCounted{.find = FindCountedKeys, .forms = kCountAtOne}, kAllButLast{1, -2, 1};
+constexpr KeySpec kCountedBehindTimeout{.find = FindCountedKeysBehindTimeout, .forms = kCountAtTwo};
 constexpr uint32_t kWaits = kWrite | kBlocking;
 const Row kRows[] = {
   {"zpopmin", -2, kWrite | kFast, kOne, KeyAccess::kTake, "@sortedset", "sorted-set", "5.0.0", "Removes the members with the lowest scores and returns them.", "key [count]", ZPopMin},

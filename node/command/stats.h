@@ -1,7 +1,9 @@
 // What INFO counts, per worker: each is written by its worker only (plain add), read by any thread.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <ctime>
 #include <map>
@@ -27,7 +29,19 @@ class OwnedCounter {
 };
 
 struct CommandStats {
-  OwnedCounter calls;
+  // Calls by their ticks: bucket n has those of fewer than 2^n, and not fewer than half of it.
+  static constexpr size_t kBuckets = 48;
+  void CountCall(uint64_t call_ticks) {
+    by_duration[std::min<size_t>(static_cast<size_t>(std::bit_width(call_ticks)), kBuckets - 1)].Add();
+    ticks.Add(call_ticks);
+  }
+  uint64_t calls() const {
+    uint64_t sum = 0;
+    for (const OwnedCounter& counter : by_duration) sum += counter.value();
+    return sum;
+  }
+
+  OwnedCounter by_duration[kBuckets];
   OwnedCounter ticks;
   OwnedCounter rejected;  // refused before it ran
   OwnedCounter failed;    // ran, and answered an error

@@ -282,7 +282,10 @@ void XRead(CallContext& ctx, Args args, Writer& reply) { Read(ctx, args, false, 
 void XReadGroup(CallContext& ctx, Args args, Writer& reply) { Read(ctx, args, true, reply); }
 
 // clang-format off
-constexpr KeySpec kRead{0, 0, 0, FindStreams<false>}, kReadInGroup{0, 0, 0, FindStreams<true>};
+constexpr KeyForm kBehindStreams[] = {{KeyForm::Kind::kWord, 1, "STREAMS", -1, 1, 2}};
+constexpr KeyForm kBehindStreamsOfGroup[] = {{KeyForm::Kind::kWord, 4, "STREAMS", -1, 1, 2}};
+constexpr KeySpec kRead{.find = FindStreams<false>, .forms = kBehindStreams};
+constexpr KeySpec kReadInGroup{.find = FindStreams<true>, .forms = kBehindStreamsOfGroup};
 const Row kRows[] = {
   {"xread", -4, kReadonly | kBlocking, kRead, KeyAccess::kRead, "@stream", "stream", "5.0.0", "Reads entries of streams behind an ID.", "[COUNT count] [BLOCK milliseconds] STREAMS key [key ...] id [id ...]", XRead},
   {"xreadgroup", -7, kWrite | kBlocking, kReadInGroup, KeyAccess::kRead, "@stream", "stream", "5.0.0", "Reads entries of streams as a consumer of a group.", "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key ...] id [id ...]", XReadGroup},

@@ -367,7 +367,8 @@ KeyAccess SetAccess(Args args) {
 }
 
 // clang-format off
-constexpr KeySpec kOne{1, 1, 1}, kAll{1, -1, 1}, kPairs{1, -1, 2}, kTwo{1, 2, 1}, kCountedPairs{0, 0, 0, FindMSetExKeys};
+constexpr KeyForm kPairsBehindCount[] = {{.kind = KeyForm::Kind::kCounted, .at = 1, .step = 2}};
+constexpr KeySpec kOne{1, 1, 1}, kAll{1, -1, 1}, kPairs{1, -1, 2}, kTwo{1, 2, 1}, kCountedPairs{.find = FindMSetExKeys, .forms = kPairsBehindCount};
 constexpr KeySpec kSetKey{1, 1, 1, nullptr, KeyAccess::kNone, SetAccess};
 const Row kRows[] = {
   {"get", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@string", "string", "1.0.0", "Reads a string.", "key", Get},

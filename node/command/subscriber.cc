@@ -32,6 +32,7 @@ void NoteSubscriptions(Session& session) {
     all += count;
   }
   session.only_listens = all > 0 && session.protocol.load(std::memory_order_relaxed) == 2;
+  session.NoteWay();
   session.connection.set_output_class(all > 0 ? net::Connection::OutputClass::kPubsub
                                               : net::Connection::OutputClass::kNormal);
   session.connection.NoteStateChange();

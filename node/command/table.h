@@ -69,6 +69,23 @@ enum class KeyAccess : uint8_t {
   kMerge,       // RW access insert
 };
 
+// How COMMAND INFO describes keys that KeySpec::find finds.
+struct KeyForm {
+  enum class Kind : uint8_t {
+    kCounted,  // argument `at` is how many follow it
+    kWord,     // behind `word`, which comes at `at` or later
+    kUnknown,
+    kChannels,  // from `at` to `last`, and they are no keys
+  };
+  Kind kind = Kind::kUnknown;
+  int at = 0;
+  std::string_view word = {};
+  int last = 0;                           // kWord: counted from the first behind it
+  int step = 1;                           // kCounted
+  int limit = 0;                          // kWord: only one in so many of the rest of the arguments, 0 = all
+  KeyAccess access = KeyAccess::kNone;    // kNone: the row's
+};
+
 // Where a command's keys are: arguments first, first+step, ... last. last < 0 counts from the end (-1 = the
 // last argument). first 0: no keys. find: for commands where a count comes first; adds argument indexes.
 struct KeySpec {
@@ -78,7 +95,8 @@ struct KeySpec {
   bool (*find)(Args args, std::vector<uint32_t>* indexes) = nullptr;
   KeyAccess others = KeyAccess::kNone;     // to the keys behind the first, if it differs from Row::access
   KeyAccess (*vary)(Args args) = nullptr;  // to the first key, if it depends on the arguments; Row::access is the most
-  bool (*beyond)(Args args) = nullptr;  // do the arguments lead to keys that can't be known before (SORT BY)?
+  bool (*beyond)(Args args) = nullptr;     // do the arguments lead to keys that can't be known before (SORT BY)?
+  std::span<const KeyForm> forms = {};     // of what `find` finds, behind the first key if `first` is one
 };
 
 // Arguments that are channels, for ACL rules (&channel). Not for commands that only let go of channels.
@@ -181,6 +199,8 @@ std::span<const Row> ConnectionCommands();
 std::span<const Row> AclCommands();
 std::span<const Row> ClientCommands();
 std::span<const Row> ServerCommands();
+std::span<const Row> LatencyCommands();
+std::span<const Row> ClusterCommands();
 std::span<const Row> DebugCommands();
 std::span<const Row> MemoryCommands();
 std::span<const Row> CommandCommands();

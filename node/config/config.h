@@ -92,6 +92,8 @@ class Config {
   std::atomic<int> hz{10};                 // asked for by nobody but CONFIG GET
   std::atomic<int64_t> slowlog_us{10000};  // < 0 = off
   std::atomic<int64_t> slowlog_entries{128};
+  std::atomic<int64_t> latency_threshold_ms{0};  // latency-monitor-threshold; 0 = off
+  std::atomic<int64_t> tracking_table_keys{1'000'000};  // 0 = any number
   std::atomic<int64_t> acl_log_entries{128};
   std::atomic<int64_t> busy_reply_ms{5000};  // busy-reply-threshold; 0 = scripts are never slow
   std::atomic<bool> new_users_have_channels{false};  // acl-pubsub-default

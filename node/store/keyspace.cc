@@ -40,6 +40,11 @@ void Keyspace::SetExpirySink(ExpirySink* sink) {
   for (const auto& shard : shards_) shard->expiry_sink_ = sink;
 }
 
+void Keyspace::SetKeyListener(KeyListener* listener) {
+  listener_ = listener;
+  for (const auto& shard : shards_) shard->listener_ = listener;
+}
+
 void Keyspace::SetShared(bool shared) {
   const int users = users_.fetch_add(shared ? 1 : -1, std::memory_order_acq_rel) + (shared ? 1 : -1);
   CHECK(users >= 0);
@@ -49,14 +54,19 @@ void Keyspace::SetShared(bool shared) {
 
 void Keyspace::FlushDb(int db, Freeing freeing) {
   for (const auto& shard : shards_) shard->FlushDb(db, freeing);
+  if (listener_ != nullptr) listener_->OnDatabasesChanged();
 }
 
 void Keyspace::FlushAll(Freeing freeing) {
-  for (int db = 0; db < databases_; ++db) FlushDb(db, freeing);
+  for (const auto& shard : shards_) {
+    for (int db = 0; db < databases_; ++db) shard->FlushDb(db, freeing);
+  }
+  if (listener_ != nullptr) listener_->OnDatabasesChanged();
 }
 
 void Keyspace::SwapDb(int a, int b, int64_t now_ms) {
   for (const auto& shard : shards_) shard->SwapDb(a, b, now_ms);
+  if (listener_ != nullptr) listener_->OnDatabasesChanged();
 }
 
 void Keyspace::SwapContents(Keyspace& other) {
@@ -78,6 +88,9 @@ void Keyspace::SwapContents(Keyspace& other) {
     }
     mine.PublishAll();
     theirs.PublishAll();
+  }
+  for (KeyListener* listener : {listener_, other.listener_}) {
+    if (listener != nullptr) listener->OnDatabasesChanged();
   }
 }
 

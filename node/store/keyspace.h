@@ -74,6 +74,7 @@ class Keyspace {
   // ---- Set-up --------------------------------------------------------------------------------------------
   // Before threads start. nullptr: nobody is told.
   void SetExpirySink(ExpirySink* sink);
+  void SetKeyListener(KeyListener* listener);
   // Counts users beside worker 0; see above. Only on worker 0's thread, with no guard held.
   void SetShared(bool shared);
   bool shared() const { return users_.load(std::memory_order_relaxed) > 0; }
@@ -165,6 +166,7 @@ class Keyspace {
   static constexpr uint64_t kCursorMask = (uint64_t{1} << 48) - 1;
 
   const int databases_;
+  KeyListener* listener_ = nullptr;
   int shard_bits_ = 0;
   std::unique_ptr<MemorySettings> settings_;
   std::unique_ptr<LazyFreer> freer_;

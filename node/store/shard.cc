@@ -108,7 +108,7 @@ bool Shard::EraseIfExpired(int db, std::string_view key, uint64_t hash, int64_t 
   const Table::Place place = t->Locate(key, hash);
   if (!place || !place.entry->ExpiredAt(now_ms)) return false;
   NoteExpired(db, key);
-  MarkWatchers(db, key, hash, true);  // before the erasure: `key` may be a view of the entry's own
+  MarkWatchers(db, key, hash, true, true);  // before the erasure: `key` may be a view of the entry's own
   Change change(*this, db, *t);
   t->Erase(place, hash, settings_.lazy_expire.load(std::memory_order_relaxed) ? Freeing::kLazy : Freeing::kInline);
   return true;
@@ -281,6 +281,7 @@ void Shard::Watch(WatchedKey& watched, int64_t now_ms) {
   const Entry* entry = t == nullptr ? nullptr : t->Find(watched.key, watched.hash);
   watched.was_expired = entry != nullptr && entry->ExpiredAt(now_ms);
   watchers_[watched.hash].push_back(&watched);
+  told_ = true;
 }
 
 void Shard::Unwatch(WatchedKey& watched) {
@@ -288,6 +289,7 @@ void Shard::Unwatch(WatchedKey& watched) {
   CHECK(it != watchers_.end());
   CHECK(std::erase(it->second, &watched) == 1);
   if (it->second.empty()) watchers_.erase(it);
+  told_ = tells_ || !watchers_.empty();
 }
 
 bool Shard::WatchedKeyExpired(const WatchedKey& watched, int64_t now_ms) const {
@@ -306,7 +308,8 @@ void Tell(WatchedKey& watched) {
 
 }  // namespace
 
-void Shard::MarkWatchersOf(int db, std::string_view key, uint64_t hash, bool now_absent) {
+void Shard::MarkWatchersOf(int db, std::string_view key, uint64_t hash, bool now_absent, bool by_itself) {
+  if (tells_) listener_->OnKeyChanged(*this, key, by_itself);
   const auto it = watchers_.find(hash);
   if (it == watchers_.end()) return;
   for (WatchedKey* watched : it->second) {
@@ -367,8 +370,8 @@ size_t Shard::ExpireStep(int64_t now_ms, size_t max_entries) {
       Change change(*this, static_cast<int>(db), *t);
       const bool lazy = settings_.lazy_expire.load(std::memory_order_relaxed);
       const auto mark = [&](const Entry& entry, bool now_absent) {
-        if (watchers_.empty()) return;
-        MarkWatchers(static_cast<int>(db), entry.key(), HashKey(entry.key()), now_absent);
+        if (!told_) return;
+        MarkWatchers(static_cast<int>(db), entry.key(), HashKey(entry.key()), now_absent, true);
       };
       size_t fields = 0;  // of the hash that is being looked at
       looked_at += t->ExpireSegment(
@@ -406,7 +409,7 @@ size_t Shard::Evict(int db, std::string_view key, uint64_t hash) {
   if (!place) return 0;
   totals_.evicted_keys.fetch_add(1, std::memory_order_relaxed);
   if (expiry_sink_ != nullptr) expiry_sink_->OnEvicted(db, key);
-  MarkWatchers(db, key, hash, true);  // before the erasure: `key` may be a view of the entry's own
+  MarkWatchers(db, key, hash, true, true);  // before the erasure: `key` may be a view of the entry's own
   const size_t entry_bytes = place.entry->AllocatedBytes();
   Change change(*this, db, *t);
   t->Erase(place, hash, settings_.lazy_eviction.load(std::memory_order_relaxed) ? Freeing::kLazy : Freeing::kInline);

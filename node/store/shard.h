@@ -31,6 +31,7 @@ namespace understudy::store {
 class Table;
 class Keyspace;
 class LazyFreer;
+class Shard;
 class Probe;
 
 // What a caller sees of keys whose time has come but which are still stored.
@@ -93,6 +94,20 @@ struct WatchedKey {
   std::atomic<bool>* dirty = nullptr;  // the session's one flag for all its keys, set by any writer
   ChangeSink* sink = nullptr;
   bool was_expired = false;            // set by Watch
+};
+
+// Told of changes of whatever key, by the shards that were asked to tell (Shard::SetTells). Set once, before threads
+// start.
+class KeyListener {
+ public:
+  // Under the shard's lock, shortly before or after the change: it may note it, no more. by_itself: the key expired, or
+  // had to go because memory is short.
+  virtual void OnKeyChanged(Shard& shard, std::string_view key, bool by_itself) = 0;
+  // Databases were emptied or exchanged as a whole, whether any shard was asked or not. Every shard's lock is held.
+  virtual void OnDatabasesChanged() = 0;
+
+ protected:
+  ~KeyListener() = default;
 };
 
 enum class Freeing {
@@ -180,6 +195,11 @@ class alignas(64) Shard {
   // At EXEC: true if the key's time has come since Watch, though nobody removed it yet (EXEC must then fail,
   // as it does when *dirty is set).
   bool WatchedKeyExpired(const WatchedKey& watched, int64_t now_ms) const;
+  // Whether the keyspace's KeyListener is told of each change from now on.
+  void SetTells(bool tells) {
+    tells_ = tells && listener_ != nullptr;
+    told_ = tells_ || !watchers_.empty();
+  }
 
   // ---- Walking -----------------------------------------------------------------------------------------
   // Calls fn for the entries of one bucket at `cursor` (a cursor whose Keyspace::CursorShard is this shard)
@@ -253,11 +273,11 @@ class alignas(64) Shard {
     return old != nullptr ? TouchedLfu(old->access_bits(), now_ms) : LfuBits(now_ms);
   }
   [[gnu::cold]] uint32_t TouchedLfu(uint32_t bits, int64_t now_ms);
-  // now_absent: the change was a removal.
-  void MarkWatchers(int db, std::string_view key, uint64_t hash, bool now_absent) {
-    if (!watchers_.empty()) [[unlikely]] MarkWatchersOf(db, key, hash, now_absent);
+  // now_absent: the change was a removal. by_itself: see KeyListener.
+  void MarkWatchers(int db, std::string_view key, uint64_t hash, bool now_absent, bool by_itself = false) {
+    if (told_) [[unlikely]] MarkWatchersOf(db, key, hash, now_absent, by_itself);
   }
-  void MarkWatchersOf(int db, std::string_view key, uint64_t hash, bool now_absent);
+  void MarkWatchersOf(int db, std::string_view key, uint64_t hash, bool now_absent, bool by_itself);
   // The database's table is about to be replaced: marks who watches a key that is in either.
   void MarkWatchersOfDb(int db, const Table* before, const Table* after, int64_t now_ms);
   void PublishAll();  // after whole tables were exchanged
@@ -273,6 +293,9 @@ class alignas(64) Shard {
   uint64_t random_;                    // for LFU
   std::vector<std::shared_ptr<Table>> tables_;  // by database; null while it never had a key
   std::map<uint64_t, std::vector<WatchedKey*>> watchers_;  // by hash
+  KeyListener* listener_ = nullptr;    // set by Keyspace before threads start
+  bool tells_ = false;                 // it is told of changes
+  bool told_ = false;                  // somebody is: tells_, or there are watchers
   std::atomic<int64_t> next_expire_ms_{INT64_MAX};
   std::unique_ptr<std::atomic<size_t>[]> sizes_;     // by database
   std::unique_ptr<std::atomic<size_t>[]> expires_;   // by database

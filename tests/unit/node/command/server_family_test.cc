@@ -143,13 +143,45 @@ TEST_F(ServerFamilyTest, CommandTellsAboutCommands) {
   auto c3 = Connect(3);
   EXPECT_EQ(c3->Do("COMMAND DOCS getdel"),
             "{\"getdel\": {\"summary\": \"Reads a string and removes its key.\", \"since\": \"6.2.0\", \"group\": \"string\", "
-            "\"arguments\": [{\"name\": \"key\", \"type\": \"key\", \"display_text\": \"key\"}]}}");
+            "\"complexity\": \"O(1)\", \"arguments\": [{\"name\": \"key\", \"type\": \"key\", \"display_text\": \"key\"}]}}");
   EXPECT_NE(c3->Do("COMMAND DOCS set").find("\"type\": \"oneof\""), std::string::npos);
   EXPECT_EQ(Do("COMMAND").front(), '[');
   EXPECT_EQ(Do("COMMAND DOCS").front(), '[');
   ExpectError({"COMMAND GETKEYS PING"}, "ERR The command has no key arguments");
   ExpectError({"COMMAND GETKEYS FOO"}, "ERR Invalid command specified");
   ExpectError({"COMMAND GETKEYS GET"}, "ERR Invalid number of arguments specified for command");
+}
+
+TEST_F(ServerFamilyTest, CommandTellsWhereKeysAre) {
+  const auto find = [](const std::string& type, const std::string& spec) {
+    return "\"type\", \"" + type + "\", \"spec\", [" + spec + "]";
+  };
+  const std::string counted = find("keynum", "\"keynumidx\", :0, \"firstkey\", :1, \"keystep\", :1");
+  for (const char* name : {"zunion", "eval", "bzmpop", "sintercard", "lmpop", "fcall_ro"}) {
+    EXPECT_NE(Do("COMMAND INFO " + std::string(name)).find(counted), std::string::npos) << name;
+  }
+  EXPECT_NE(Do("COMMAND INFO zunionstore").find(counted), std::string::npos);
+  const std::string xread = Do("COMMAND INFO xread");
+  EXPECT_NE(xread.find(find("keyword", "\"keyword\", \"STREAMS\", \"startfrom\", :1")), std::string::npos) << xread;
+  EXPECT_NE(xread.find(find("range", "\"lastkey\", :-1, \"keystep\", :1, \"limit\", :2")), std::string::npos) << xread;
+  EXPECT_NE(Do("COMMAND INFO georadius").find(find("keyword", "\"keyword\", \"STOREDIST\", \"startfrom\", :6")), std::string::npos);
+  EXPECT_NE(Do("COMMAND INFO sort").find(find("unknown", "")), std::string::npos);
+  EXPECT_NE(Do("COMMAND INFO spublish").find(":1, :1, :1"), std::string::npos);
+  EXPECT_NE(Do("COMMAND INFO ssubscribe").find("[+not_key]"), std::string::npos);
+  EXPECT_NE(Do("COMMAND INFO mget").find("[\"request_policy:multi_shard\"]"), std::string::npos);
+  EXPECT_NE(Do("COMMAND INFO config|set").find("\"response_policy:all_succeeded\""), std::string::npos);
+}
+
+TEST_F(ServerFamilyTest, ThereIsNoClusterAndThereAreNoModules) {
+  ExpectError({"CLUSTER INFO", "CLUSTER SLOTS", "CLUSTER ADDSLOTS 1 2", "CLUSTER HELP", "ASKING", "READONLY", "READWRITE"},
+              "ERR This instance has cluster support disabled");
+  ExpectError({"CLUSTER NOSUCH"}, "ERR unknown subcommand 'NOSUCH'. Try CLUSTER HELP.");
+  ExpectError({"CLUSTER KEYSLOT"}, "ERR wrong number of arguments for 'cluster|keyslot' command");
+  for (const char* command : {"MODULE LOAD x", "MODULE LOADEX x", "MODULE UNLOAD x"}) {
+    EXPECT_EQ(Do(command).substr(0, 32), "-ERR MODULE command not allowed.") << command;
+  }
+  EXPECT_EQ(Do("LOLWUT").substr(0, 11), "\"Redis ver.");
+  Expect({{"SCRIPT DEBUG NO", "+OK"}, {"SCRIPT DEBUG maybe", "-ERR Use SCRIPT DEBUG YES/SYNC/NO"}});
 }
 
 TEST_F(ServerFamilyTest, Slowlog) {
