@@ -271,7 +271,7 @@ std::vector<std::string> Server::Functions() {
 }
 
 Status Server::ReplaceFunctions(const std::vector<std::string>& codes) {
-  return scripts_->functions().Restore(codes, script::FunctionLibraries::Policy::kFlush);
+  return scripts_->functions().Restore(codes, script::FunctionLibraries::Policy::kFlush, {});
 }
 
 // A posted task runs at the start of a turn: the turn that was running then has ended.

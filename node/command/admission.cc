@@ -3,6 +3,7 @@
 #include "node/command/dispatch.h"
 #include "node/command/dispatch_state.h"
 #include "node/command/notify.h"
+#include "node/command/script_host.h"
 #include "node/config/config.h"
 #include "node/pubsub/channels.h"
 #include "node/resp/errors.h"
@@ -113,7 +114,7 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
       ParkUntil(state, session, state.worker->now() + state.room_wait);
       return false;
     }
-  } else if ((flags & kDenyOom) || (session.transaction && !(flags & kImmediate))) {
+  } else if (!state.busy && ((flags & kDenyOom) || (session.transaction && !(flags & kImmediate)))) {
     const Room room = TakeMemory(state, session, row, args);
     if (room == Room::kNo) [[unlikely]] return refuse(resp::kOutOfMemory);
     if (room == Room::kLater) [[unlikely]] {
@@ -125,8 +126,12 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
   const bool writes = (flags & kWrite) != 0;
   const bool may_write = writes || (flags & kRunsScript) != 0;
   const bool streams = (flags & kMayReplicate) != 0;
+  // A transaction's scripts were looked at when they were queued.
+  const auto pauses = [&] {
+    return streams && (!(row.flags & kRunsScript) || !SaysItWritesNothing(*services_, row, args));
+  };
   // What goes into the stream of a primary stays out of it while writes do.
-  if (streams && services_->gate.Check(true, state.worker->now()) == role::Admission::kPaused) [[unlikely]] {
+  if (streams && services_->gate.Check(true, state.worker->now()) == role::Admission::kPaused && pauses()) [[unlikely]] {
     ParkUntil(state, session, services_->gate.paused_until());
     return false;
   }
@@ -148,7 +153,7 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
     }
   }
   if (const ClientPause paused = pause(state.worker->wall_ms()); paused != ClientPause::kNone) [[unlikely]] {
-    if (paused == ClientPause::kAll || writes || streams) {
+    if (paused == ClientPause::kAll || writes || pauses()) {
       const int64_t left_ms = pause_until_ms_.load(std::memory_order_relaxed) - state.worker->wall_ms();
       ParkUntil(state, session, state.worker->now() + Milliseconds(left_ms + 1));
       return false;

@@ -1,24 +1,25 @@
 // While a script has the floor: who waits, who is told, what still works. See script/floor.h.
 #include "node/command/dispatch.h"
 #include "node/command/dispatch_state.h"
+#include "node/command/script_host.h"
 #include "node/script/scripts.h"
 
 namespace understudy::command {
 namespace {
 
-constexpr std::string_view kBusyScript =
-    "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
-constexpr std::string_view kBusyFunction =
-    "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.";
+using Entry = script::Floor::Entry;
 
 }  // namespace
 
 std::string_view Dispatcher::BusyText() const {
-  return services_->scripts.slow().function ? kBusyFunction : kBusyScript;
+  return command::BusyText(services_->scripts.slow_is_function());
 }
 
 bool Dispatcher::EnterShards(WorkerState& state) {
-  if (!services_->scripts.floor().Enter(state.worker->index())) return false;
+  const Entry entry = services_->scripts.floor().Enter(state.worker->index());
+  if (entry == Entry::kBusy) return false;
+  // What is admitted now must not be so by the lease of before.
+  if (entry == Entry::kWaited) [[unlikely]] state.worker->RefreshTime();
   state.outside = state.batch_over = false;
   return true;
 }
@@ -29,7 +30,13 @@ void Dispatcher::LeaveShards(WorkerState& state) {
 }
 
 bool Dispatcher::TakeFloor(WorkerState& state) {
-  if (services_->scripts.floor().Take(state.worker->index())) return true;
+  const Entry entry = services_->scripts.floor().Take(state.worker->index());
+  if (entry == Entry::kAtOnce) [[likely]] return true;
+  if (entry == Entry::kWaited) {
+    state.worker->RefreshTime();
+    state.may_expire = MayExpire(*state.worker);
+    return true;
+  }
   state.outside = state.batch_over = true;
   return false;
 }
@@ -37,7 +44,7 @@ bool Dispatcher::TakeFloor(WorkerState& state) {
 void Dispatcher::ReturnFloor(WorkerState& state) {
   script::Floor& floor = services_->scripts.floor();
   floor.Release();
-  if (!floor.Enter(state.worker->index())) state.outside = state.batch_over = true;
+  if (floor.Enter(state.worker->index()) == Entry::kBusy) state.outside = state.batch_over = true;
 }
 
 void Dispatcher::ServeOthers(Session& running) {
@@ -85,7 +92,7 @@ void Dispatcher::CallBusy(WorkerState& state, Session& session, const Row& row, 
 // A closed client lets go of its watches, now or once no script has their shards.
 void Dispatcher::EndWatches(WorkerState& state, net::Connection& connection) {
   script::Floor& floor = services_->scripts.floor();
-  if (!floor.Enter(state.worker->index())) {
+  if (floor.Enter(state.worker->index()) == Entry::kBusy) {
     state.orphans.push_back(connection.TakeState());
     return;
   }

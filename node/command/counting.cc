@@ -12,7 +12,7 @@ void Dispatcher::CountUnusual(WorkerState& state, const CallContext& ctx, Args a
                               const resp::Writer& reply) {
   if (failed) {
     ctx.stats.by_command[ctx.row->index].failed.Add();
-    ctx.stats.CountError(reply.last_error_code());
+    if (!reply.last_error_code().empty()) ctx.stats.CountError(reply.last_error_code());
   }
   const uint32_t flags = ctx.row->flags;
   const Session& session = *ctx.session;

@@ -7,6 +7,7 @@
 #include "common/random.h"
 #include "node/command/dispatch_state.h"
 #include "node/command/notify.h"
+#include "node/command/script_host.h"
 #include "node/config/config.h"
 #include "node/pubsub/channels.h"
 #include "node/replication/replication.h"
@@ -187,7 +188,9 @@ void Dispatcher::Queue(WorkerState& state, Session& session, const Row& row, Arg
     queued.ends.push_back(static_cast<uint32_t>(queued.bytes.size()));
   }
   transaction.bytes += bytes;
-  transaction.flags |= row.flags;
+  constexpr uint32_t kMayWrite = kRunsScript | kMayReplicate;
+  const bool writes_nothing = (row.flags & kMayWrite) == kMayWrite && SaysItWritesNothing(*services_, row, args);
+  transaction.flags |= writes_nothing ? row.flags & ~kMayReplicate : row.flags;
   transaction.needs_role = transaction.needs_role || !(row.flags & kLoading);
   transaction.queue.push_back(std::move(queued));
   session.multi_commands.store(static_cast<int>(transaction.queue.size()), std::memory_order_relaxed);

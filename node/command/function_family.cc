@@ -31,13 +31,18 @@ void CallAs(CallContext& ctx, Args args, bool read_only, Writer& reply) {
 void Fcall(CallContext& ctx, Args args, Writer& reply) { CallAs(ctx, args, false, reply); }
 void FcallRo(CallContext& ctx, Args args, Writer& reply) { CallAs(ctx, args, true, reply); }
 
+script::Interpreter::Bounds BoundsOf(const CallContext& ctx) {
+  if (ctx.session == nullptr) return {};
+  return {.timed = true, .most_bytes = MostScriptBytes(ctx)};
+}
+
 void Load(CallContext& ctx, Args args, Writer& reply) {
   bool replace = false;
   for (const std::string_view option : args.subspan(2, args.size() - 3)) {
     if (!Is(option, "replace")) return reply.Error("ERR Unknown option given: " + std::string(option));
     replace = true;
   }
-  const Result<std::string> name = ctx.services.scripts.functions().Load(args.back(), replace);
+  const Result<std::string> name = ctx.services.scripts.functions().Load(args.back(), replace, BoundsOf(ctx));
   if (!name.ok()) return reply.Error("ERR " + std::string(name.status().message()));
   ctx.effects.Verbatim(ctx.db, args);
   reply.Bulk(*name);
@@ -135,7 +140,7 @@ void Restore(CallContext& ctx, Args args, Writer& reply) {
   }
   const Result<std::vector<std::string>> codes = persist::ParseFunctions(args[2]);
   if (!codes.ok()) return reply.Error("ERR " + std::string(codes.status().message()));
-  const Status restored = ctx.services.scripts.functions().Restore(*codes, policy);
+  const Status restored = ctx.services.scripts.functions().Restore(*codes, policy, BoundsOf(ctx));
   if (!restored.ok()) return reply.Error("ERR " + std::string(restored.message()));
   ctx.effects.Verbatim(ctx.db, args);
   reply.Ok();

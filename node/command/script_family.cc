@@ -1,5 +1,4 @@
 // EVAL and its kin; SCRIPT. How a script runs: script_host.h.
-#include <cctype>
 #include <string>
 
 #include "common/crypto.h"
@@ -8,6 +7,7 @@
 #include "node/command/script_host.h"
 #include "node/resp/errors.h"
 #include "node/resp/writer.h"
+#include "node/script/flags.h"
 #include "node/script/scripts.h"
 
 namespace understudy::command {
@@ -18,17 +18,10 @@ using script::ScriptCache;
 
 constexpr std::string_view kNoScriptFound = "NOSCRIPT No matching script. Please use EVAL.";
 
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return lower;
-}
-
-void Run(CallContext& ctx, Args args, const std::string& hash, const ScriptCache::Script& found, ScriptCall& call,
-         Writer& reply) {
+void Run(CallContext& ctx, Args args, const ScriptCache::Script& found, ScriptCall& call, Writer& reply) {
   call.ref = found.ref;
   call.flags = found.flags;
-  call.name = hash;
+  call.name = found.hash;
   RunScript(ctx, args, call, reply);
 }
 
@@ -36,25 +29,25 @@ void EvalAs(CallContext& ctx, Args args, bool read_only, Writer& reply) {
   script::Scripts& scripts = ctx.services.scripts;
   ScriptCall call{.interpreter = scripts.eval(), .read_only = read_only};
   if (!SplitScriptArguments(args, resp::kNotInteger, &call, reply)) return;
-  const std::string hash = crypto::Sha1Hex(args[1]);
-  const ScriptCache::Script* found = scripts.cache().Find(hash);
+  const ScriptCache::Script* found = scripts.cache().FindText(args[1]);
   if (found == nullptr) {
-    const Result<const ScriptCache::Script*> added = scripts.cache().Add(hash, args[1], false);
+    const Result<const ScriptCache::Script*> added =
+        scripts.cache().Add(crypto::Sha1Hex(args[1]), args[1], false);
     if (!added.ok()) return reply.Error("ERR " + std::string(added.status().message()));
     found = *added;
   }
-  Run(ctx, args, hash, *found, call, reply);
+  Run(ctx, args, *found, call, reply);
 }
 
 void EvalShaAs(CallContext& ctx, Args args, bool read_only, Writer& reply) {
   script::Scripts& scripts = ctx.services.scripts;
-  const std::string hash = Lower(args[1]);
+  const std::string hash = script::Lower(args[1]);
   const ScriptCache::Script* const found = scripts.cache().Find(hash);
   ScriptCall call{.interpreter = scripts.eval(), .read_only = read_only};
   if (hash.size() != 40) return reply.Error(kNoScriptFound);
   if (!SplitScriptArguments(args, resp::kNotInteger, &call, reply)) return;
   if (found == nullptr) return reply.Error(kNoScriptFound);
-  Run(ctx, args, hash, *found, call, reply);
+  Run(ctx, args, *found, call, reply);
 }
 
 void Debug(CallContext&, Args args, Writer& reply) {
@@ -78,7 +71,7 @@ void Load(CallContext& ctx, Args args, Writer& reply) {
 void Exists(CallContext& ctx, Args args, Writer& reply) {
   reply.Array(args.size() - 2);
   for (const std::string_view hash : args.subspan(2)) {
-    reply.Integer(ctx.services.scripts.cache().Find(Lower(hash)) != nullptr ? 1 : 0);
+    reply.Integer(ctx.services.scripts.cache().Find(script::Lower(hash)) != nullptr ? 1 : 0);
   }
 }
 
@@ -91,7 +84,7 @@ void Flush(CallContext& ctx, Args args, Writer& reply) {
 }
 
 void Show(CallContext& ctx, Args args, Writer& reply) {
-  const ScriptCache::Script* const found = ctx.services.scripts.cache().Find(Lower(args[2]));
+  const ScriptCache::Script* const found = ctx.services.scripts.cache().Find(script::Lower(args[2]));
   if (found == nullptr) return reply.Error("NOSCRIPT No matching script.");
   reply.Bulk(found->body);
 }

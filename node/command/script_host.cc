@@ -1,5 +1,7 @@
 #include "node/command/script_host.h"
 
+#include <algorithm>
+
 #include "common/log.h"
 #include "node/command/acl.h"
 #include "node/command/dispatch.h"
@@ -8,10 +10,13 @@
 #include "node/role/role_gate.h"
 #include "node/script/flags.h"
 #include "node/script/scripts.h"
+#include "node/store/shard_guard.h"
 
 namespace understudy::command {
 namespace {
 
+// Results of some million elements fit; a script that gathers without end must not end the process.
+constexpr size_t kMostBytes = size_t{1} << 30, kLeastBytes = size_t{64} << 20;
 constexpr std::string_view kKilled = "Script killed by user with SCRIPT KILL.";
 
 // Why the node would refuse a write now; nothing: it would not. A pause that began meanwhile waits for the script.
@@ -36,21 +41,19 @@ class ScriptHost final : public script::Host {
   std::optional<std::string> Call(std::span<const std::string_view> words, int protocol, int replicate_to,
                                   resp::Output& reply) override {
     const Row* const row = FindRow(words);
-    if (row == nullptr) return "Unknown Redis command called from script";
-    if (!ArityFits(*row, words.size())) return "Wrong number of args calling Redis command from script";
-    if (std::optional<std::string> refused = Refuse(*row, words)) {
-      ctx_.stats.by_command[row->index].rejected.Add();
+    if (std::optional<std::string> refused = Refuse(row, words)) {
+      if (row != nullptr) ctx_.stats.by_command[row->index].rejected.Add();
+      const std::string_view text = *refused;
+      ctx_.stats.CountError(text.starts_with('-') ? text.substr(1, text.find(' ') - 1) : "ERR");
       return refused;
     }
-    if (row->flags & kWrite) {
-      wrote_ = true;
-      if (slow_) {
-        ctx_.services.scripts.NoteWrote();
-        if (ctx_.services.scripts.killed()) return std::string(kKilled);
-      }
+    wrote_ = wrote_ || (row->flags & kWrite) != 0;
+    if ((replicate_to & kToReplicas) != 0) [[likely]] {
+      Run(*row, words, ctx_.effects, protocol, reply);
+    } else {
+      Effects unreplicated;
+      Run(*row, words, unreplicated, protocol, reply);
     }
-    const bool replicated = (replicate_to & kToReplicas) != 0;
-    Run(*row, words, replicated ? ctx_.effects : unreplicated_, protocol, reply);
     return std::nullopt;
   }
 
@@ -79,7 +82,10 @@ class ScriptHost final : public script::Host {
     return FindSubcommand(*row, words);
   }
 
-  std::optional<std::string> Refuse(const Row& row, Args words) {
+  std::optional<std::string> Refuse(const Row* found, Args words) {
+    if (found == nullptr) return "Unknown Redis command called from script";
+    const Row& row = *found;
+    if (!ArityFits(row, words.size())) return "Wrong number of args calling Redis command from script";
     if (row.flags & kNoScript) return "This Redis command is not allowed from script";
     if (Session* const session = ctx_.session; session != nullptr && !session->unrestricted) {
       const acl::Verdict verdict = ctx_.services.dispatcher.CheckInScript(*session, row, words);
@@ -97,6 +103,7 @@ class ScriptHost final : public script::Host {
     if ((row.flags & kDenyOom) && ctx_.out_of_memory && !(call_.flags & script::kAllowOom)) {
       return "-" + std::string(resp::kOutOfMemory);
     }
+    if ((row.flags & kWrite) && slow_ && !ctx_.services.scripts.NoteWrite()) return std::string(kKilled);
     return std::nullopt;
   }
 
@@ -153,7 +160,6 @@ class ScriptHost final : public script::Host {
   const bool read_only_;
   const MonoTime since_;
   int db_;               // of the next call
-  Effects unreplicated_;
   bool wrote_ = false, slow_ = false;
 };
 
@@ -181,7 +187,33 @@ void RunScript(CallContext& ctx, Args args, const ScriptCall& call, resp::Writer
     monitors.Show(ctx.db, ctx.session->connection.peer_address(), args);
   }
   ScriptHost host(ctx, args, call, read_only);
-  call.interpreter.Run(call.ref, {host, call.name, call.keys, call.arguments}, reply);
+  call.interpreter.Run(call.ref, {host, call.name, call.keys, call.arguments, MostScriptBytes(ctx)}, reply);
+}
+
+bool SaysItWritesNothing(const Services& services, const Row& row, Args args) {
+  const script::Scripts& scripts = services.scripts;
+  if (row.name == "eval") {
+    const Result<script::Shebang> shebang = script::ReadShebang(args[1]);
+    return shebang.ok() && (shebang->flags & script::kNoWrites);
+  }
+  // Who changes scripts and functions has all shards: any one of them keeps them as they are.
+  store::OneShardGuard guard(services.keyspace, services.keyspace.shard(0));
+  if (row.name == "fcall") {
+    const auto* const function = scripts.functions().Find(args[1]);
+    return function != nullptr && (function->flags & script::kNoWrites);
+  }
+  const script::ScriptCache::Script* const found = scripts.cache().Peek(script::Lower(args[1]));
+  return found != nullptr && (found->flags & script::kNoWrites);
+}
+
+std::string_view BusyText(bool function) {
+  return function ? "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+                  : "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.";
+}
+
+size_t MostScriptBytes(const CallContext& ctx) {
+  const auto limit = static_cast<size_t>(ctx.services.config.max_memory_bytes.load(std::memory_order_relaxed));
+  return limit == 0 ? kMostBytes : std::clamp(limit / 4, kLeastBytes, kMostBytes);
 }
 
 bool SplitScriptArguments(Args args, std::string_view not_a_number, ScriptCall* call, resp::Writer& reply) {
@@ -204,19 +236,19 @@ bool SplitScriptArguments(Args args, std::string_view not_a_number, ScriptCall* 
 }
 
 void KillScript(CallContext& ctx, bool function, resp::Writer& reply) {
-  const script::Scripts::Slow slow = ctx.services.scripts.slow();
-  if (!slow.running) return reply.Error("NOTBUSY No scripts in execution right now.");
-  if (!slow.wrote && slow.function != function) {
-    return reply.Error(slow.function
-                           ? "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
-                           : "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.");
+  using Kill = script::Scripts::KillResult;
+  switch (ctx.services.scripts.Kill(function)) {
+    case Kill::kEnds:
+      return reply.Ok();
+    case Kill::kNoneRuns:
+      return reply.Error("NOTBUSY No scripts in execution right now.");
+    case Kill::kOtherKind:
+      return reply.Error(BusyText(!function));
+    case Kill::kWrote:
+      return reply.Error(
+          "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the "
+          "script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.");
   }
-  if (!ctx.services.scripts.Kill()) {
-    return reply.Error(
-        "UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the "
-        "script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.");
-  }
-  reply.Ok();
 }
 
 }  // namespace understudy::command

@@ -29,8 +29,14 @@ struct ScriptCall {
 // Answers, also if it may not run. args: of the command that runs it.
 void RunScript(CallContext& ctx, Args args, const ScriptCall& call, resp::Writer& reply);
 
+// Does a script or function that the command would run say of itself that it writes nothing? In a batch, no locks held.
+bool SaysItWritesNothing(const Services& services, const Row& row, Args args);
 // args[2] keys follow: EVAL, FCALL. False, and the error is written, if they don't. not_a_number: the error then.
 bool SplitScriptArguments(Args args, std::string_view not_a_number, ScriptCall* call, resp::Writer& reply);
+// By how much a script of a client may let the memory of its Lua state grow.
+size_t MostScriptBytes(const CallContext& ctx);
+// What clients are told while a slow script runs.
+std::string_view BusyText(bool function);
 // SCRIPT KILL, FUNCTION KILL.
 void KillScript(CallContext& ctx, bool function, resp::Writer& reply);
 

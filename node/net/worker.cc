@@ -304,8 +304,8 @@ void Worker::ReadPhase() {
   };
   reading_left_.swap(left_over_);
   reading_.swap(ready_);
-  for (reading_at_ = 0; reading_at_ < reading_.size(); ++reading_at_) {
-    Connection* const connection = reading_[reading_at_];
+  while (reading_at_ < reading_.size()) {
+    Connection* const connection = reading_[reading_at_++];
     if (!may_read(*connection)) continue;
     if (in_time && has_room()) {
       serve(*connection, kExecuteTime);
@@ -314,9 +314,10 @@ void Worker::ReadPhase() {
     }
   }
   reading_.clear();
+  reading_at_ = 0;
   bool one = false;
-  for (reading_left_at_ = 0; reading_left_at_ < reading_left_.size(); ++reading_left_at_) {
-    Connection* const connection = reading_left_[reading_left_at_];
+  while (reading_left_at_ < reading_left_.size()) {
+    Connection* const connection = reading_left_[reading_left_at_++];
     if (!may_read(*connection)) continue;
     if ((in_time || !one) && has_room()) {
       one = true;
@@ -326,6 +327,7 @@ void Worker::ReadPhase() {
     }
   }
   reading_left_.clear();
+  reading_left_at_ = 0;
   ExecuteBatch();
 }
 

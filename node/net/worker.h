@@ -269,7 +269,7 @@ class Worker final : private TurnOutput::Owner {
   size_t moved_bytes_ = 0;           // of this turn's output that did not fit into the block
   std::vector<Connection*> ready_, left_over_, turn_list_, flushing_, closed_;
   std::vector<Connection*> reading_, reading_left_;  // of ready_ and left_over_, while they are read
-  size_t reading_at_ = 0, reading_left_at_ = 0;
+  size_t reading_at_ = 0, reading_left_at_ = 0;      // how many of them were looked at
   bool listeners_ready_ = false;
   bool check_holds_ = false;
   // Of ServeOthers: whose command runs, null else; input and output of the others, made when they are needed first.

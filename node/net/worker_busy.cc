@@ -23,9 +23,10 @@ void Worker::EndBatchAt(const Connection& running) {
   inputs_.resize(at + 1);
   first_unfinished_ = at;
   // As if they had not been looked at in this turn.
-  const auto give_back = [](std::vector<Connection*>& from, size_t visited, std::vector<Connection*>& to) {
-    if (visited < from.size()) to.insert(to.end(), from.begin() + static_cast<std::ptrdiff_t>(visited + 1), from.end());
+  const auto give_back = [](std::vector<Connection*>& from, size_t& visited, std::vector<Connection*>& to) {
+    to.insert(to.end(), from.begin() + static_cast<std::ptrdiff_t>(visited), from.end());
     from.clear();
+    visited = 0;
   };
   give_back(reading_, reading_at_, ready_);
   give_back(reading_left_, reading_left_at_, left_over_);
@@ -81,7 +82,6 @@ void Worker::ServeOthers(Connection& running) {
   exchange();
   arena_used_ = arena_used;
   first_unfinished_ = unfinished;
-  reading_at_ = reading_left_at_ = 0;
   OpenOutput(running);
 }
 

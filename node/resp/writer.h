@@ -40,6 +40,11 @@ class Writer {
   // text: code and sentence, "ERR syntax error". Line ends in it are replaced by spaces, as clients would
   // lose their place. errors() counts them; last_error_code() is the first word of the last one.
   void Error(std::string_view text);
+  // The same, of an error that somebody has told of already: last_error_code() is empty.
+  void ErrorToldBefore(std::string_view text) {
+    Error(text);
+    last_error_code_size_ = 0;
+  }
   void Integer(int64_t value) { Header(':', value); }
   void Bulk(std::string_view value) {
     char* p = out_->Reserve(value.size() + 26);

@@ -42,8 +42,9 @@ int Fail(lua_State* L, std::string_view text) {
 // The arguments as words; false: one is neither text nor number. Views of Lua's strings, or of `numbers`.
 bool ReadWords(lua_State* L, std::vector<std::string_view>* words, std::vector<std::string>* numbers) {
   const int count = lua_gettop(L);
-  words->reserve(static_cast<size_t>(count));
-  numbers->reserve(static_cast<size_t>(count));
+  words->clear();
+  numbers->clear();
+  numbers->reserve(static_cast<size_t>(count));  // the views stay good
   for (int i = 1; i <= count; ++i) {
     if (lua_type(L, i) == LUA_TNUMBER) {
       words->push_back(numbers->emplace_back(resp::FormatDouble(lua_tonumber(L, i))));
@@ -60,19 +61,22 @@ bool ReadWords(lua_State* L, std::vector<std::string_view>* words, std::vector<s
 
 // raise: redis.call, else redis.pcall.
 int CallCommand(lua_State* L, bool raise) {
-  Interpreter::Running& running = Interpreter::Of(L).running();
+  Interpreter& interpreter = Interpreter::Of(L);
+  const Interpreter::Running& running = interpreter.running();
   const auto fail = [&](std::string_view text) {
     PushError(L, text);
     return raise ? lua_error(L) : 1;
   };
   if (running.host == nullptr) return fail("redis.call can only be called inside a script invocation");
   if (lua_gettop(L) == 0) return fail("Please specify at least one argument for this redis lib call");
-  std::vector<std::string_view> words;
-  std::vector<std::string> numbers;
+  auto& [words, numbers] = interpreter.scratch();
   if (!ReadWords(L, &words, &numbers)) return fail("Lua redis lib command arguments must be strings or integers");
-  resp::StringOutput reply;
+  resp::StringOutput& reply = interpreter.ReplyOfCall();
   if (const auto refused = running.host->Call(words, running.protocol, running.replicate_to, reply)) {
-    return fail(*refused);
+    PushError(L, *refused);
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, kCounted);
+    return raise ? lua_error(L) : 1;
   }
   const bool failed = reply.view().starts_with('-');
   PushReply(L, reply.view());

@@ -15,12 +15,6 @@ constexpr struct {
               {"no-cluster", kNoCluster},
               {"allow-cross-slot-keys", kAllowCrossSlotKeys}};
 
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return lower;
-}
-
 std::vector<std::string_view> SplitWords(std::string_view text) {
   std::vector<std::string_view> parts;
   while (!text.empty()) {
@@ -32,6 +26,12 @@ std::vector<std::string_view> SplitWords(std::string_view text) {
 }
 
 }  // namespace
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return lower;
+}
 
 bool IsName(std::string_view name) {
   return !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {

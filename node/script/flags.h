@@ -25,6 +25,7 @@ enum Flag : uint32_t {
 std::optional<uint32_t> FlagByName(std::string_view name);
 std::vector<std::string_view> FlagNames(uint32_t flags);
 
+std::string Lower(std::string_view text);
 // Of a library or function: letters, digits, underscores.
 bool IsName(std::string_view name);
 

@@ -122,11 +122,12 @@ void FunctionLibraries::Release(Libraries& libraries) {
   libraries.clear();
 }
 
-Result<FunctionLibraries::Library> FunctionLibraries::Run(std::string_view body, std::string_view code) {
+Result<FunctionLibraries::Library> FunctionLibraries::Run(std::string_view body, std::string_view code,
+                                                           const Interpreter::Bounds& bounds) {
   const Result<Interpreter::Ref> ref = interpreter_.Compile(code);
   if (!ref.ok()) return Invalid("Error compiling function: " + std::string(ref.status().message()));
   Library library{std::string(body), {}};
-  const Status ran = interpreter_.Load(*ref, [&](lua_State* L) { return Register(L, &library); });
+  const Status ran = interpreter_.Load(*ref, bounds, [&](lua_State* L) { return Register(L, &library); });
   interpreter_.Release(*ref);
   if (ran.ok() && !library.functions.empty()) return library;
   Release(library);
@@ -134,24 +135,31 @@ Result<FunctionLibraries::Library> FunctionLibraries::Run(std::string_view body,
                           : "Error registering functions: " + std::string(ran.message()));
 }
 
-Status FunctionLibraries::CheckNames(const Libraries& into, const Library& library, std::string_view name) const {
-  for (const auto& [other_name, other] : into) {
-    if (other_name == name) continue;
-    for (const auto& [function, ignored] : library.functions) {
-      if (other.functions.contains(function)) return Invalid("Function " + function + " already exists");
-    }
+FunctionLibraries::Index FunctionLibraries::IndexOf(const Libraries& libraries) {
+  Index index;
+  for (const auto& [name, library] : libraries) {
+    for (const auto& [function, details] : library.functions) index.emplace(Lower(function), Place{name, &details});
+  }
+  return index;
+}
+
+Status FunctionLibraries::CheckNames(const Index& others, const Library& library, std::string_view name) {
+  for (const auto& [function, ignored] : library.functions) {
+    const auto other = others.find(Lower(function));
+    if (other != others.end() && other->second.library != name) return Invalid("Function " + function + " already exists");
   }
   return {};
 }
 
-Result<std::string> FunctionLibraries::Load(std::string_view code, bool replace) {
+Result<std::string> FunctionLibraries::Load(std::string_view code, bool replace,
+                                            const Interpreter::Bounds& bounds) {
   Result<LibraryHead> head = ReadLibraryHead(code);
   if (!head.ok()) return head.status();
   const auto old = libraries_.find(head->name);
   if (old != libraries_.end() && !replace) return Invalid("Library '" + head->name + "' already exists");
-  Result<Library> library = Run(code, head->code);
+  Result<Library> library = Run(code, head->code, bounds);
   if (!library.ok()) return library.status();
-  if (Status clash = CheckNames(libraries_, *library, head->name); !clash.ok()) {
+  if (Status clash = CheckNames(by_name_, *library, head->name); !clash.ok()) {
     Release(*library);
     return clash;
   }
@@ -173,9 +181,11 @@ Status FunctionLibraries::Delete(std::string_view name) {
 void FunctionLibraries::Clear() {
   Release(libraries_);
   Count();
+  interpreter_.Collect();
 }
 
-Status FunctionLibraries::Restore(const std::vector<std::string>& codes, Policy policy) {
+Status FunctionLibraries::Restore(const std::vector<std::string>& codes, Policy policy,
+                                  const Interpreter::Bounds& bounds) {
   Libraries loaded;
   const auto give_up = [&](Status status) {
     Release(loaded);
@@ -187,23 +197,19 @@ Status FunctionLibraries::Restore(const std::vector<std::string>& codes, Policy 
     if (loaded.contains(head->name) || (policy == Policy::kAppend && libraries_.contains(head->name))) {
       return give_up(Invalid("Library " + head->name + " already exists"));
     }
-    Result<Library> library = Run(code, head->code);
+    Result<Library> library = Run(code, head->code, bounds);
     if (!library.ok()) return give_up(library.status());
-    if (Status clash = CheckNames(loaded, *library, head->name); !clash.ok()) {
+    if (Status clash = CheckNames(IndexOf(loaded), *library, head->name); !clash.ok()) {
       Release(*library);
       return give_up(std::move(clash));
     }
     loaded.emplace(head->name, std::move(*library));
   }
   if (policy != Policy::kFlush) {
-    for (const auto& [name, library] : libraries_) {
-      if (loaded.contains(name)) continue;
-      for (const auto& [function, ignored] : library.functions) {
-        for (const auto& [new_name, new_library] : loaded) {
-          if (!new_library.functions.contains(function)) continue;
-          return give_up(Invalid("Function " + function + " already exists"));
-        }
-      }
+    Index kept = by_name_;
+    std::erase_if(kept, [&](const auto& entry) { return loaded.contains(entry.second.library); });
+    for (const auto& [name, library] : loaded) {
+      if (Status clash = CheckNames(kept, library, name); !clash.ok()) return give_up(std::move(clash));
     }
   }
   if (policy == Policy::kFlush) Release(libraries_);
@@ -216,16 +222,13 @@ Status FunctionLibraries::Restore(const std::vector<std::string>& codes, Policy 
 }
 
 const FunctionLibraries::Function* FunctionLibraries::Find(std::string_view name) const {
-  for (const auto& [library_name, library] : libraries_) {
-    if (const auto function = library.functions.find(name); function != library.functions.end()) {
-      return &function->second;
-    }
-  }
-  return nullptr;
+  const auto found = by_name_.find(Lower(name));
+  return found == by_name_.end() ? nullptr : found->second.function;
 }
 
 void FunctionLibraries::Count() {
   size_t functions = 0, bytes = 0;
+  by_name_ = IndexOf(libraries_);
   for (const auto& [name, library] : libraries_) {
     bytes += kNodeBytes + name.size() + library.code.size();
     for (const auto& [function, details] : library.functions) {

@@ -6,7 +6,6 @@
 
 #include <atomic>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -37,12 +36,13 @@ class FunctionLibraries {
   ~FunctionLibraries();
 
   // The library's name. Messages are Redis's, without "ERR ".
-  Result<std::string> Load(std::string_view code, bool replace);
+  Result<std::string> Load(std::string_view code, bool replace, const Interpreter::Bounds& bounds);
   Status Delete(std::string_view name);
   void Clear();
   // All or nothing.
-  Status Restore(const std::vector<std::string>& codes, Policy policy);
+  Status Restore(const std::vector<std::string>& codes, Policy policy, const Interpreter::Bounds& bounds);
 
+  // In any case: names that differ in nothing else are one function.
   const Function* Find(std::string_view function) const;
   const Libraries& libraries() const { return libraries_; }
 
@@ -52,14 +52,23 @@ class FunctionLibraries {
   size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
 
  private:
-  Result<Library> Run(std::string_view body, std::string_view code);
-  Status CheckNames(const Libraries& into, const Library& library, std::string_view name) const;
+  Result<Library> Run(std::string_view body, std::string_view code, const Interpreter::Bounds& bounds);
+  struct Place {
+    std::string_view library;
+    const Function* function;
+  };
+  // By name in lower case. Views into the libraries.
+  using Index = std::unordered_map<std::string, Place>;
+  static Index IndexOf(const Libraries& libraries);
+  static Status CheckNames(const Index& others, const Library& library, std::string_view name);
   void Release(Library& library);
   void Release(Libraries& libraries);
+  // After each change.
   void Count();
 
   Interpreter& interpreter_;
   Libraries libraries_;
+  Index by_name_;
   std::atomic<size_t> library_count_{0}, function_count_{0}, bytes_{0};
 };
 

@@ -18,7 +18,7 @@ class Host {
   static constexpr int kToAof = 1, kToReplicas = 2, kToAll = 3;
 
   // redis.call. Writes the reply in that protocol and returns nothing, or returns why the command may not run: an error
-  // with its code, nothing is written then. The words may go once it returns.
+  // with its code, nothing is written then. Either error is counted. The words may go once it returns.
   virtual std::optional<std::string> Call(std::span<const std::string_view> words, int protocol, int replicate_to,
                                           resp::Output& reply) = 0;
   // redis.acl_check_cmd; nothing: there is no such command.

@@ -14,6 +14,7 @@ namespace {
 
 // Instructions between two looks at the clock: a thousandth of a second or less.
 constexpr int kInstructionsBetweenLooks = 100'000;
+constexpr size_t kKeptReplyBytes = 64 * 1024;  // room for a larger one is given back
 constexpr int64_t kLoadTimeNs = 500'000'000;  // of a library's body
 // drand48's generator, whose sequence for a seed is the same everywhere.
 constexpr uint64_t kRandomFactor = 0x5DEECE66D, kRandomStep = 0xB, kRandomMask = (uint64_t{1} << 48) - 1;
@@ -30,14 +31,9 @@ std::string_view TextAt(lua_State* L, int index) {
   return text == nullptr ? std::string_view() : std::string_view(text, size);
 }
 
-// Makes a table of what was raised, with the place: {err, source, line}. A new one: what a script raises may be a table
-// that all scripts share.
+// Makes a table of what was raised, with the place: {err, source, line}. What all scripts share is not written to.
 int DescribeError(lua_State* L) {
-  lua_newtable(L);
-  if (lua_istable(L, 1)) {
-    lua_pushliteral(L, "err");
-    lua_rawget(L, 1);
-  } else {
+  if (!lua_istable(L, 1) || IsProtected(L, 1)) {
     lua_getglobal(L, "tostring");
     lua_pushvalue(L, 1);
     lua_call(L, 1, 1);
@@ -109,7 +105,12 @@ Interpreter& Interpreter::Of(lua_State* state) {
 }
 
 void* Interpreter::Allocate(void* self, void* block, size_t old_bytes, size_t new_bytes) {
-  auto& bytes = static_cast<Interpreter*>(self)->bytes_;
+  auto& interpreter = *static_cast<Interpreter*>(self);
+  auto& bytes = interpreter.bytes_;
+  if (new_bytes > old_bytes && bytes.load(std::memory_order_relaxed) + (new_bytes - old_bytes) > interpreter.limit_bytes_)
+    [[unlikely]] {
+    return nullptr;
+  }
   void* moved = nullptr;
   if (new_bytes == 0) {
     std::free(block);
@@ -152,6 +153,8 @@ Result<Interpreter::Ref> Interpreter::Compile(std::string_view code) {
 
 void Interpreter::Release(Ref ref) { luaL_unref(state_, LUA_REGISTRYINDEX, ref); }
 
+void Interpreter::Collect() { lua_gc(state_, LUA_GCCOLLECT, 0); }
+
 void Interpreter::OnCount(lua_State* L, lua_Debug*) {
   Running& running = Of(L).running();
   if (running.host == nullptr || !running.host->Interrupt()) return;
@@ -168,6 +171,28 @@ void Interpreter::OnLoadCount(lua_State* L, lua_Debug*) {
   lua_error(L);
 }
 
+// By asking for what it does not get.
+void Interpreter::RaiseNoMemory(lua_State* state) const {
+  lua_newuserdata(state, limit_bytes_);
+  __builtin_unreachable();
+}
+
+resp::StringOutput& Interpreter::ReplyOfCall() {
+  if (!reply_of_call_ || reply_of_call_->view().size() > kKeptReplyBytes) reply_of_call_.emplace();
+  reply_of_call_->Clear();
+  return *reply_of_call_;
+}
+
+int Interpreter::CallWithin(size_t most_bytes, int arguments, int results) {
+  const size_t before = bytes();
+  limit_bytes_ = most_bytes == SIZE_MAX ? SIZE_MAX : before + most_bytes;
+  const int failed = lua_pcall(state_, arguments, results, 1);
+  limit_bytes_ = SIZE_MAX;
+  // Lua 5.1 gives up without a look at what it could free.
+  if (failed == LUA_ERRMEM) lua_gc(state_, LUA_GCCOLLECT, 0);
+  return failed;
+}
+
 void Interpreter::Run(Ref ref, const Call& call, resp::Writer& reply) {
   lua_State* const L = state_;
   running_ = {.host = &call.host};
@@ -177,7 +202,7 @@ void Interpreter::Run(Ref ref, const Call& call, resp::Writer& reply) {
   Start start{&call, ref, kind_ == Kind::kFunctions};
   lua_pushcfunction(L, StartScript);
   lua_pushlightuserdata(L, &start);
-  const int failed = lua_pcall(L, 1, 1, 1);
+  const int failed = CallWithin(call.most_bytes, 1, 1);
   lua_sethook(L, nullptr, 0, 0);
   if (failed != 0) {
     WriteError(call.name, reply);
@@ -185,6 +210,7 @@ void Interpreter::Run(Ref ref, const Call& call, resp::Writer& reply) {
     WriteValue(L, running_.protocol, reply);
   }
   running_ = {};
+  ReplyOfCall();
   lua_settop(L, 0);
 }
 
@@ -207,19 +233,19 @@ void Interpreter::WriteError(std::string_view name, resp::Writer& reply) {
   const auto [has_source, source] = field("source");
   const auto [has_line, line] = field("line");
   if (has_source && has_line) text += " script: " + std::string(name) + ", on " + source + ":" + line + ".";
-  reply.Error(text);
+  WasCounted(L) ? reply.ErrorToldBefore(text) : reply.Error(text);
 }
 
-Status Interpreter::Load(Ref body, const Register& registered) {
+Status Interpreter::Load(Ref body, const Bounds& bounds, const Register& registered) {
   CHECK(kind_ == Kind::kFunctions);
   lua_State* const L = state_;
   registering_ = &registered;
   load_until_ns_ = NowNs() + kLoadTimeNs;
   EnterLoading(L);
-  lua_sethook(L, OnLoadCount, LUA_MASKCOUNT, kInstructionsBetweenLooks);
+  if (bounds.timed) lua_sethook(L, OnLoadCount, LUA_MASKCOUNT, kInstructionsBetweenLooks);
   lua_rawgeti(L, LUA_REGISTRYINDEX, error_handler_);
   lua_rawgeti(L, LUA_REGISTRYINDEX, body);
-  const int failed = lua_pcall(L, 0, 0, 1);
+  const int failed = CallWithin(bounds.most_bytes, 0, 0);
   lua_sethook(L, nullptr, 0, 0);
   LeaveLoading(L);
   registering_ = nullptr;

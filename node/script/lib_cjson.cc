@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "node/script/interpreter.h"
 #include "node/script/libraries.h"
 
 namespace understudy::script {
@@ -37,11 +38,13 @@ Settings& SettingsOf(lua_State* L) { return *static_cast<Settings*>(lua_touserda
 
 class Encoder {
  public:
-  Encoder(lua_State* state, const Settings& settings) : L(state), settings_(settings) {}
+  Encoder(lua_State* state, const Settings& settings)
+      : L(state), interpreter_(Interpreter::Of(state)), settings_(settings) {}
   const std::string& out() const { return out_; }
 
   // The value on top stays there.
   void Write(int depth) {
+    interpreter_.CheckRoom(L, out_.size());  // a table may be in it over and over
     switch (lua_type(L, -1)) {
       case LUA_TSTRING: return WriteText(-1);
       case LUA_TNUMBER: return WriteNumber(lua_tonumber(L, -1));
@@ -168,6 +171,7 @@ class Encoder {
   }
 
   lua_State* const L;
+  const Interpreter& interpreter_;
   const Settings& settings_;
   std::string out_;
 };

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "node/script/interpreter.h"
 #include "node/script/libraries.h"
 
 namespace understudy::script {
@@ -21,12 +22,13 @@ constexpr int kMostUnpacked = 3000;  // levels, well within a thread's stack
 
 class Packer {
  public:
-  explicit Packer(lua_State* state) : L(state) {}
+  explicit Packer(lua_State* state) : L(state), interpreter_(Interpreter::Of(state)) {}
   const std::string& out() const { return out_; }
 
   // Pops it.
   void Pack(int depth) {
     luaL_checkstack(L, 6, "a value is nested too deeply");
+    interpreter_.CheckRoom(L, out_.size());  // a table may be in it over and over
     switch (lua_type(L, -1)) {
       case LUA_TSTRING: PackText(); break;
       case LUA_TBOOLEAN: Byte(lua_toboolean(L, -1) ? 0xc3 : 0xc2); break;
@@ -126,6 +128,7 @@ class Packer {
   }
 
   lua_State* const L;
+  const Interpreter& interpreter_;
   std::string out_;
 };
 

@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 
+#include "node/script/interpreter.h"
 #include "node/script/libraries.h"
 
 namespace understudy::script {
@@ -134,6 +135,7 @@ int Pack(lua_State* L) {
   std::string out;
   int argument = 2;
   while (format.Next()) {
+    Interpreter::Of(L).CheckRoom(L, out.size());
     out.append(format.Padding(out.size()), '\0');
     const auto size = static_cast<size_t>(format.size);
     if (IsInteger(format.option)) {

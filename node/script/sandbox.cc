@@ -14,6 +14,8 @@ namespace understudy::script {
 namespace {
 
 constexpr std::string_view kReadOnly = "Attempt to modify a readonly table";
+// Lua's search goes one level of the thread's stack deeper for each item of a pattern: it would end the process.
+constexpr size_t kLongestPattern = 16 * 1024;
 
 // Addresses as keys: of a proxy's hidden table in its metatable, of our tables in the registry.
 char hidden_key, globals_key, proxy_key, loading_key;
@@ -102,6 +104,29 @@ int Guarded(lua_State* L) {
   return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
+// What takes a pattern as its second argument.
+int WithPattern(lua_State* L) {
+  if (lua_type(L, 2) == LUA_TSTRING && lua_objlen(L, 2) > kLongestPattern) {
+    const std::string_view pattern(lua_tostring(L, 2), lua_objlen(L, 2));
+    if (pattern.find_first_of("^$*+?.([%-") != std::string_view::npos) return luaL_error(L, "pattern too complex");
+  }
+  return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+int Find(lua_State* L) {
+  if (lua_toboolean(L, 4)) return lua_tocfunction(L, lua_upvalueindex(1))(L);  // a plain text
+  return WithPattern(L);
+}
+
+// Of what collectgarbage can do, what ends with the call: the pace of collection is everybody's.
+int CollectGarbage(lua_State* L) {
+  const char* const options[] = {"collect", "count", "step", "stop", "restart", "setpause", "setstepmul", nullptr};
+  constexpr int kForOne = 3;
+  if (luaL_checkoption(L, 1, "collect", options) < kForOne) return lua_tocfunction(L, lua_upvalueindex(1))(L);
+  lua_pushinteger(L, 0);
+  return 1;
+}
+
 // An error of redis.call is a table inside, but a text for who catches it.
 int ProtectedCall(lua_State* L) {
   luaL_checkany(L, 1);
@@ -121,22 +146,6 @@ int ProtectedCall(lua_State* L) {
   lua_pushboolean(L, 0);
   lua_insert(L, -2);
   return 2;
-}
-
-// string.find and its like recurse once for each item of a pattern that may match in several ways, on the thread's
-// stack, and know no bound of their own. This one takes less than half of it.
-constexpr size_t kLongestPattern = 16 * 1024;
-
-// Upvalues: what was there before; whether its fourth argument says that the pattern is plain text.
-int BoundedPattern(lua_State* L) {
-  size_t size;
-  const char* pattern = luaL_checklstring(L, 2, &size);
-  const bool plain = lua_toboolean(L, lua_upvalueindex(2)) != 0 && lua_toboolean(L, 4) != 0;
-  if (size > kLongestPattern && !plain) {
-    const bool simple = std::string_view(pattern, size).find_first_of("^$*+?.([%-") == std::string_view::npos;
-    if (!simple) return luaL_error(L, "pattern too complex");
-  }
-  return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
 // load, loadstring: source only. Bytecode that nobody checks could read and write any memory.
@@ -163,6 +172,7 @@ int Load(lua_State* L) {
   const char* const name = luaL_optstring(L, 2, "=(load)");
   std::string code;
   for (;;) {
+    Interpreter::Of(L).CheckRoom(L, code.size());
     lua_pushvalue(L, 1);
     lua_call(L, 0, 1);
     size_t size;
@@ -245,16 +255,13 @@ void ReplaceBase(lua_State* L) {  // the hidden globals are on top
   Set(L, "pcall", ProtectedCall);
   Set(L, "load", Load);
   Set(L, "loadstring", LoadString);
+  Wrap(L, "collectgarbage", CollectGarbage);
+  lua_getfield(L, -1, "string");
+  for (const char* name : {"gfind", "gmatch", "gsub", "match"}) Wrap(L, name, WithPattern);
+  Wrap(L, "find", Find);
+  lua_pop(L, 1);
   lua_getfield(L, -1, "table");
   for (const char* name : {"insert", "remove", "sort", "setn"}) Wrap(L, name, Guarded);
-  lua_pop(L, 1);
-  lua_getfield(L, -1, "string");
-  for (const std::string_view name : {"find", "match", "gmatch", "gsub"}) {
-    lua_getfield(L, -1, name.data());
-    lua_pushboolean(L, name == "find");
-    lua_pushcclosure(L, BoundedPattern, 2);
-    lua_setfield(L, -2, name.data());
-  }
   lua_pop(L, 1);
   lua_getfield(L, -1, "math");
   Set(L, "random", Random);
@@ -365,6 +372,12 @@ void BuildSandbox(lua_State* L, bool functions) {
     lua_rawset(L, LUA_REGISTRYINDEX);
   }
   lua_pop(L, 1);
+}
+
+bool IsProtected(lua_State* L, int index) {
+  if (!PushHidden(L, index)) return false;
+  lua_pop(L, 1);
+  return true;
 }
 
 void SetGlobal(lua_State* L, const char* name) {

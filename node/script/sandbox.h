@@ -13,6 +13,8 @@ namespace understudy::script {
 
 // Opens the libraries and makes the globals; api: adds to the table `redis` (also `server`), on top of the stack.
 void BuildSandbox(lua_State* state, bool functions);
+// Whether a script sees the table at `index`, but may not change it.
+bool IsProtected(lua_State* state, int index);
 // Sets a global that scripts see, from the top of the stack; pops it.
 void SetGlobal(lua_State* state, const char* name);
 // While a library is loaded, `redis` is another table: what may be called then.

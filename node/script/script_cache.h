@@ -22,7 +22,7 @@ class ScriptCache {
   static constexpr size_t kMostOfEval = 500;
 
   struct Script {
-    std::string body;
+    std::string hash, body;
     uint32_t flags = 0;  // flags.h
     Interpreter::Ref ref = 0;
     bool kept = false;   // by SCRIPT LOAD
@@ -33,6 +33,10 @@ class ScriptCache {
 
   // hash: 40 lower-case digits. Null: it is not known.
   const Script* Find(const std::string& hash);
+  // The same by its text, which takes less time than to hash it.
+  const Script* FindText(std::string_view body);
+  // The same, but it does not count as used.
+  const Script* Peek(const std::string& hash) const;
   // Compiles it if it is new. keep: SCRIPT LOAD. The message is Redis's, without "ERR ".
   Result<const Script*> Add(const std::string& hash, std::string_view body, bool keep);
   void Clear();
@@ -47,7 +51,10 @@ class ScriptCache {
   void Count(int64_t scripts, int64_t bytes);
 
   Interpreter& interpreter_;
+  const Script* Use(Script& script);
+
   Scripts scripts_;
+  std::unordered_map<std::string_view, Script*> by_text_;
   std::list<const std::string*> recent_;  // hashes of those that are not kept, the latest used last
   std::atomic<size_t> count_{0}, bytes_{0};
 };

@@ -37,7 +37,6 @@ class Scripts {
     bool running = false;
     bool function = false;             // else EVAL
     bool wrote = false;                // it can't be undone
-    bool streamed = false;             // sent by this node's primary
     std::string name;                  // of a function
     std::vector<std::string> command;  // as it was sent
     int64_t since_ms = 0;              // wall
@@ -46,22 +45,31 @@ class Scripts {
     std::lock_guard lock(mutex_);
     return slow_;
   }
+  bool slow_is_function() const {
+    std::lock_guard lock(mutex_);
+    return slow_.function;
+  }
   // By who runs it.
   void SetSlow(Slow slow) {
     std::lock_guard lock(mutex_);
     slow_ = std::move(slow);
     kill_.store(false, std::memory_order_relaxed);
   }
-  void NoteWrote() {
+  // Before the slow script's first write. False: it is to end, so it must not write.
+  bool NoteWrite() {
     std::lock_guard lock(mutex_);
-    slow_.wrote = true;
+    slow_.wrote = !killed();
+    return slow_.wrote;
   }
-  // Ends it, unless it wrote meanwhile.
-  bool Kill() {
+  // Ends it, if it is of that kind and did not write.
+  enum class KillResult : uint8_t { kEnds, kNoneRuns, kOtherKind, kWrote };
+  KillResult Kill(bool function) {
     std::lock_guard lock(mutex_);
-    if (!slow_.running || slow_.wrote) return false;
+    if (!slow_.running) return KillResult::kNoneRuns;
+    if (slow_.wrote) return KillResult::kWrote;
+    if (slow_.function != function) return KillResult::kOtherKind;
     kill_.store(true, std::memory_order_release);
-    return true;
+    return KillResult::kEnds;
   }
   bool killed() const { return kill_.load(std::memory_order_acquire); }
 

@@ -29,7 +29,7 @@ class Replies {
       case '-':
         PushError(L, "-" + std::string(line));
         lua_pushboolean(L, 1);
-        return lua_setfield(L, -2, "ignore_error_stats_update");
+        return lua_setfield(L, -2, kCounted);
       case '*':
       case '>': return PushArray(Integer(line));
       case '%': return PushMap(Integer(line));
@@ -187,8 +187,9 @@ class Results {
   }
   void WriteTable() {
     if (PushField("err", LUA_TSTRING)) {
-      reply_.Error(Text(-1));
-      return lua_pop(L, 1);
+      const std::string_view text = Text(-1);
+      lua_pop(L, 1);  // the table holds it
+      return WasCounted(L) ? reply_.ErrorToldBefore(text) : reply_.Error(text);
     }
     if (PushField("ok", LUA_TSTRING)) {
       reply_.SimpleString(OneLine(Text(-1)));
@@ -271,6 +272,14 @@ class Results {
 };
 
 }  // namespace
+
+bool WasCounted(lua_State* L) {
+  lua_pushstring(L, kCounted);
+  lua_rawget(L, -2);
+  const bool counted = lua_toboolean(L, -1) != 0;
+  lua_pop(L, 1);
+  return counted;
+}
 
 void PushReply(lua_State* state, std::string_view reply) { Replies(state, reply).Push(); }
 

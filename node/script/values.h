@@ -18,6 +18,11 @@ struct lua_State;
 
 namespace understudy::script {
 
+// In an error's table: it was counted when the command failed.
+inline constexpr char kCounted[] = "ignore_error_stats_update";
+// Whether the table on top is such an error.
+bool WasCounted(lua_State* state);
+
 // Pushes the value of a whole reply of this server.
 void PushReply(lua_State* state, std::string_view reply);
 // Writes the value on top of the stack; pops it. script_protocol: of redis.setresp.

@@ -25,7 +25,8 @@ class FunctionTest : public ServerTest {
 TEST_F(FunctionTest, FunctionsAreCalled) {
   EXPECT_EQ(Load(kLibrary), "\"mylib\"");
   Expect({{"FCALL f3 1 a b", "[:1, :1]"},
-          {"FCALL F3 0", "-ERR Function not found"},
+          {"FCALL F3 0", "[:0, :0]"},
+          {"FCALL f9 0", "-ERR Function not found"},
           {"FCALL f1 0",
            "-ERR Wrong number of args calling Redis command from script script: f1, on @user_function:2."},
           {"FCALL f2 0",

@@ -178,6 +178,13 @@ TEST_F(ScriptTest, NothingIsLeftInTheGlobals) {
       {"return server.call == redis.call and 1", ":1"},
       {"local t = {1} table.insert(t,2) rawset(t,3,3) return table.remove(t)", ":3"},
   });
+  // The place of an error is not written into what is shared.
+  for (const char* shared : {"redis", "_G", "string"}) {
+    EXPECT_TRUE(Eval("error(" + std::string(shared) + ")").starts_with("-ERR table: ")) << shared;
+  }
+  ExpectEval({{"return redis.source", "nil"},
+              {"return string.source", "nil"},
+              {"return pcall(function() return source end) and 1", "nil"}});
   for (const char* name : {"print", "dofile", "loadfile", "require", "module", "io", "debug", "package", "setfenv",
                            "getfenv", "newproxy"}) {
     EXPECT_EQ(Eval("return " + std::string(name)), "-ERR user_script:1: Script attempted to access nonexistent global "
@@ -210,6 +217,58 @@ TEST_F(ScriptTest, ScriptsRunInsideTransactions) {
   Expect({{"MULTI", "+OK"}, {"SET a 1", "+QUEUED"}});
   EXPECT_EQ(Eval("return redis.call('incr', KEYS[1])", {"1", "a"}), "+QUEUED");
   Expect({{"EXEC", "[+OK, :2]"}, {"GET a", "\"2\""}});
+}
+
+TEST_F(ScriptTest, AnErrorIsCountedOnce) {
+  Do("SET s v");
+  const auto count = [&](const std::string& script, const std::string& errors, const std::string& eval) {
+    Do("CONFIG RESETSTAT");
+    Eval(script);
+    const std::string info = Do("INFO everything");
+    EXPECT_NE(info.find("\r\ntotal_error_replies:" + errors + "\r\n"), std::string::npos) << script;
+    const size_t at = info.find("cmdstat_eval:");
+    EXPECT_NE(info.substr(at, info.find('\r', at) - at).find("failed_calls=" + eval), std::string::npos) << script;
+    return info;
+  };
+  count("return redis.call('incr','s')", "1", "1");
+  count("return redis.pcall('incr','s')", "1", "1");
+  count("redis.pcall('incr','s') return 1", "1", "0");
+  count("return redis.call('nope')", "1", "1");
+  count("redis.pcall('nope') return 1", "1", "0");
+  count("error('x')", "1", "1");
+  count("local e = redis.pcall('incr','s') error(e.err)", "2", "1");
+  count("for i = 1, 5 do redis.pcall('incr','s') end return 1", "5", "0");
+  EXPECT_NE(count("return redis.error_reply('MY x')", "1", "1").find("errorstat_MY:count=1"), std::string::npos);
+  EXPECT_NE(count("return redis.pcall('get')", "1", "1").find("cmdstat_get:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1"),
+            std::string::npos);
+}
+
+TEST_F(ScriptTest, WhatSaysThatItWritesNothingIsNotPaused) {
+  ASSERT_EQ(Do("SET k v"), "+OK");
+  const std::string reads = "#!lua flags=no-writes\nreturn redis.call('get', 'k')";
+  ASSERT_EQ(c_->Do(std::vector<std::string>{"FUNCTION", "LOAD", "#!lua name=l\nredis.register_function{function_name='f', "
+                                            "callback=function() return redis.call('get', 'k') end, flags={'no-writes'}}"}),
+            "\"l\"");
+  const std::string hash = c_->Do(std::vector<std::string>{"SCRIPT", "LOAD", reads});
+  auto queued = Connect(), other = Connect();
+  EXPECT_EQ(Do("CLIENT PAUSE 100000 WRITE"), "+OK");
+  EXPECT_EQ(Eval(reads), "\"v\"");
+  EXPECT_EQ(Do("EVALSHA " + hash + " 0"), "\"v\"");
+  EXPECT_EQ(Do("FCALL f 0"), "\"v\"");
+  EXPECT_EQ(Do("EVAL_RO 'return 1' 0"), ":1");
+  EXPECT_EQ(queued->Do("MULTI"), "+OK");
+  EXPECT_EQ(queued->Do(std::vector<std::string>{"EVAL", reads, "0"}), "+QUEUED");
+  EXPECT_EQ(queued->Do("FCALL f 0"), "+QUEUED");
+  EXPECT_EQ(queued->Do("EXEC"), "[\"v\", \"v\"]");
+  // Whoever says nothing, or that it may write, waits.
+  other->Send({"EVAL", "return 1", "0"});
+  queued->Do("MULTI");
+  EXPECT_EQ(queued->Do(std::vector<std::string>{"EVAL", "#!lua\nreturn 2", "0"}), "+QUEUED");
+  queued->Send({"EXEC"});
+  EXPECT_TRUE(Eventually([&] { return Do("INFO clients").find("\r\nblocked_clients:2") != std::string::npos; }));
+  EXPECT_EQ(Do("CLIENT UNPAUSE"), "+OK");
+  EXPECT_EQ(other->Read(), ":1");
+  EXPECT_EQ(queued->Read(), "[:2]");
 }
 
 TEST_F(ScriptTest, AUsersRulesHoldInScripts) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -16,13 +17,13 @@ TEST(Floor, NobodyIsInsideWhileAScriptHasIt) {
   for (uint32_t worker = 0; worker < kWorkers; ++worker) {
     threads.emplace_back([&, worker] {
       for (int i = 0; i < 2000; ++i) {
-        ASSERT_TRUE(floor.Enter(worker));
+        ASSERT_NE(floor.Enter(worker), Floor::Entry::kBusy);
         ++data[worker];
         if (i % 10 != 0) {
           floor.Leave(worker);
           continue;
         }
-        ASSERT_TRUE(floor.Take(worker));
+        ASSERT_NE(floor.Take(worker), Floor::Entry::kBusy);
         for (int& n : data) ++n;
         floor.Release();
       }
@@ -34,23 +35,52 @@ TEST(Floor, NobodyIsInsideWhileAScriptHasIt) {
 
 TEST(Floor, WhoWaitsIsToldWhenAScriptIsSlow) {
   Floor floor(2);
-  ASSERT_TRUE(floor.Enter(0));
-  ASSERT_TRUE(floor.Take(0));
+  ASSERT_EQ(floor.Enter(0), Floor::Entry::kAtOnce);
+  ASSERT_EQ(floor.Take(0), Floor::Entry::kAtOnce);
   EXPECT_FALSE(floor.TryEnter(1));
-  std::thread waiting([&] { EXPECT_FALSE(floor.Enter(1)); });
+  std::thread waiting([&] { EXPECT_EQ(floor.Enter(1), Floor::Entry::kBusy); });
   floor.MarkSlow();
   waiting.join();
   EXPECT_TRUE(floor.slow());
-  EXPECT_FALSE(floor.Enter(0));  // also on the script's own worker
+  EXPECT_EQ(floor.Enter(0), Floor::Entry::kBusy);  // also on the script's own worker
   floor.Release();
   EXPECT_FALSE(floor.slow());
-  EXPECT_TRUE(floor.Enter(1));
+  EXPECT_EQ(floor.Enter(1), Floor::Entry::kAtOnce);
+}
+
+// Two workers whose scripts come without a pause, and two that want to go on.
+TEST(Floor, ScriptsWithoutEndKeepNobodyOut) {
+  constexpr uint32_t kWorkers = 4;
+  Floor floor(kWorkers);
+  std::atomic<int> entries{0}, scripts{0};
+  std::vector<std::thread> threads;
+  for (uint32_t worker = 0; worker < kWorkers; ++worker) {
+    threads.emplace_back([&, worker] {
+      while (entries < 200) {
+        ASSERT_NE(floor.Enter(worker), Floor::Entry::kBusy);
+        if (worker >= 2) {
+          ++entries;
+          floor.Leave(worker);
+          continue;
+        }
+        do {
+          ASSERT_NE(floor.Take(worker), Floor::Entry::kBusy);
+          ++scripts;
+          floor.Release();
+          ASSERT_NE(floor.Enter(worker), Floor::Entry::kBusy);
+        } while (entries < 200);
+        floor.Leave(worker);
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_GT(scripts, 0);
 }
 
 TEST(Floor, OneWorkerNeedsNoFlagOfItsOwn) {
   Floor floor(1);
-  ASSERT_TRUE(floor.Enter(0));
-  ASSERT_TRUE(floor.Take(0));
+  ASSERT_EQ(floor.Enter(0), Floor::Entry::kAtOnce);
+  ASSERT_EQ(floor.Take(0), Floor::Entry::kAtOnce);
   EXPECT_FALSE(floor.TryEnter(0));
   floor.Release();
   EXPECT_TRUE(floor.TryEnter(0));

@@ -80,6 +80,47 @@ TEST_F(InterpreterTest, MemoryIsCountedAndComesBack) {
   EXPECT_LT(interpreter_.bytes(), before + 100'000);
 }
 
+TEST_F(InterpreterTest, ARunThatNeedsTooMuchMemoryEnds) {
+  most_bytes_ = 8 << 20;
+  const std::string deep = "local t = {1} for i = 1, 40 do t = {t, t} end return ";
+  for (const std::string& script :
+       {std::string("local t = {} for i = 1, 1e9 do t[i] = {} end"), std::string("return string.rep('x', 1e9)"),
+        std::string("local t = {} for i = 1, 1e4 do t[i] = string.rep('x', 1e4) .. i end"), deep + "cjson.encode(t)",
+        std::string("local s = string.rep('x', 1e6) return load(function() return s end)"),
+        std::string("local s = string.rep('x', 4e6) return struct.pack('c0c0c0', s, s, s)"),
+        std::string("local t = {} for i = 1, 1000 do t[i] = 'abc' end for d = 1, 8 do local u = {} for i = 1, 1000 do u[i] "
+                    "= t end t = u end return cmsgpack.pack(t)")}) {
+    EXPECT_EQ(Text(script).substr(0, 28), "ERR Error running script H, ") << script;
+    EXPECT_TRUE(Text(script).ends_with("not enough memory")) << Text(script);
+  }
+  EXPECT_LT(interpreter_.bytes(), size_t{2} << 20);
+  // What is garbage by then does not count for the next one.
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(Eval("return #string.rep('x', 2e6)"), ":2000000\r\n");
+  // An error that is caught is one like others.
+  EXPECT_EQ(Text("local ok, e = pcall(string.rep, 'x', 1e9) return e"), "not enough memory");
+}
+
+TEST_F(InterpreterTest, LongPatternsAreRefused) {
+  for (const char* call : {"find", "match", "gmatch", "gsub"}) {
+    const std::string begin = std::string("local p = string.rep('a?', 2e5) return string.") + call + "(p, p, '')";
+    EXPECT_TRUE(Text(begin).starts_with("ERR user_script:1: pattern too complex")) << call;
+  }
+  EXPECT_TRUE(Text("local p = string.rep('a?', 2e5) return p:find(p)").starts_with("ERR user_script:1: pattern too"));
+  // A text is none, however long it is.
+  EXPECT_EQ(Eval("local t = string.rep('a', 2e5) return {t:find(t)}"), "*2\r\n:1\r\n:200000\r\n");
+  EXPECT_EQ(Eval("local t = string.rep('a?', 2e5) return {t:find(t, 1, true)}"), "*2\r\n:1\r\n:400000\r\n");
+}
+
+TEST_F(InterpreterTest, ThePaceOfCollectionIsNotAScriptsToChange) {
+  EXPECT_EQ(Eval("return {collectgarbage('stop'), collectgarbage('setpause', 1e6), collectgarbage('setstepmul', 1), "
+                 "collectgarbage('restart')}"),
+            "*4\r\n:0\r\n:0\r\n:0\r\n:0\r\n");
+  for (int i = 0; i < 100; ++i) Eval("return #string.rep('x', 1e6)");
+  EXPECT_LT(interpreter_.bytes(), size_t{20} << 20);
+  EXPECT_EQ(Eval("return type(collectgarbage('count')) .. collectgarbage() .. tostring(collectgarbage('step'))"),
+            "$11\r\nnumber0true\r\n");
+}
+
 TEST_F(InterpreterTest, SettingsOfARunEndWithIt) {
   EXPECT_EQ(Eval("redis.setresp(3) return true", 3), "#t\r\n");
   EXPECT_EQ(Eval("return true", 3), ":1\r\n");
@@ -90,21 +131,25 @@ TEST_F(InterpreterTest, SettingsOfARunEndWithIt) {
 TEST(ScriptCache, TheLastScriptsOfEvalAreKeptAndThoseThatWereLoaded) {
   Interpreter interpreter(Interpreter::Kind::kEval);
   ScriptCache cache(interpreter);
-  ASSERT_TRUE(cache.Add("loaded", "return 1", true).ok());
+  const auto text = [](size_t i) { return "return " + std::to_string(i); };
+  ASSERT_TRUE(cache.Add("loaded", "return 'loaded'", true).ok());
   for (size_t i = 0; i < ScriptCache::kMostOfEval; ++i) {
-    ASSERT_TRUE(cache.Add("s" + std::to_string(i), "return 1", false).ok());
+    ASSERT_TRUE(cache.Add("s" + std::to_string(i), text(i), false).ok());
   }
   EXPECT_NE(cache.Find("s0"), nullptr);  // used last from now on
-  ASSERT_TRUE(cache.Add("more", "return 1", false).ok());
+  ASSERT_TRUE(cache.Add("more", "return 'more'", false).ok());
   EXPECT_NE(cache.Find("s0"), nullptr);
   EXPECT_EQ(cache.Find("s1"), nullptr);
   EXPECT_NE(cache.Find("loaded"), nullptr);
+  EXPECT_EQ(cache.FindText(text(0)), cache.Find("s0"));
+  EXPECT_EQ(cache.FindText(text(1)), nullptr);
   // One of EVAL that is loaded is kept, too.
-  ASSERT_TRUE(cache.Add("s2", "return 1", true).ok());
+  ASSERT_TRUE(cache.Add("s2", text(2), true).ok());
   EXPECT_EQ(cache.size(), ScriptCache::kMostOfEval + 1);
   cache.Clear();
   EXPECT_EQ(cache.size(), 0u);
   EXPECT_EQ(cache.bytes(), 0u);
+  EXPECT_EQ(cache.FindText(text(2)), nullptr);
 }
 
 TEST(Shebang, SaysFlags) {

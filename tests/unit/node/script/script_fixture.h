@@ -36,7 +36,7 @@ class InterpreterTest : public ::testing::Test {
     if (!ref.ok()) return "-" + std::string(ref.status().message());
     resp::StringOutput out;
     resp::Writer reply(out, protocol);
-    interpreter_.Run(*ref, {host_, "H", {}, arguments_}, reply);
+    interpreter_.Run(*ref, {host_, "H", {}, arguments_, most_bytes_}, reply);
     interpreter_.Release(*ref);
     return std::string(out.view());
   }
@@ -67,6 +67,7 @@ class InterpreterTest : public ::testing::Test {
   Interpreter interpreter_{Interpreter::Kind::kEval};
   TestHost host_;
   std::vector<std::string_view> arguments_;
+  size_t most_bytes_ = SIZE_MAX;
 };
 
 }  // namespace understudy::script
