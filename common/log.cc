@@ -1,7 +1,10 @@
 #include "common/log.h"
 
+#include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+
+#include <utility>
 
 namespace understudy::log {
 namespace {
@@ -30,20 +33,29 @@ spdlog::logger& Logger() {
 
 }  // namespace
 
-Status Init(std::string_view program, std::string_view level) {
-  Level parsed;
-  if (level == "debug") {
-    parsed = Level::kDebug;
-  } else if (level == "info") {
-    parsed = Level::kInfo;
-  } else if (level == "warn") {
-    parsed = Level::kWarn;
-  } else if (level == "error") {
-    parsed = Level::kError;
-  } else {
-    return Invalid(fmt::format("log level '{}' is not one of debug, info, warn, error", level));
+bool SetLevel(std::string_view level) {
+  constexpr std::pair<std::string_view, spdlog::level::level_enum> kLevels[] = {
+      {"debug", spdlog::level::debug}, {"info", spdlog::level::info}, {"warn", spdlog::level::warn},
+      {"error", spdlog::level::err},   {"off", spdlog::level::off}};
+  for (const auto& [name, value] : kLevels) {
+    if (level != name) continue;
+    Logger().set_level(value);
+    return true;
   }
-  Logger().set_level(Map(parsed));
+  return false;
+}
+
+Status Init(std::string_view program, std::string_view level, const std::string& file) {
+  if (!SetLevel(level)) {
+    return Invalid(fmt::format("log level '{}' is not one of debug, info, warn, error, off", level));
+  }
+  if (!file.empty()) {
+    try {
+      Logger().sinks() = {std::make_shared<spdlog::sinks::basic_file_sink_mt>(file)};
+    } catch (const spdlog::spdlog_ex& error) {
+      return Unavailable(fmt::format("can't log to '{}': {}", file, error.what()));
+    }
+  }
   Logger().set_pattern(fmt::format("%Y-%m-%dT%H:%M:%S.%eZ %L {} %v", program), spdlog::pattern_time_type::utc);
   return {};
 }

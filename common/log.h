@@ -1,4 +1,4 @@
-// Logging for both programs: one line a message to standard error, any thread. The library behind it
+// Logging for both programs: one line a message to standard error or a file, any thread. The library behind it
 // (spdlog) is named in log.cc only, apart from its formatter.
 //   LOG_INFO("replica {} attached at offset {}", name, offset);
 // Levels: debug (development), info (each change of state, once), warn (something a person may have to
@@ -16,8 +16,11 @@ namespace understudy::log {
 
 enum class Level { kDebug = 0, kInfo = 1, kWarn = 2, kError = 3 };
 
-// level: debug, info, warn or error. Called once in main, before other threads start.
-Status Init(std::string_view program, std::string_view level);
+// level: debug, info, warn, error or off. file: empty = standard error. Called once in main, before other threads
+// start.
+Status Init(std::string_view program, std::string_view level, const std::string& file = "");
+// Any thread. False: there is no such level.
+bool SetLevel(std::string_view level);
 bool Enabled(Level level);
 void Write(Level level, std::string_view text);
 

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,9 +35,12 @@ void AnnounceStart(uint16_t port) {
   std::fflush(stdout);
 }
 
-std::string_view LogLevel(const std::string& level) {
-  if (level == "debug") return "debug";
-  return level == "warning" ? "warn" : "info";
+understudy::Status WritePid(const std::string& path) {
+  std::ofstream file(path);
+  file << getpid() << "\n";
+  file.close();
+  if (file) return {};
+  return understudy::Unavailable("can't write '" + path + "' (option pidfile)");
 }
 
 // The operator quotes this line (docs/conditions.md).
@@ -89,7 +93,9 @@ int main(int argc, char** argv) {
   if (chdir(config.dir.c_str()) != 0) {
     return Fail(NotFound("can't change to the directory '" + config.dir + "' (option dir)"), kBadConfigurationExit);
   }
-  if (const Status status = log::Init("understudy-node", LogLevel(config.log_level)); !status.ok()) return Fail(status);
+  if (const Status status = log::Init("understudy-node", LogLevelOf(config), config.log_file); !status.ok()) {
+    return Fail(status);
+  }
   const char* pod_uid = getenv("POD_UID");
   if (!config.standalone && (pod_uid == nullptr || *pod_uid == '\0')) {
     return Fail(Invalid("POD_UID is not set: the operator sets it in each Pod; outside Kubernetes start with --standalone"));
@@ -128,6 +134,10 @@ int main(int argc, char** argv) {
   if (const Status status = server.Start(); !status.ok()) return Fail(status);
   registry.AddCollector([&server](metrics::Writer& writer) { server.CollectMetrics(writer); });
   if (plane) plane->Start();
+  // As Redis: who starts many of them must not fail for a folder that is not there.
+  if (!config.pid_file.empty()) {
+    if (const Status status = WritePid(config.pid_file); !status.ok()) LOG_WARN("{}", status.message());
+  }
   LOG_INFO("serving port {} with {} worker threads{}", server.port(), server.dispatcher().workers().size(),
            config.standalone ? "" : ", incarnation " + incarnation + ", waiting for a role");
   AnnounceStart(server.port());
@@ -139,6 +149,8 @@ int main(int argc, char** argv) {
   } else {
     LOG_INFO("signal {}: ending at once", signal_number);
   }
+  if (!config.unix_socket.empty()) unlink(config.unix_socket.c_str());
+  if (!config.pid_file.empty()) unlink(config.pid_file.c_str());
   // No destructors: every socket, listeners included, is closed by the end of the process and not before.
   _exit(0);
 }

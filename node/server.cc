@@ -35,12 +35,20 @@ replication::Settings ReplicationSettings(const config::Config& config) {
   s.master_user = config.master_user();
   s.master_auth = config.master_auth();
   s.announce_ip = config.announce_ip();
+  s.source_ip = config.source_ip();
   s.announce_port = static_cast<uint16_t>(config.announce_port.load());
   s.limits = config.limits();
   return s;
 }
 
 }  // namespace
+
+std::string_view LogLevelOf(const config::Config& config) {
+  const std::string level = config.log_level();
+  if (level == "debug") return "debug";
+  if (level == "nothing") return "off";
+  return level == "warning" ? "warn" : "info";
+}
 
 command::Table BuildCommandTable() {
   const std::span<const command::Row> families[] = {
@@ -96,6 +104,9 @@ Status Server::Start() {
   std::error_code ignored;
   process.executable = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
 
+  for (const auto& [name, now] : config_.renamed_commands) {
+    RETURN_IF_ERROR(table_.Rename(name, now).Prefixed("rename-command " + name));
+  }
   RETURN_IF_ERROR(dispatcher_->acl().Start(config_));
   RaiseFileLimit();
   ApplySettings();
@@ -158,6 +169,14 @@ Status Server::OpenListeners(uint32_t workers, std::vector<std::vector<int>>* li
       if (port_ == 0) port_ = net::LocalPort(*fd);
     }
   }
+  if (config_.unix_socket.empty()) return {};
+  // One for all: workers can't share the name. The first serves its clients, as their number is small.
+  Result<int> fd = net::ListenLocal(config_.unix_socket, config_.unix_socket_mode, config_.tcp_backlog);
+  if (!fd.ok()) {
+    close_all();
+    return fd.status();
+  }
+  listeners->front().push_back(*fd);
   return {};
 }
 
@@ -177,6 +196,7 @@ void Server::RaiseFileLimit() {
 }
 
 void Server::ApplySettings() {
+  log::SetLevel(LogLevelOf(config_));
   net::Settings& s = dispatcher_->settings();
   s.max_bulk_bytes = config_.max_bulk_bytes.load();
   s.max_query_buffer_bytes = config_.query_buffer_bytes.load();
@@ -302,6 +322,24 @@ void Server::OnChange() {
 
 void Server::OnAcks() { dispatcher_->OnAcks(); }
 
+void Server::OnFigures() {
+  if (!config_.standalone || role_events_ != nullptr) return;
+  const int64_t needed = config_.min_replicas_to_write.load(), lag_s = config_.min_replicas_max_lag_s.load();
+  bool enough = true, stale = false;
+  if ((needed > 0 && lag_s > 0) || !config_.serves_stale_data.load()) {
+    const replication::ReplicationState state = replication_->state();
+    const auto good = std::count_if(state.replicas.begin(), state.replicas.end(), [&](const auto& replica) {
+      return replica.state == "online" && replica.lag_s <= static_cast<uint64_t>(lag_s);
+    });
+    enough = needed == 0 || lag_s == 0 || good >= needed;
+    stale = !config_.serves_stale_data.load() && state.link != control::LinkState::kUp;
+  }
+  if (enough == has_enough_replicas_ && stale == is_stale_) return;
+  has_enough_replicas_ = enough;
+  is_stale_ = stale;
+  PublishStandalone();
+}
+
 void Server::OnReplicaOf(bool replica) {
   if (replica != is_replica_) ++generation_;
   is_replica_ = replica;
@@ -313,6 +351,8 @@ void Server::PublishStandalone() {
   role::GateState state;
   state.mode = is_replica_ ? role::GateState::Mode::kReplica : role::GateState::Mode::kStandalone;
   state.loading = is_loading_;
+  state.enough_voters = has_enough_replicas_;
+  state.stale = is_stale_ && is_replica_;
   state.lease_until = role::kForever;
   state.generation = generation_;
   gate_.Publish(state);

@@ -88,6 +88,7 @@ class Server final : public replication::Hooks {
   void OnChange() override;
   bool InOffice() override { return gate_.InOffice(clock_.Mono()); }
   void OnAcks() override;
+  void OnFigures() override;
   void OnReplicaOf(bool replica) override;
 
  private:
@@ -116,8 +117,13 @@ class Server final : public replication::Hooks {
   // --standalone only: what was last published. Replication thread.
   bool is_replica_ = false;
   bool is_loading_ = false;
+  bool has_enough_replicas_ = true;
+  bool is_stale_ = false;
   uint64_t generation_ = 1;
 };
+
+// loglevel in the words of common/log.h.
+std::string_view LogLevelOf(const config::Config& config);
 
 // All families, in the order of COMMAND.
 command::Table BuildCommandTable();

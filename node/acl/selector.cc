@@ -1,6 +1,7 @@
 #include "node/acl/selector.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "node/resp/glob.h"
 
@@ -44,6 +45,12 @@ Status Selector::Apply(const Setting& setting, std::string_view rule) {
     SetEverything(lower == "allcommands" || lower == "+@all");
     return {};
   }
+  if (lower == "alldbs" || lower == "resetdbs") {
+    all_databases_ = lower == "alldbs";
+    databases_.clear();
+    return {};
+  }
+  if (lower.starts_with("db=")) return ApplyDatabases(rule.substr(3));
   if (rule.empty()) return SyntaxError();
   const std::string_view name = rule.substr(1);
   switch (rule[0]) {
@@ -103,6 +110,23 @@ Status Selector::ApplyChannel(std::string_view pattern) {
   }
   if (HasSpaces(pattern)) return SyntaxError();
   if (std::find(channels_.begin(), channels_.end(), pattern) == channels_.end()) channels_.emplace_back(pattern);
+  return {};
+}
+
+// "0,3": takes the place of what was allowed before.
+Status Selector::ApplyDatabases(std::string_view numbers) {
+  std::set<int> databases;
+  for (size_t begin = 0; begin <= numbers.size();) {
+    const size_t end = std::min(numbers.find(',', begin), numbers.size());
+    int database = 0;
+    const auto [rest, error] = std::from_chars(numbers.data() + begin, numbers.data() + end, database);
+    if (rest != numbers.data() + end || error == std::errc::invalid_argument) return SyntaxError();
+    if (error != std::errc() || database < 0) return Invalid("The provided database ID is out of range");
+    databases.insert(database);
+    begin = end + 1;
+  }
+  all_databases_ = false;
+  databases_ = std::move(databases);
   return {};
 }
 
@@ -184,6 +208,11 @@ Verdict Selector::Check(const Command& command, const Request& request) const {
     if (found == first_arguments_.end() || request.arguments.size() < 2) return {Denial::kCommand};
     if (!found->second.contains(Lower(request.arguments[1]))) return {Denial::kCommand};
   }
+  if (!all_databases_) {
+    for (const DatabaseUse& use : request.databases) {
+      if (!AllowsDatabase(use.database)) return {Denial::kDatabase, use.argument};
+    }
+  }
   if (!all_keys_) {
     for (const KeyUse& key : request.keys) {
       if (!AllowsKey(key.name, key.access)) return {Denial::kKey, key.argument};
@@ -215,6 +244,8 @@ bool Selector::AllowsChannel(std::string_view channel, bool pattern) const {
          });
 }
 
+bool Selector::AllowsDatabase(int database) const { return all_databases_ || databases_.contains(database); }
+
 // ---------------------------------------------------------------------------------------------- texts
 
 std::string Selector::Commands() const {
@@ -235,11 +266,20 @@ std::string Selector::Keys() const {
 
 std::string Selector::Channels() const { return all_channels_ ? "&*" : Join(channels_, "&"); }
 
+std::string Selector::Databases() const {
+  if (all_databases_) return "alldbs";
+  std::string out;
+  for (const int database : databases_) out += (out.empty() ? "db=" : ",") + std::to_string(database);
+  return out;
+}
+
 std::string Selector::Describe() const {
   const std::string keys = Keys(), channels = Channels();
   std::string out = keys + (keys.empty() ? "" : " ");
   if (!all_channels_) out += "resetchannels ";
-  return out + channels + (channels.empty() ? "" : " ") + Commands();
+  out += channels + (channels.empty() ? "" : " ");
+  if (!all_databases_) out += (databases_.empty() ? "resetdbs" : Databases()) + " ";
+  return out + Commands();
 }
 
 }  // namespace understudy::acl

@@ -1,10 +1,10 @@
-// A selector: commands with the keys and channels on which they may be used. A user has a root selector and any number
-// of others in parentheses; a command is allowed if one of them allows all of it.
+// A selector: commands with the keys, channels and databases on which they may be used. A user has a root selector and
+// any number of others in parentheses; a command is allowed if one of them allows all of it.
 //
 // Allowed commands are a bitmap over the numbers of the command table, so that the check of a command costs a load, and
 // that of its keys nothing where all keys are allowed. The rules for commands are also kept as they were given, without
 // those that later ones made void: that is what ACL LIST prints, and applying them anew gives the same bitmap. Source:
-// Redis 7.2, acl.c; the texts of errors are its own. Pure.
+// Redis 7.2, acl.c; the texts of errors are its own. Databases (db=0,1) are Valkey 9.1's. Pure.
 #pragma once
 
 #include <cstdint>
@@ -32,11 +32,11 @@ struct Setting {
 };
 
 // Why not, in the order in which one reason is told rather than another.
-enum class Denial : uint8_t { kNone, kCommand, kKey, kChannel };
+enum class Denial : uint8_t { kNone, kDatabase, kCommand, kKey, kChannel };
 
 struct Verdict {
   Denial denial = Denial::kNone;
-  uint32_t argument = 0;  // of the key or channel
+  uint32_t argument = 0;  // of the key, channel or database; 0: no argument names it
   bool allowed() const { return denial == Denial::kNone; }
 };
 
@@ -52,11 +52,19 @@ struct ChannelUse {
   uint32_t argument;
 };
 
+// A database in which the command looks at keys.
+struct DatabaseUse {
+  int database;       // kAllDatabases: every one
+  uint32_t argument;  // 0: the connection's own
+};
+inline constexpr int kAllDatabases = -1;
+
 struct Request {
   uint32_t command;
   std::span<const std::string_view> arguments;  // with the name
   std::span<const KeyUse> keys;
   std::span<const ChannelUse> channels;
+  std::span<const DatabaseUse> databases = {};
 };
 
 class Selector {
@@ -67,9 +75,10 @@ class Selector {
   // kNotFound: it names a command or category that does not exist.
   Status Apply(const Setting& setting, std::string_view rule);
 
-  bool everything() const { return all_commands_ && all_keys_ && all_channels_; }
+  bool everything() const { return all_commands_ && all_keys_ && all_channels_ && all_databases_; }
   bool all_keys() const { return all_keys_; }
   bool all_channels() const { return all_channels_; }
+  bool all_databases() const { return all_databases_; }
   // Whatever arguments: `first argument` rules are not asked.
   bool Allows(const Command& command, uint32_t number) const {
     return all_commands_ || command.always || (allowed_[number / 64] >> number % 64 & 1) != 0;
@@ -79,6 +88,7 @@ class Selector {
   bool AllowsAllKeys(Access access) const;
   bool AllowsKey(std::string_view key, Access access) const;
   bool AllowsChannel(std::string_view channel, bool pattern) const;
+  bool AllowsDatabase(int database) const;
 
   // "+@all -get"
   std::string Commands() const;
@@ -87,7 +97,9 @@ class Selector {
   // "&a &b", or "&*"
   std::string Channels() const;
   std::span<const std::string> channels() const { return channels_; }
-  // All three, as in ACL LIST.
+  // "db=0,1", "alldbs", or nothing
+  std::string Databases() const;
+  // All of them, as in ACL LIST, which leaves "alldbs" out.
   std::string Describe() const;
 
   // The same to everybody who asks; how it came to be does not count.
@@ -102,6 +114,7 @@ class Selector {
 
   Status ApplyKeyPattern(std::string_view rule);
   Status ApplyChannel(std::string_view rule);
+  Status ApplyDatabases(std::string_view numbers);
   Status AddCommand(const CommandList& commands, std::string_view name);
   Status AddFirstArgument(const CommandList& commands, std::string_view name);
   Status RemoveCommand(const CommandList& commands, std::string_view name);
@@ -115,12 +128,13 @@ class Selector {
 
   bool all_commands_ = false;  // no command is forbidden
   bool from_all_ = false;      // the rules begin with +@all rather than -@all
-  bool all_keys_ = false, all_channels_ = false;
+  bool all_keys_ = false, all_channels_ = false, all_databases_ = true;
   std::vector<uint64_t> allowed_;
   // Of commands that are forbidden otherwise; lower case.
   std::map<uint32_t, std::set<std::string>> first_arguments_;
   std::vector<KeyPattern> keys_;
   std::vector<std::string> channels_;
+  std::set<int> databases_;
   std::vector<std::string> rules_;  // for commands, in order: "+get"
 };
 

@@ -52,6 +52,8 @@ Status User::Apply(const Setting& setting, std::string_view rule) {
   } else {
     status = selectors_[0].Apply(setting, rule);
   }
+  restricted_to_databases_ =
+      std::any_of(selectors_.begin(), selectors_.end(), [](const Selector& s) { return !s.all_databases(); });
   everything_ = std::any_of(selectors_.begin(), selectors_.end(), [](const Selector& s) { return s.everything(); });
   return status;
 }
@@ -140,7 +142,7 @@ bool User::MayLogIn(std::string_view password) const {
 
 bool User::AllowsAnyArguments(uint32_t command) const {
   return everything_ || std::any_of(selectors_.begin(), selectors_.end(), [&](const Selector& s) {
-           return s.all_keys() && s.all_channels() && s.Allows(commands_->At(command), command);
+           return s.all_keys() && s.all_channels() && s.all_databases() && s.Allows(commands_->At(command), command);
          });
 }
 
@@ -148,7 +150,7 @@ Verdict User::Check(const Request& request) const {
   if (everything_) return {};
   const Command& command = commands_->At(request.command);
   // Of several reasons the one is told that came closest to being allowed.
-  Verdict told{Denial::kCommand};
+  Verdict told;
   for (const Selector& selector : selectors_) {
     const Verdict verdict = selector.Check(command, request);
     if (verdict.allowed()) return verdict;

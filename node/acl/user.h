@@ -41,6 +41,8 @@ class User {
   // May he log in with it? Takes the same time whatever the difference is.
   bool MayLogIn(std::string_view password) const;
 
+  // Is there a database in which he may not do what he may elsewhere?
+  bool restricted_to_databases() const { return restricted_to_databases_; }
   // He may do everything: nothing needs to be asked.
   bool everything() const { return everything_; }
   // Whatever the arguments of the command are.
@@ -76,6 +78,7 @@ class User {
   bool no_password_ = false;
   bool skips_checks_ = false;  // skip-sanitize-payload: shown only, what RESTORE is given is checked always
   bool everything_ = false;    // of one of selectors_
+  bool restricted_to_databases_ = false;  // the same
   std::vector<std::string> passwords_;
   std::vector<Selector> selectors_;
 };

@@ -11,8 +11,11 @@
 #include <utility>
 
 #include "common/log.h"
+#include "node/command/call_context.h"
 #include "node/command/client_registry.h"
 #include "node/config/config.h"
+#include "node/config/config_file.h"
+#include "node/pubsub/channels.h"
 
 namespace understudy::command {
 namespace {
@@ -43,11 +46,42 @@ acl::Access AccessBits(KeyAccess access) {
   return acl::kReads | acl::kWrites;
 }
 
-// The keys and channels of a command. Arguments that make no sense name none: the handler finds the error.
+// The databases that a command names beside the connection's own, or uses instead of it. Those that are none are left
+// out.
+std::vector<acl::DatabaseUse> DatabasesOf(const Row& row, Args args, DatabaseOf database, bool has_keys) {
+  std::vector<acl::DatabaseUse> out;
+  const auto name = [&](size_t i) {
+    int64_t number = 0;
+    if (i < args.size() && ParseInt64(args[i], &number) && number >= 0 && number < database.count) {
+      out.push_back({static_cast<int>(number), static_cast<uint32_t>(i)});
+    }
+  };
+  if (row.name == "select" || row.name == "swapdb") {
+    for (size_t i = 1; i < args.size(); ++i) name(i);
+  } else if (row.name == "flushall") {
+    out.push_back({acl::kAllDatabases, 0});
+  } else if (has_keys || (CategoriesOf(row) & acl::CategoryByName("keyspace")) != 0) {
+    out.push_back({database.current, 0});
+    if (row.name == "move") name(2);
+    for (size_t i = 3; row.name == "copy" && i + 1 < args.size(); ++i) {
+      if (Is(args[i], "db")) name(i + 1);
+    }
+  }
+  return out;
+}
+
+// The keys, channels and databases of a command. Arguments that make no sense name none: the handler finds the error.
 struct Names {
   std::vector<acl::KeyUse> keys;
   std::vector<acl::ChannelUse> channels;
+  std::vector<acl::DatabaseUse> databases;
 
+  Names(const acl::User& user, const Row& row, Args args, DatabaseOf database) : Names(row, args) {
+    if (user.restricted_to_databases()) databases = DatabasesOf(row, args, database, !keys.empty());
+  }
+  acl::Request request(const Row& row, Args args) const { return {row.index, args, keys, channels, databases}; }
+
+ private:
   Names(const Row& row, Args args) {
     std::vector<uint32_t> indexes;
     if (FindKeys(row, args, &indexes)) {
@@ -61,7 +95,6 @@ struct Names {
       channels.push_back({args[i], row.channels == Channels::kAllPatterns, static_cast<uint32_t>(i)});
     }
   }
-  acl::Request request(const Row& row, Args args) const { return {row.index, args, keys, channels}; }
 };
 
 // A file that can't be read to its end is no list of users: who is missing in it would be let in or kept out.
@@ -80,20 +113,15 @@ Result<std::string> ReadWhole(const std::string& path) {
   return text;
 }
 
-Status WriteWhole(const std::string& path, const std::string& text) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return Unavailable("opening '" + path + "': " + strerror(errno));
-  size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t n = write(fd, text.data() + done, text.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    done += static_cast<size_t>(n);
-  }
-  const bool good = done == text.size() && fsync(fd) == 0;
-  const std::string why = strerror(errno);
-  close(fd);
-  return good ? Status() : Unavailable("writing '" + path + "': " + why);
+// Has the session subscriptions that its user lost?
+bool LosesChannels(const Session& session, const acl::User& before) {
+  const auto names = [&](pubsub::Kind kind) { return pubsub::Channels::NamesOf(*session.subscriber, kind); };
+  const std::vector<std::string> patterns = names(pubsub::Kind::kPattern);
+  std::vector<std::string> channels = names(pubsub::Kind::kChannel);
+  for (std::string& name : names(pubsub::Kind::kShardChannel)) channels.push_back(std::move(name));
+  const std::vector<std::string_view> channel_views(channels.begin(), channels.end());
+  const std::vector<std::string_view> pattern_views(patterns.begin(), patterns.end());
+  return acl::LosesChannels(before, *session.acl_user, {channel_views, pattern_views});
 }
 
 }  // namespace
@@ -152,7 +180,9 @@ bool Acl::LogIn(Session& session, std::string_view name, std::string_view passwo
 
 void Acl::Refresh(Session& session) const {
   session.acl_version = version();
-  session.acl_user = Find(session.user);
+  const std::shared_ptr<const acl::User> before = std::exchange(session.acl_user, Find(session.user));
+  const bool changed = session.acl_user != nullptr && session.acl_user != before;
+  if (changed && session.subscribed() && LosesChannels(session, *before)) session.connection.CloseAfterFlush();
   if (session.acl_user == nullptr) {
     // A reply that is on its way (to DELUSER itself, say) still leaves.
     if (!session.connection.closing()) session.connection.Close();
@@ -235,13 +265,8 @@ Status Acl::LoadFile() {
 // A file that is not there as a whole would be a server without users: it takes the old one's place when it is.
 Status Acl::SaveFile() const {
   std::lock_guard file_lock(file_mutex_);
-  const std::string path = config_->acl_file, temporary = path + ".tmp-" + std::to_string(getpid());
-  Status status = WriteWhole(temporary, acl::FormatUsers(users()));
-  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) {
-    status = Unavailable("renaming it to '" + path + "': " + strerror(errno));
-  }
+  const Status status = config::ReplaceFile(config_->acl_file, acl::FormatUsers(users()));
   if (status.ok()) return {};
-  unlink(temporary.c_str());
   LOG_WARN("ACL SAVE: {}", status.message());
   return Unavailable("There was an error trying to save the ACLs. Please check the server logs for more information");
 }
@@ -252,7 +277,8 @@ void Acl::NoteDenial(acl::DenialLog::Entry entry, int64_t now_ms) {
   auto& counter = entry.reason == "auth"      ? counters_.auth
                   : entry.reason == "command" ? counters_.command
                   : entry.reason == "key"     ? counters_.key
-                                              : counters_.channel;
+                  : entry.reason == "database" ? counters_.database
+                                               : counters_.channel;
   counter.fetch_add(1, std::memory_order_relaxed);
   const auto most = static_cast<size_t>(config_->acl_log_entries.load(std::memory_order_relaxed));
   std::lock_guard lock(log_mutex_);
@@ -270,26 +296,30 @@ void Acl::ClearDenials() {
 }
 
 void Acl::ResetCounters() {
-  for (auto* counter : {&counters_.auth, &counters_.command, &counters_.key, &counters_.channel}) *counter = 0;
+  for (auto* counter : {&counters_.auth, &counters_.command, &counters_.key, &counters_.channel, &counters_.database}) {
+    *counter = 0;
+  }
 }
 
 // ---------------------------------------------------------------------------------------------- permissions
 
-acl::Verdict CheckPermission(const acl::User& user, const Row& row, Args args) {
+acl::Verdict CheckPermission(const acl::User& user, const Row& row, Args args, DatabaseOf database) {
   if (user.AllowsAnyArguments(row.index)) return {};
-  const Names names(row, args);
+  const Names names(user, row, args, database);
   return user.Check(names.request(row, args));
 }
 
-bool MayRunOrdinary(const acl::User& user, const Row& row, Args args) {
+bool MayRunOrdinary(const acl::User& user, const Row& row, Args args, int database) {
   const auto first = static_cast<uint32_t>(row.keys.first);
   const acl::KeyUse key{args[first], AccessBits(AccessTo(row, args, true)), first};
-  return user.Check({row.index, args, {&key, 1}, {}}).allowed();
+  const acl::DatabaseUse use{database, 0};
+  return user.Check({row.index, args, {&key, 1}, {}, {&use, 1}}).allowed();
 }
 
 bool MayAccessAllKeys(const Session& session, const Row& row, Args args, acl::Access access) {
   if (session.unrestricted) return true;
-  const Names names(row, args);
+  const int db = session.db.load(std::memory_order_relaxed);
+  const Names names(*session.acl_user, row, args, {db, db + 1});
   return session.acl_user->AllowsAllKeys(names.request(row, args), access);
 }
 
@@ -301,6 +331,11 @@ std::string DenialText(const acl::Verdict& verdict, const acl::User& user, std::
                        bool told_names) {
   const std::string who = "User " + user.name() + " has no permissions to ";
   if (verdict.denial == acl::Denial::kCommand) return who + "run the '" + std::string(command) + "' command";
+  if (verdict.denial == acl::Denial::kDatabase) {
+    if (!told_names) return "No permissions to access database";
+    const std::string database = verdict.argument > 0 ? "database " + std::string(args[verdict.argument]) : "the database";
+    return who + "access " + database;
+  }
   const std::string what = verdict.denial == acl::Denial::kKey ? "key" : "channel";
   if (!told_names) return "No permissions to access a " + what;
   return who + "access the '" + std::string(args[verdict.argument]) + "' " + what;
@@ -310,11 +345,12 @@ acl::DenialLog::Entry DenialEntry(const acl::Verdict& verdict, std::string_view 
                                   Args args, std::string_view user) {
   acl::DenialLog::Entry entry;
   entry.reason = verdict.denial == acl::Denial::kCommand ? "command"
-                 : verdict.denial == acl::Denial::kKey   ? "key"
-                                                         : "channel";
+                 : verdict.denial == acl::Denial::kKey      ? "key"
+                 : verdict.denial == acl::Denial::kDatabase ? "database"
+                                                            : "channel";
   entry.context = context;
   entry.object =
-      (verdict.denial == acl::Denial::kCommand ? command : args[verdict.argument]).substr(0, kMostObjectBytes);
+      (verdict.argument == 0 ? command : args[verdict.argument]).substr(0, kMostObjectBytes);
   entry.user = user;
   return entry;
 }

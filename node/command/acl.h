@@ -68,7 +68,7 @@ class Acl {
   std::vector<acl::DenialLog::Entry> Denials() const;
   void ClearDenials();
   struct Counters {
-    std::atomic<uint64_t> auth{0}, command{0}, key{0}, channel{0};
+    std::atomic<uint64_t> auth{0}, command{0}, key{0}, channel{0}, database{0};
   };
   const Counters& counters() const { return counters_; }
   void ResetCounters();
@@ -90,10 +90,14 @@ class Acl {
   Counters counters_;
 };
 
+// The database of a connection, and how many there are.
+struct DatabaseOf {
+  int current, count;
+};
 // May the user run it? args: with the name.
-acl::Verdict CheckPermission(const acl::User& user, const Row& row, Args args);
+acl::Verdict CheckPermission(const acl::User& user, const Row& row, Args args, DatabaseOf database);
 // The same for a row with one key position and no channels, without a list of them.
-bool MayRunOrdinary(const acl::User& user, const Row& row, Args args);
+bool MayRunOrdinary(const acl::User& user, const Row& row, Args args, int database);
 // May the session's user read (write) whatever key there is, by this command?
 bool MayAccessAllKeys(const Session& session, const Row& row, Args args, acl::Access access);
 // May the session's user listen or publish there? pattern: as in PSUBSCRIBE.

@@ -48,12 +48,14 @@ void ReplySelector(const acl::Selector& selector, Writer& reply) {
   reply.Bulk(selector.Keys());
   reply.Bulk("channels");
   reply.Bulk(selector.Channels());
+  reply.Bulk("databases");
+  reply.Bulk(selector.Databases());
 }
 
 void GetUser(CallContext& ctx, Args args, Writer& reply) {
   const std::shared_ptr<const acl::User> user = AclOf(ctx).Find(args[2]);
   if (user == nullptr) return reply.Null();
-  reply.Map(6);
+  reply.Map(7);
   reply.Bulk("flags");
   const auto flags = user->Flags();
   reply.Set(flags.size());
@@ -67,7 +69,7 @@ void GetUser(CallContext& ctx, Args args, Writer& reply) {
   const auto others = user->selectors().subspan(1);
   reply.Array(others.size());
   for (const acl::Selector& selector : others) {
-    reply.Map(3);
+    reply.Map(4);
     ReplySelector(selector, reply);
   }
 }
@@ -75,7 +77,8 @@ void GetUser(CallContext& ctx, Args args, Writer& reply) {
 void SetUser(CallContext& ctx, Args args, Writer& reply) {
   const Status status = AclOf(ctx).SetUser(args[2], args.subspan(3));
   if (!status.ok()) return reply.Error("ERR " + std::string(status.message()));
-  reply.Ok();
+  CloseRevokedSubscribers(ctx);
+  ReplyWhenClosed(ctx, "+OK\r\n", reply);
 }
 
 void DelUser(CallContext& ctx, Args args, Writer& reply) {
@@ -85,7 +88,7 @@ void DelUser(CallContext& ctx, Args args, Writer& reply) {
   }
   const size_t removed = AclOf(ctx).Remove(names);
   CloseClients(ctx, [&](const Session& s) { return std::find(names.begin(), names.end(), s.user) != names.end(); });
-  reply.Integer(static_cast<int64_t>(removed));
+  ReplyWhenClosed(ctx, ":" + std::to_string(removed) + "\r\n", reply);
 }
 
 // ---------------------------------------------------------------------------------------------- file
@@ -105,7 +108,8 @@ void Load(CallContext& ctx, Args, Writer& reply) {
   if (!status.ok()) return reply.Error("ERR " + std::string(status.message()));
   const acl::Users users = AclOf(ctx).users();
   CloseClients(ctx, [&](const Session& s) { return !users.contains(s.user); });
-  reply.Ok();
+  CloseRevokedSubscribers(ctx);
+  ReplyWhenClosed(ctx, "+OK\r\n", reply);
 }
 
 void Save(CallContext& ctx, Args, Writer& reply) {
@@ -156,7 +160,7 @@ void DryRun(CallContext& ctx, Args args, Writer& reply) {
   if (row == nullptr) return reply.Error("ERR Command '" + std::string(inner[0]) + "' not found");
   const std::string name = ctx.services.table.FullName(row->index);
   if (!ArityFits(*row, inner.size())) return reply.Error("ERR wrong number of arguments for '" + name + "' command");
-  const acl::Verdict verdict = CheckPermission(*user, *row, inner);
+  const acl::Verdict verdict = CheckPermission(*user, *row, inner, {ctx.db, ctx.keyspace.databases()});
   if (!verdict.allowed()) return reply.Bulk(DenialText(verdict, *user, name, inner, true));
   reply.Ok();
 }

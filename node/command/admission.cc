@@ -17,8 +17,7 @@ constexpr Duration kCrowdedStep = Milliseconds(1);  // a worker hands out its ma
 
 bool MayDebug(config::DebugCommand allowed, const net::Connection& connection) {
   if (allowed != config::DebugCommand::kLocal) return allowed == config::DebugCommand::kYes;
-  const std::string& peer = connection.peer_address();
-  return peer.starts_with("127.") || peer.starts_with("[::1]");
+  return connection.from_this_machine();
 }
 
 // A Service may lead to the former primary for a second after its EndpointSlice was changed (FAILOVER.md section 8), and
@@ -35,7 +34,8 @@ bool Dispatcher::CameLate(const Session& session) const {
 }
 
 acl::Verdict Dispatcher::CheckAndNote(Session& session, const Row& row, Args args, std::string_view context) {
-  const acl::Verdict verdict = CheckPermission(*session.acl_user, row, args);
+  const int db = session.transaction ? session.transaction->db : session.db.load(std::memory_order_relaxed);
+  const acl::Verdict verdict = CheckPermission(*session.acl_user, row, args, {db, services_->keyspace.databases()});
   if (verdict.allowed()) return verdict;
   session.last_command.store(row.index, std::memory_order_relaxed);
   const int64_t now_ms = session.connection.worker().wall_ms();
@@ -67,6 +67,8 @@ std::string Dispatcher::ForbiddenInExec(Session& session, const Row& row, Args a
       return error + "no permission to execute the command or subcommand";
     case acl::Denial::kKey:
       return error + "no permission to touch the specified keys";
+    case acl::Denial::kDatabase:
+      return error + "no permission to access the database";
     case acl::Denial::kChannel:
       break;
   }
@@ -146,7 +148,9 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
       ParkUntil(state, session, services_->gate.paused_until());
       return false;
     }
-    if (admission != role::Admission::kServe) [[unlikely]] {
+    const bool served =
+        admission == role::Admission::kServe || (admission == role::Admission::kStale && (flags & kStale));
+    if (!served) [[unlikely]] {
       refuse(role::ErrorText(admission));
       if (admission == role::Admission::kReadOnly && CameLate(session)) session.connection.CloseAfterFlush();
       return false;

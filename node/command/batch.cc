@@ -158,7 +158,8 @@ void Dispatcher::PrefetchGroup(WorkerState& state, const net::Batch& batch, size
 }
 
 bool Dispatcher::MayRunRestricted(const Session& session, const Row& row, Args args) {
-  return session.authenticated && session.runs_and_answers() && MayRunOrdinary(*session.acl_user, row, args);
+  return session.authenticated && session.runs_and_answers() &&
+         MayRunOrdinary(*session.acl_user, row, args, session.db.load(std::memory_order_relaxed));
 }
 
 bool Dispatcher::Passes(WorkerState& state, const Session& session, const Row& row, Args args) const {

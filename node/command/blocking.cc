@@ -91,6 +91,8 @@ struct WaitingCommand {
   const bool silent;  // the client wants no replies
   const bool tracked;  // what it reads is entered (tracking.h)
   const WaitOptions options;
+  std::shared_ptr<const acl::User> user;  // the client's
+  uint64_t acl_version = 0;               // when he was looked at last
   std::string bytes;  // all arguments, one after the other
   std::vector<std::string_view> args;
   std::vector<uint32_t> shards;  // of all its keys, ascending
@@ -130,6 +132,8 @@ void Blocking::Enter(CallContext& ctx, Args command, std::span<const std::string
   auto waiting = std::make_shared<WaitingCommand>(connection.worker(), connection.id(), *ctx.row, ctx.db,
                                                   session.protocol.load(std::memory_order_relaxed),
                                                   session.reply_mode != Session::kReplyOn, Tracking::Reads(session), options);
+  waiting->user = session.acl_user;
+  waiting->acl_version = session.acl_version;
   size_t bytes = 0;
   for (const std::string_view arg : command) bytes += arg.size();
   waiting->bytes.reserve(bytes);  // the views stay good
@@ -322,7 +326,7 @@ void Blocking::Run(const CallContext& cause, const std::shared_ptr<WaitingComman
   ctx.waits_on = &waits_on;
   resp::StringOutput output;
   resp::Writer reply(output, command->protocol);
-  {
+  if (MayStillRun(*command, cause.now_ms, reply)) {
     const Tracking::Author author(command->ref());
     row.handler(ctx, command->args, reply);
   }
@@ -342,6 +346,22 @@ void Blocking::Run(const CallContext& cause, const std::shared_ptr<WaitingComman
   }
   LeaveQueues(command);
   command->state.store(State::kOver);
+}
+
+// Users may have changed since it began to wait. Whoever lost his user is closed elsewhere.
+bool Blocking::MayStillRun(WaitingCommand& command, int64_t now_ms, resp::Writer& reply) {
+  Acl& acl = services_->dispatcher.acl();
+  const uint64_t version = acl.version();
+  if (command.acl_version == version) return true;
+  command.acl_version = version;
+  if (const auto user = acl.Find(command.user->name()); user != nullptr) command.user = user;
+  const acl::Verdict verdict =
+      CheckPermission(*command.user, command.row, command.args, {command.db, services_->keyspace.databases()});
+  if (verdict.allowed()) return true;
+  const std::string name = services_->table.FullName(command.row.index);
+  acl.NoteDenial(DenialEntry(verdict, "toplevel", name, command.args, command.user->name()), now_ms);
+  reply.Error("NOPERM " + DenialText(verdict, *command.user, name, command.args, false));
+  return false;
 }
 
 void Blocking::ServeAll(const CallContext& cause, const Office& office, Served* served) {
@@ -467,6 +487,11 @@ bool Blocking::Unblock(uint64_t client, bool with_error) {
     net::Connection* connection = command->worker.Find(command->client);
     if (connection == nullptr || Session::Of(*connection).waiting != command) return;
     LeaveUnlocked(command);
+    if (with_error) {
+      WorkerStats& stats = services_->dispatcher.stats(command->worker.index());
+      stats.CountError("UNBLOCKED");
+      stats.by_command[command->row.index].rejected.Add();
+    }
     Finish(Session::Of(*connection), with_error ? kUnblocked : TimeIsUp(command->protocol));
   });
   return true;

@@ -148,6 +148,8 @@ class Blocking final : public store::ChangeSink {
   WaitedKey* TakeNote(std::span<const uint32_t> shards, std::span<const uint32_t> more);
   Outcome ServeKey(const CallContext& cause, WaitedKey& key, Locks& locks, const Office& office, Served* served);
   void Run(const CallContext& cause, const std::shared_ptr<WaitingCommand>& command, const Office& office, Served* served);
+  // False: the user may not run it any more, and the error is written.
+  bool MayStillRun(WaitingCommand& command, int64_t now_ms, resp::Writer& reply);
   // A claimed command leaves the queues of its keys, where nobody runs it any more: at once, or at a later tick if a
   // script has all shards (script/floor.h). Not in a batch.
   void LeaveUnlocked(const std::shared_ptr<WaitingCommand>& command);

@@ -47,7 +47,7 @@ const store::Entry* LookupUntouched(CallContext& ctx, const Key& key) {
 
 bool MayStream(const CallContext& ctx) {
   return ctx.session != nullptr &&
-         ctx.services.gate.Check(true, ctx.session->connection.worker().now()) == role::Admission::kServe;
+         ctx.services.gate.MayStream(ctx.session->connection.worker().now());
 }
 
 void ReplyUnknownSubcommand(Args args, std::string_view parent, resp::Writer& reply) {

@@ -61,6 +61,7 @@ struct CallContext {
   bool in_exec = false;         // no parking, no detaching: the rest of the transaction follows
   bool all_locked = false;      // every shard is locked
   bool* waits_on = nullptr;     // not null: a command that waited is run anew; set if it has to go on (blocking.h)
+  uint64_t counted_errors = 0;  // of commands within this one (EXEC): in the statistics already
   bool out_of_memory = false;   // for a script: what needs memory is refused
   uint64_t first_hash = 0;      // of the first key that the row's key positions name, if any
 

@@ -1,5 +1,8 @@
 // CLIENT: all connections as seen by one of them.
 #include <algorithm>
+#include <atomic>
+#include <memory>
+#include <span>
 
 #include "node/command/call_context.h"
 #include "node/command/client_filter.h"
@@ -7,6 +10,7 @@
 #include "node/command/client_tracking.h"
 #include "node/command/dispatch.h"
 #include "node/net/connection.h"
+#include "node/replication/replication.h"
 #include "node/resp/errors.h"
 #include "node/resp/writer.h"
 
@@ -54,6 +58,45 @@ size_t CloseClients(CallContext& ctx, const std::function<bool(const Session&)>&
     });
   }
   return targets.size();
+}
+
+void CloseRevokedSubscribers(CallContext& ctx) {
+  Dispatcher& dispatcher = ctx.services.dispatcher;
+  const auto refresh = [&dispatcher, self = ctx.session](net::Worker& worker) {
+    dispatcher.clients().ForEachOf(worker, [&](Session& session) {
+      if (!session.subscribed() || session.acl_version == dispatcher.acl().version()) return;
+      dispatcher.acl().Refresh(session);
+      if (session.connection.closing() && &session != self) session.connection.Close();
+    });
+  };
+  net::Worker& mine = ctx.session->connection.worker();
+  refresh(mine);
+  for (net::Worker* worker : dispatcher.workers()) {
+    if (worker != &mine) worker->Post([refresh, worker] { refresh(*worker); });
+  }
+}
+
+void ReplyWhenClosed(CallContext& ctx, std::string text, resp::Writer& reply) {
+  net::Connection& connection = ctx.session->connection;
+  const std::span<net::Worker* const> workers = ctx.services.dispatcher.workers();
+  const bool at_once = workers.size() == 1 || ctx.in_exec || connection.closing();
+  if (at_once || ctx.session->reply_mode != Session::kReplyOn) return reply.Raw(text);
+  connection.Park();
+  const auto answer = [&home = connection.worker(), id = connection.id(), text = std::move(text)] {
+    net::Connection* connection = home.Find(id);
+    if (connection == nullptr) return;
+    connection->Append(text);
+    connection->Wake();
+  };
+  const auto left = std::make_shared<std::atomic<size_t>>(workers.size());
+  for (net::Worker* worker : workers) {
+    // In the turn in which it is told a worker only marks its connections; they go at the end of it.
+    worker->Post([worker, left, answer, &home = connection.worker()] {
+      worker->Post([left, answer, &home] {
+        if (left->fetch_sub(1, std::memory_order_acq_rel) == 1) home.Post(answer);
+      });
+    });
+  }
 }
 
 namespace {
@@ -113,6 +156,18 @@ void SetInfo(CallContext& ctx, Args args, Writer& reply) {
 
 // ---------------------------------------------------------------------------------------------- KILL
 
+// Replication links are no clients of a worker, but are closed by their type.
+size_t CloseLinks(CallContext& ctx, ClientType type) {
+  replication::Replication& replication = ctx.services.replication;
+  const replication::ReplicationState state = replication.state();
+  if (type == ClientType::kReplica) {
+    replication.CloseReplicas();
+    return state.replicas.size();
+  }
+  replication.CloseLink();
+  return state.link == control::LinkState::kUp || state.link == control::LinkState::kSyncing ? 1 : 0;
+}
+
 void Kill(CallContext& ctx, Args args, Writer& reply) {
   ClientFilter filter;
   const bool old_style = args.size() == 3;  // CLIENT KILL address
@@ -123,12 +178,15 @@ void Kill(CallContext& ctx, Args args, Writer& reply) {
     constexpr std::string_view kBadId = "ERR client-id should be greater than 0";
     if (!ReadClientFilter(ctx.services.dispatcher.acl(), args.subspan(2), kBadId, &filter, reply)) return;
   }
+  const std::optional<ClientType> type = filter.wanted.type;
+  if (type == ClientType::kReplica || type == ClientType::kPrimary) {
+    return reply.Integer(static_cast<int64_t>(CloseLinks(ctx, *type)));
+  }
   const size_t closed = CloseClients(ctx, [&](const Session& s) {
     return !(filter.skip_me && &s == ctx.session) && filter.Matches(s, ctx.now_ms);
   });
-  if (!old_style) return reply.Integer(static_cast<int64_t>(closed));
-  if (closed == 0) return reply.Error("ERR No such client");
-  reply.Ok();
+  if (old_style && closed == 0) return reply.Error("ERR No such client");
+  ReplyWhenClosed(ctx, old_style ? "+OK\r\n" : ":" + std::to_string(closed) + "\r\n", reply);
 }
 
 // ---------------------------------------------------------------------------------------------- modes

@@ -24,8 +24,8 @@ bool ReadId(std::string_view text, uint64_t* id) {
 std::optional<ClientType> ReadType(std::string_view type) {
   if (Is(type, "normal")) return ClientType::kNormal;
   if (Is(type, "pubsub")) return ClientType::kPubsub;
-  if (Is(type, "master") || Is(type, "primary") || Is(type, "replica") || Is(type, "slave"))
-    return ClientType::kElsewhere;
+  if (Is(type, "master") || Is(type, "primary")) return ClientType::kPrimary;
+  if (Is(type, "replica") || Is(type, "slave")) return ClientType::kReplica;
   return std::nullopt;
 }
 
@@ -138,6 +138,7 @@ std::string FlagsOf(const Session& s) {
   if (s.redirect_broken.load(std::memory_order_relaxed)) flags += 'R';
   if (s.broadcasts.load(std::memory_order_relaxed)) flags += 'B';
   if (s.watch_dirty.load(std::memory_order_relaxed)) flags += 'd';
+  if (s.connection.on_unix_socket()) flags += 'U';
   if (s.no_evict.load(std::memory_order_relaxed)) flags += 'e';
   if (s.no_touch.load(std::memory_order_relaxed)) flags += 'T';
   return flags.empty() ? "N" : flags;

@@ -23,7 +23,7 @@ namespace understudy::command {
 class Acl;
 
 // Replicas and primaries leave the workers: no client here is one.
-enum class ClientType : uint8_t { kNormal, kPubsub, kElsewhere };
+enum class ClientType : uint8_t { kNormal, kPubsub, kPrimary, kReplica };
 
 // What a client has to have, or with NOT- must not have. Views: of the command's arguments.
 struct ClientTraits {

@@ -30,6 +30,12 @@ void ClientRegistry::ForEach(const std::function<void(Session&)>& visit) const {
   for (const auto& [id, session] : all) visit(*session);
 }
 
+void ClientRegistry::ForEachOf(net::Worker& worker, const std::function<void(Session&)>& visit) const {
+  PerWorker& mine = *workers_[worker.index()];
+  std::lock_guard lock(mine.mutex);
+  for (const auto& [id, session] : mine.sessions) visit(*session);
+}
+
 void ClientRegistry::Update(Session& session, const std::function<void(Session&)>& change) {
   PerWorker& mine = *workers_[session.connection.worker().index()];
   std::lock_guard lock(mine.mutex);

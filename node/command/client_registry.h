@@ -28,6 +28,8 @@ class ClientRegistry {
   // Calls visit for every client, in the order of their ids, under its worker's lock: it may read everything
   // of a Session that is not marked as the worker's own.
   void ForEach(const std::function<void(Session&)>& visit) const;
+  // Those of one worker, on it.
+  void ForEachOf(net::Worker& worker, const std::function<void(Session&)>& visit) const;
   // Changes texts of a session that others may be reading.
   void Update(Session& session, const std::function<void(Session&)>& change);
   size_t size() const;
@@ -46,5 +48,10 @@ class ClientRegistry {
 std::string DescribeClient(const Session& session, const Table& table, int64_t now_ms);
 // Closes the clients that match, the asking one after its reply; tells how many.
 size_t CloseClients(CallContext& ctx, const std::function<bool(const Session&)>& matches);
+// Clients that listen to channels which their changed users may not use any more are closed.
+void CloseRevokedSubscribers(CallContext& ctx);
+// Answers `text` (RESP) when clients that were closed before this are gone, also those of other workers: who closed
+// them finds none of them any more. In a transaction, and where this client is closed itself, at once.
+void ReplyWhenClosed(CallContext& ctx, std::string text, resp::Writer& reply);
 
 }  // namespace understudy::command

@@ -117,7 +117,8 @@ void Hello(CallContext& ctx, Args args, Writer& reply) {
   reply.set_protocol(static_cast<int>(protocol));
   NoteSubscriptions(session);
   const bool replica = ctx.services.gate.mode() == role::GateState::Mode::kReplica;
-  reply.Map(7);
+  const std::string zone = ctx.services.config.availability_zone();
+  reply.Map(zone.empty() ? 7 : 8);
   reply.Bulk("server");
   reply.Bulk("redis");
   reply.Bulk("version");
@@ -132,6 +133,9 @@ void Hello(CallContext& ctx, Args args, Writer& reply) {
   reply.Bulk(replica ? "replica" : "master");
   reply.Bulk("modules");
   reply.Array(0);
+  if (zone.empty()) return;
+  reply.Bulk("availability_zone");
+  reply.Bulk(zone);
 }
 
 void Reset(CallContext& ctx, Args, Writer& reply) {

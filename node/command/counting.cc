@@ -56,6 +56,10 @@ void Dispatcher::SampleRates() {
   Sample sample;
   sample.ns = services_->clock.Mono().ns;
   for (const auto& state : states_) sample.commands += state->stats.commands.value();
+  for (const net::Worker* worker : workers_) {
+    sample.turns += worker->meter().turns();
+    sample.turn_us += static_cast<uint64_t>(worker->meter().total().us());
+  }
   sample.input = totals_.input_bytes.load(std::memory_order_relaxed);
   sample.output = totals_.output_bytes.load(std::memory_order_relaxed);
   std::lock_guard lock(samples_mutex_);
@@ -70,7 +74,9 @@ Dispatcher::Rates Dispatcher::rates() const {
   const double s = static_cast<double>(last.ns - first.ns) / 1e9;
   if (s <= 0) return {};
   const auto rate = [s](uint64_t to, uint64_t from) { return to > from ? static_cast<double>(to - from) / s : 0.0; };
-  return {rate(last.commands, first.commands), rate(last.input, first.input), rate(last.output, first.output)};
+  const double turns = rate(last.turns, first.turns);
+  return {rate(last.commands, first.commands), rate(last.input, first.input), rate(last.output, first.output), turns,
+          turns > 0 ? rate(last.turn_us, first.turn_us) / turns : 0};
 }
 
 void Dispatcher::ResetStats() {

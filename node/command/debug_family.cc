@@ -1,4 +1,6 @@
 // DEBUG: for tests of servers and clients; refused unless enable-debug-command allows it.
+#include <signal.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -10,6 +12,7 @@
 #include "common/crypto.h"
 #include "common/log.h"
 #include "node/command/call_context.h"
+#include "node/command/config_rewrite.h"
 #include "node/command/dispatch.h"
 #include "node/config/config.h"
 #include "node/persist/rdb_reader.h"
@@ -277,9 +280,19 @@ void DebugLog(CallContext&, Args args, Writer& reply) {
   reply.Ok();
 }
 
+// For tests of how others stand a server that ends without a word.
+void DebugSegfault(CallContext&, Args, Writer&) { raise(SIGSEGV); }
+
+// Replies have one form here, and collections no table of their own that could be asked for.
+void DebugTaken(CallContext&, Args, Writer& reply) { reply.Ok(); }
+
+void DebugRewriteAll(CallContext& ctx, Args, Writer& reply) { RewriteConfigFile(ctx, true, reply); }
+
 void DebugHelp(CallContext&, Args, Writer& reply) {
   constexpr std::string_view kLines[] = {
       "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+      "CONFIG-REWRITE-FORCE-ALL",
+      "    CONFIG REWRITE with all options.",
       "DIGEST",
       "    A number that says what the whole data set is.",
       "DIGEST-VALUE <key> [<key> ...]",
@@ -313,6 +326,7 @@ void DebugHelp(CallContext&, Args, Writer& reply) {
 constexpr KeySpec kSecond{2, 2, 1}, kFromSecond{2, -1, 1};
 constexpr uint32_t kByAdmin = kAdmin | kNoScript | kLoading | kStale;
 const Row kDebugRows[] = {
+  {"config-rewrite-force-all", 2, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "7.0.0", "Writes all options into the configuration file.", "", DebugRewriteAll},
   {"digest", 2, kReadonly | kAdmin | kNoScript | kWalks | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Says what the data set is.", "", DebugDigest},
   {"digest-value", -3, kReadonly | kAdmin | kNoScript | kForTests, kFromSecond, KeyAccess::kRead, "", "server", "5.0.0", "Says what keys hold.", "key [key ...]", DebugDigestValue},
   {"error", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Answers an error.", "string", DebugError},
@@ -324,6 +338,11 @@ const Row kDebugRows[] = {
   {"protocol", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "6.0.0", "Answers a value of a type.", "type", DebugProtocol},
   {"quicklist-packed-threshold", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "7.0.0", "Has no effect.", "size", DebugQuicklistPackedThreshold},
   {"reload", -2, kWrite | kAdmin | kNoScript | kAllShards | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Writes and reads back all values.", "", DebugReload},
+  {"client-enforce-reply-list", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "7.0.0", "Has no effect.", "0|1", DebugTaken},
+  {"dict-resizing", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "7.2.0", "Has no effect.", "0|1", DebugTaken},
+  {"pause-cron", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "7.0.0", "Has no effect.", "0|1", DebugTaken},
+  {"replybuffer", -4, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "7.0.0", "Has no effect.", "option value", DebugTaken},
+  {"segfault", 2, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Ends the process as a fault would.", "", DebugSegfault},
   {"set-active-expire", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Switches active expiry.", "0|1", DebugSetActiveExpire},
   {"sleep", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Stops this worker.", "seconds", DebugSleep},
 };

@@ -58,6 +58,17 @@ void Dispatcher::OnOpen(net::Connection& connection) {
   acl_.Open(*session, clients_);
   clients_.Add(*session);
   connection.set_state(std::move(session));
+  if (services_->config.protected_mode.load(std::memory_order_relaxed) && !connection.from_this_machine() &&
+      acl_.Find(acl::kDefaultUser)->no_password()) {
+    connection.Append(
+        "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the "
+        "default user. In this mode connections are only accepted from the loopback interface. If you want to connect "
+        "from external computers, you may adopt one of the following solutions: 1) Just disable protected mode sending "
+        "the command 'CONFIG SET protected-mode no' from the loopback interface by connecting from the same host the "
+        "server is running, however MAKE SURE it is not publicly accessible from internet if you do so. 2) Set it to "
+        "'no' in the configuration file, and restart. 3) Set a password for the default user.\r\n");
+    connection.CloseAfterFlush();
+  }
 }
 
 void Dispatcher::OnClose(net::Connection& connection) {
@@ -192,6 +203,11 @@ void Dispatcher::Queue(WorkerState& state, Session& session, const Row& row, Arg
   const bool writes_nothing = (row.flags & kMayWrite) == kMayWrite && SaysItWritesNothing(*services_, row, args);
   transaction.flags |= writes_nothing ? row.flags & ~kMayReplicate : row.flags;
   transaction.needs_role = transaction.needs_role || !(row.flags & kLoading);
+  if (row.name == "select") {
+    int64_t db = 0;
+    const bool exists = ParseInt64(args[1], &db) && db >= 0 && db < services_->keyspace.databases();
+    if (exists) transaction.db = static_cast<int>(db);
+  }
   transaction.queue.push_back(std::move(queued));
   session.multi_commands.store(static_cast<int>(transaction.queue.size()), std::memory_order_relaxed);
   session.multi_bytes.store(transaction.bytes, std::memory_order_relaxed);
@@ -199,7 +215,7 @@ void Dispatcher::Queue(WorkerState& state, Session& session, const Row& row, Arg
 }
 
 void Dispatcher::RunHandler(CallContext& ctx, const Row& row, Args args, resp::Writer& reply) {
-  const uint64_t errors = reply.errors();
+  const uint64_t errors = reply.errors(), counted = ctx.counted_errors;
   const uint64_t begin = Ticks();
   ctx.row = &row;
   Session& session = *ctx.session;
@@ -209,7 +225,9 @@ void Dispatcher::RunHandler(CallContext& ctx, const Row& row, Args args, resp::W
   } else {
     tracking_.Run(ctx, row, args, reply);
   }
-  CountCall(*states_[session.connection.worker().index()], ctx, args, Ticks() - begin, reply.errors() != errors, reply);
+  const uint64_t own = reply.errors() - errors - (ctx.counted_errors - counted);
+  ctx.counted_errors += own;
+  CountCall(*states_[session.connection.worker().index()], ctx, args, Ticks() - begin, own > 0, reply);
 }
 
 void Dispatcher::Replicate(CallContext& ctx) {
@@ -364,6 +382,7 @@ void Dispatcher::RunTransaction(CallContext& ctx, Transaction& transaction, resp
         if (const std::string error = ForbiddenInExec(session, row, args); !error.empty()) {
           reply.Error(error);
           ctx.stats.CountError(reply.last_error_code());
+          ++ctx.counted_errors;
           continue;
         }
       }
@@ -436,7 +455,7 @@ bool Dispatcher::MayExpire(const net::Worker& worker) const {
   if (mode != role::GateState::Mode::kPrimary && mode != role::GateState::Mode::kStandalone) return false;
   // While writes are paused the data must not change (a switchover counts on it).
   return pause(worker.wall_ms()) == ClientPause::kNone &&
-         services_->gate.Check(true, worker.now()) == role::Admission::kServe;
+         services_->gate.MayStream(worker.now());
 }
 
 void Dispatcher::OnTick(net::Worker& worker) {

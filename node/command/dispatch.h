@@ -105,9 +105,9 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void set_active_expire(bool on) { active_expire_.store(on, std::memory_order_relaxed); }
   net::Settings& settings() { return settings_; }
   net::Totals& totals() { return totals_; }
-  // Commands, input and output bytes per second over the last 1.6 s.
+  // Commands, input and output bytes, turns of all workers per second over the last 1.6 s; microseconds of a turn.
   struct Rates {
-    double commands = 0, input_bytes = 0, output_bytes = 0;
+    double commands = 0, input_bytes = 0, output_bytes = 0, turns = 0, turn_us = 0;
   };
   Rates rates() const;
   void ResetStats();
@@ -256,7 +256,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   static constexpr size_t kSamples = 16;
   struct Sample {
     int64_t ns = 0;
-    uint64_t commands = 0, input = 0, output = 0;
+    uint64_t commands = 0, input = 0, output = 0, turns = 0, turn_us = 0;
   };
   mutable std::mutex samples_mutex_;
   Sample samples_[kSamples];   // samples_mutex_

@@ -80,6 +80,7 @@ void Server(const Services& s, std::string* out) {
   lines.Add("uptime_in_seconds", up_s);
   lines.Add("uptime_in_days", up_s / 86400);
   lines.Add("executable", Process().executable);
+  if (const std::string zone = s.config.availability_zone(); !zone.empty()) lines.Add("availability_zone", zone);
   lines.Add("config_file", s.config.file);
 }
 
@@ -182,7 +183,7 @@ void Memory(const Services& s, std::string* out) {
 }
 
 struct Sums {
-  uint64_t commands = 0, hits = 0, misses = 0, errors = 0;
+  uint64_t commands = 0, hits = 0, misses = 0, errors = 0, ticks = 0;
 };
 
 Sums SumStats(const Services& s) {
@@ -193,6 +194,7 @@ Sums SumStats(const Services& s) {
     sums.hits += stats.hits.value();
     sums.misses += stats.misses.value();
     sums.errors += stats.error_replies.value();
+    for (uint32_t row = 0; row < stats.command_count; ++row) sums.ticks += stats.by_command[row].ticks.value();
   }
   return sums;
 }
@@ -253,11 +255,16 @@ void Stats(const Services& s, std::string* out) {
   lines.Add("total_error_replies", sums.errors);
   lines.Add("slowlog_entries", s.dispatcher.slowlog().size());
   AddTurns(s, lines);
+  const double command_us = static_cast<double>(sums.ticks) / s.dispatcher.ticks_per_us();
+  lines.Add("eventloop_duration_cmd_sum", static_cast<uint64_t>(command_us));
+  lines.Add("instantaneous_eventloop_cycles_per_sec", static_cast<uint64_t>(rates.turns));
+  lines.Add("instantaneous_eventloop_duration_usec", static_cast<uint64_t>(rates.turn_us));
   const Acl::Counters& denied = s.dispatcher.acl().counters();
   lines.Add("acl_access_denied_auth", denied.auth.load());
   lines.Add("acl_access_denied_cmd", denied.command.load());
   lines.Add("acl_access_denied_key", denied.key.load());
   lines.Add("acl_access_denied_channel", denied.channel.load());
+  lines.Add("acl_access_denied_db", denied.database.load());
 }
 
 void Cpu(const Services&, std::string* out) {

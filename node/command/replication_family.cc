@@ -9,6 +9,7 @@
 #include "node/command/call_context.h"
 #include "node/command/dispatch.h"
 #include "node/command/info.h"
+#include "node/config/config.h"
 #include "node/net/connection.h"
 #include "node/net/worker.h"
 #include "node/replication/replication.h"
@@ -322,7 +323,7 @@ void AppendReplicationInfo(const Services& services, std::string* out) {
       AddLine(out, "master_link_down_since_seconds",
               s.mode == Mode::kUnassigned ? "-1" : std::to_string(s.link_down_ms / 1000));
     }
-    AddLine(out, "slave_priority", 100);
+    AddLine(out, "slave_priority", static_cast<uint64_t>(services.config.replica_priority.load()));
     AddLine(out, "slave_read_only", 1);
     AddLine(out, "replica_announced", 1);
   }

@@ -25,6 +25,11 @@ std::string_view WriteRefusal(const CallContext& ctx) {
   return role::ErrorText(ctx.services.gate.Check(true, ctx.services.clock.Mono()));
 }
 
+// Is this a replica that must not serve its data now?
+bool IsStale(const CallContext& ctx) {
+  return ctx.session != nullptr && ctx.services.gate.Check(false, ctx.services.clock.Mono()) == role::Admission::kStale;
+}
+
 class ScriptHost final : public script::Host {
  public:
   ScriptHost(CallContext& ctx, Args command, const ScriptCall& call, bool read_only)
@@ -61,7 +66,7 @@ class ScriptHost final : public script::Host {
     const Row* const row = FindRow(words);
     if (row == nullptr) return std::nullopt;
     return ctx_.session == nullptr || ctx_.session->unrestricted ||
-           CheckPermission(*ctx_.session->acl_user, *row, words).allowed();
+           CheckPermission(*ctx_.session->acl_user, *row, words, {db_, ctx_.keyspace.databases()}).allowed();
   }
 
   bool Interrupt() override {
@@ -94,6 +99,7 @@ class ScriptHost final : public script::Host {
                                                               ctx_.services.table.FullName(row.index), words, false);
       }
     }
+    if (!(row.flags & kStale) && IsStale(ctx_)) return "Can not execute the command on a stale replica";
     if ((row.flags & kWrite) && read_only_) return "Write commands are not allowed from read-only scripts.";
     // After the first write a script can't be stopped half way.
     if (wrote_) return std::nullopt;
@@ -168,6 +174,9 @@ class ScriptHost final : public script::Host {
 void RunScript(CallContext& ctx, Args args, const ScriptCall& call, resp::Writer& reply) {
   bool read_only = call.read_only;
   if (!(call.flags & script::kSaysNothing)) {
+    if (!(call.flags & script::kAllowStale) && IsStale(ctx)) {
+      return reply.Error(role::ErrorText(role::Admission::kStale));
+    }
     if (!(call.flags & script::kNoWrites)) {
       if (const std::string_view refusal = WriteRefusal(ctx); !refusal.empty()) {
         return reply.Error(refusal.starts_with("READONLY")

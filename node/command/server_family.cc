@@ -4,6 +4,7 @@
 
 #include "common/log.h"
 #include "node/command/call_context.h"
+#include "node/command/config_rewrite.h"
 #include "node/command/dispatch.h"
 #include "node/command/info.h"
 #include "node/config/config.h"
@@ -53,10 +54,7 @@ void ConfigResetStat(CallContext& ctx, Args, Writer& reply) {
   reply.Ok();
 }
 
-void ConfigRewrite(CallContext& ctx, Args, Writer& reply) {
-  if (ctx.services.config.file.empty()) return reply.Error("ERR The server is running without a config file");
-  reply.Error("ERR Rewriting config file: this server never writes its configuration file; change it by hand");
-}
+void ConfigRewrite(CallContext& ctx, Args, Writer& reply) { RewriteConfigFile(ctx, false, reply); }
 
 void ConfigHelp(CallContext&, Args, Writer& reply) {
   constexpr std::string_view kLines[] = {
@@ -67,6 +65,8 @@ void ConfigHelp(CallContext&, Args, Writer& reply) {
       "    Changes options, all of them or none.",
       "RESETSTAT",
       "    Puts the counters of INFO to zero.",
+      "REWRITE",
+      "    Writes the options of now into the configuration file.",
       "HELP",
       "    This text.",
   };
@@ -152,7 +152,7 @@ const Row kConfigRows[] = {
   {"get", -3, kByAdmin, {}, KeyAccess::kNone, "", "server", "2.0.0", "Shows options.", "parameter [parameter ...]", ConfigGet},
   {"help", 2, kLoading | kStale, {}, KeyAccess::kNone, "", "server", "5.0.0", "Lists the subcommands.", "", ConfigHelp},
   {"resetstat", 2, kByAdmin, {}, KeyAccess::kNone, "", "server", "2.0.0", "Puts counters to zero.", "", ConfigResetStat},
-  {"rewrite", 2, kByAdmin, {}, KeyAccess::kNone, "", "server", "2.8.0", "Would write the configuration file; refused.", "", ConfigRewrite},
+  {"rewrite", 2, kByAdmin, {}, KeyAccess::kNone, "", "server", "2.8.0", "Writes the options of now into the configuration file.", "", ConfigRewrite},
   {"set", -4, kByAdmin, {}, KeyAccess::kNone, "", "server", "2.0.0", "Changes options.", "parameter value [parameter value ...]", ConfigSet},
 };
 const Row kSlowlogRows[] = {

@@ -47,6 +47,7 @@ struct Transaction {
   size_t bytes = 0;            // of all arguments
   uint32_t flags = 0;          // of all rows together
   bool needs_role = false;     // not all of them are allowed in a node without a role
+  int db = 0;                  // of the next command that is queued
   bool failed = false;         // a command was refused while queueing: EXECABORT
 };
 

@@ -61,13 +61,17 @@ struct alignas(64) WorkerStats {
     std::lock_guard lock(mutex);
     auto it = errors.find(code);
     if (it == errors.end()) {
-      if (errors.size() >= kMostErrors) return;
-      it = errors.emplace(std::string(code), 0).first;
+      const size_t most = IsWord(code) ? 2 * kMostErrors : kMostErrors;
+      it = errors.emplace(errors.size() < most ? std::string(code) : "ERRORSTATS_OVERFLOW", 0).first;
     }
     ++it->second;
   }
 
-  static constexpr size_t kMostErrors = 128;  // distinct codes; scripts may make up any number
+  static constexpr size_t kMostErrors = 128;  // distinct codes; scripts may make up any number, also of texts
+  // As the server's own are: they are counted by their names when scripts have used up the others.
+  static bool IsWord(std::string_view code) {
+    return std::all_of(code.begin(), code.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+  }
   mutable std::mutex mutex;
   std::map<std::string, uint64_t, std::less<>> errors;  // mutex
 };

@@ -49,22 +49,37 @@ Table::Table(std::span<const std::span<const Row>> families) {
       }
       // Find() above needs the rows so far: the few hundred insertions may each rebuild a small table.
       if (slots_.size() < rows_.size() * 4) slots_.resize(slots_.empty() ? 256 : slots_.size() * 2);
-      std::fill(slots_.begin(), slots_.end(), Slot{});
-      for (uint32_t i = 0; i < indexed_.size(); ++i) {
-        if (parents_[i] != nullptr) continue;
-        size_t at = NameHash(indexed_[i]->name) & (slots_.size() - 1);
-        while (slots_[at].row != nullptr) at = (at + 1) & (slots_.size() - 1);
-        slots_[at] = {indexed_[i], i};
-      }
+      FillSlots();
     }
   }
+}
+
+void Table::FillSlots() {
+  std::fill(slots_.begin(), slots_.end(), Slot{});
+  for (const Row* row : rows_) {
+    const auto renamed = renamed_.find(row);
+    const std::string_view name = renamed == renamed_.end() ? row->name : std::string_view(renamed->second);
+    if (name.empty()) continue;
+    size_t at = NameHash(name) & (slots_.size() - 1);
+    while (slots_[at].row != nullptr) at = (at + 1) & (slots_.size() - 1);
+    slots_[at] = {row, name};
+  }
+}
+
+Status Table::Rename(std::string_view name, std::string_view now) {
+  const Row* const row = Find(name);
+  if (row == nullptr) return Invalid("No such command in rename-command");
+  if (!now.empty() && Find(now) != nullptr) return Invalid("Target command name already exists");
+  renamed_[row] = acl::Lower(now);
+  FillSlots();
+  return {};
 }
 
 const Row* Table::Find(std::string_view name) const {
   if (slots_.empty()) return nullptr;
   for (size_t at = NameHash(name) & (slots_.size() - 1);; at = (at + 1) & (slots_.size() - 1)) {
     if (slots_[at].row == nullptr) return nullptr;
-    if (SameName(slots_[at].row->name, name)) return slots_[at].row;
+    if (SameName(slots_[at].name, name)) return slots_[at].row;
   }
 }
 

@@ -5,11 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "common/result.h"
 #include "node/acl/command_list.h"
 
 namespace understudy::resp {
@@ -143,6 +145,9 @@ class Table {
 
   // Any case; null for an unknown one. Does not allocate.
   const Row* Find(std::string_view name) const;
+  // rename-command: clients find the command by this name only, or not at all if it is empty. Everything else (ACL
+  // rules, statistics, COMMAND) knows it by its own. Before threads start.
+  Status Rename(std::string_view name, std::string_view now);
   std::span<const Row* const> rows() const { return rows_; }
   // Row::index of a row or subcommand of this table, for statistics.
   uint32_t size() const { return static_cast<uint32_t>(indexed_.size()); }
@@ -153,11 +158,14 @@ class Table {
  private:
   struct Slot {
     const Row* row = nullptr;
-    uint32_t index = 0;
+    std::string_view name;  // by which it is found
   };
+  void FillSlots();
+
   std::vector<const Row*> rows_;
   std::vector<const Row*> indexed_;    // rows and their subcommands
   std::vector<const Row*> parents_;    // of indexed_, null for a command itself
+  std::map<const Row*, std::string> renamed_;  // empty = not to be found
   std::vector<Slot> slots_;            // open addressing by a hash of the lower-case name
 };
 

@@ -14,6 +14,7 @@ using resp::Writer;
 void Multi(CallContext& ctx, Args, Writer& reply) {
   if (ctx.session->transaction) return reply.Error("ERR MULTI calls can not be nested");
   ctx.session->transaction = std::make_unique<Transaction>();
+  ctx.session->transaction->db = ctx.db;
   ctx.session->multi_commands.store(0, std::memory_order_relaxed);
   reply.Ok();
 }

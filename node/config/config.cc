@@ -1,6 +1,9 @@
 #include "node/config/config.h"
 
+#include <glob.h>
+
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -20,6 +23,16 @@ bool SameName(std::string_view a, std::string_view b) {
 
 Status Failed(std::string_view name, std::string_view why) {
   return Invalid("CONFIG SET failed (possibly related to argument '" + std::string(name) + "') - " + std::string(why));
+}
+
+// Of an `include`: a pattern may name no file, a name must.
+std::vector<std::string> FilesOf(const std::string& name) {
+  if (name.find_first_of("*?[") == std::string::npos) return {name};
+  std::vector<std::string> out;
+  glob_t found{};
+  if (glob(name.c_str(), 0, nullptr, &found) == 0) out.assign(found.gl_pathv, found.gl_pathv + found.gl_pathc);
+  globfree(&found);
+  return out;
 }
 
 }  // namespace
@@ -79,7 +92,17 @@ Status Config::Apply(std::string_view name, std::span<const std::string> words, 
   return option->set(*this, words);
 }
 
-Status Config::LoadText(std::string_view text, std::string_view source) {
+Status Config::LoadFile(const std::string& path, int depth) {
+  constexpr int kDeepest = 8;
+  if (depth > kDeepest) return Invalid("configuration files include each other more than 8 deep: '" + path + "'");
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream text;
+  text << in.rdbuf();
+  if (!in) return NotFound("can't read the configuration file '" + path + "'");
+  return LoadText(text.str(), path, depth);
+}
+
+Status Config::LoadText(std::string_view text, std::string_view source, int depth) {
   int line_number = 0;
   while (!text.empty()) {
     const size_t end = text.find('\n');
@@ -93,6 +116,10 @@ Status Config::LoadText(std::string_view text, std::string_view source) {
     if (!resp::SplitInline(line, &words)) return Invalid(where + ": quotes don't match");
     if (words.empty()) continue;  // a zero byte, or white space of other kinds
     const std::string name = words[0];
+    if (SameName(name, "include") && words.size() == 2) {
+      for (const std::string& path : FilesOf(words[1])) RETURN_IF_ERROR(LoadFile(path, depth + 1));
+      continue;
+    }
     const Status status = Apply(name, std::span(words).subspan(1), true);
     if (!status.ok()) {
       const std::string context = status.code() == Code::kNotFound ? where : where + ": " + name;
@@ -102,33 +129,46 @@ Status Config::LoadText(std::string_view text, std::string_view source) {
   return {};
 }
 
+std::vector<GivenOption> SplitArguments(std::span<const std::string> arguments) {
+  std::vector<GivenOption> out;
+  for (size_t i = 0; i < arguments.size();) {
+    GivenOption given;
+    if (!resp::SplitInline(std::string_view(arguments[i]).substr(2), &given.words) || given.words.empty()) {
+      given.words = {arguments[i].substr(2)};
+    }
+    ++i;
+    given.name = given.words[0];
+    given.words.erase(given.words.begin());
+    const Option* option = FindOption(given.name);
+    const bool needs_none = option != nullptr && ((option->flags & kSwitch) || option->name == "save");
+    if (given.words.empty() && !needs_none && i < arguments.size()) given.words.push_back(arguments[i++]);
+    for (; i < arguments.size() && !arguments[i].starts_with("--"); ++i) given.words.push_back(arguments[i]);
+    if (given.words.empty() && option != nullptr && option->name == "save") given.words = {""};
+    out.push_back(std::move(given));
+  }
+  return out;
+}
+
 Status Config::Load(std::span<const std::string> arguments) {
   size_t i = 0;
   if (i < arguments.size() && !arguments[i].starts_with("-")) {
-    std::ifstream in(arguments[i], std::ios::binary);
-    std::stringstream text;
-    text << in.rdbuf();
-    if (!in) return NotFound("can't read the configuration file '" + arguments[i] + "'");
-    file = arguments[i];
-    RETURN_IF_ERROR(LoadText(text.str(), arguments[i]));
+    file = std::filesystem::absolute(arguments[i]).string();
+    RETURN_IF_ERROR(LoadFile(arguments[i], 0));
     ++i;
   }
-  while (i < arguments.size()) {
-    if (!arguments[i].starts_with("--")) {
-      return Invalid("'" + arguments[i] + "' is not expected here; usage: understudy-node [redis.conf] [--name value ...]");
-    }
-    const std::string name = arguments[i].substr(2);
-    std::vector<std::string> words;
-    for (++i; i < arguments.size() && !arguments[i].starts_with("--"); ++i) words.push_back(arguments[i]);
+  if (i < arguments.size() && !arguments[i].starts_with("--")) {
+    return Invalid("'" + arguments[i] + "' is not expected here; usage: understudy-node [redis.conf] [--name value ...]");
+  }
+  for (GivenOption& given : SplitArguments(arguments.subspan(i))) {
     // A value that was handed over as one argument, as in a Pod: "normal 0 0 0".
-    const Option* option = FindOption(name);
-    if (option != nullptr && (option->flags & kManyWords) && words.size() == 1) {
-      const std::string text = std::move(words[0]);
-      words.clear();
-      if (!resp::SplitInline(text, &words)) return Invalid("--" + name + ": quotes don't match");
+    const Option* option = FindOption(given.name);
+    if (option != nullptr && (option->flags & kManyWords) && given.words.size() == 1) {
+      const std::string text = std::move(given.words[0]);
+      given.words.clear();
+      if (!resp::SplitInline(text, &given.words)) return Invalid("--" + given.name + ": quotes don't match");
     }
-    const Status status = Apply(name, words, true);
-    if (!status.ok()) return status.code() == Code::kNotFound ? status : status.Prefixed("--" + name);
+    const Status status = Apply(given.name, given.words, true);
+    if (!status.ok()) return status.code() == Code::kNotFound ? status : status.Prefixed("--" + given.name);
   }
   if (standalone && !admin_port_given) admin_port = 0;
   if (!standalone && !max_clients_memory_given) max_clients_memory = -50;
@@ -136,6 +176,7 @@ Status Config::Load(std::span<const std::string> arguments) {
   if (!acl_file.empty() && !users.empty()) {
     return Invalid("users are given by 'user' and by 'aclfile': only one of the two may be used");
   }
+  if (!standalone && !renamed_commands.empty()) return Invalid("rename-command is allowed only with --standalone");
   if (!standalone && !replica_of_host.empty()) return Invalid("replicaof is allowed only with --standalone");
   return {};
 }
@@ -207,7 +248,14 @@ std::string Config::Help() {
       "configuration file (`port 6379`) or on the command line (`--port 6379`), which wins. Those marked * can be\n"
       "changed by CONFIG SET while it runs.\n\n";
   const Config defaults;
+  std::string taken;
   for (const Option& option : Options()) {
+    if (option.flags & kTakenOnly) {
+      const std::string word = " --" + std::string(option.name);
+      if (taken.size() - (taken.rfind('\n') + 1) + word.size() > 118) taken += "\n ";
+      taken += word;
+      continue;
+    }
     std::string line = std::string("  ") + ((option.flags & kLive) ? "* " : "  ") + "--" + std::string(option.name);
     if (!option.takes.empty()) line += " " + std::string(option.takes);
     if (line.size() < 44) line.resize(44, ' ');
@@ -217,7 +265,8 @@ std::string Config::Help() {
     if (!option.alias.empty()) line += "; also --" + std::string(option.alias);
     out += line + "\n";
   }
-  return out + "\n    --help       this text\n    --version    the version\n";
+  return out + "\n    --help       this text\n    --version    the version\n\nWithout effect, taken for the sake of " +
+         "configuration files of Redis and Valkey:\n " + taken + "\n";
 }
 
 }  // namespace understudy::config

@@ -1,7 +1,8 @@
 // The node's options: redis.conf syntax, `--name value` on the command line, CONFIG GET and SET.
 //
-// One table (options.cc) holds them all; an option that does nothing is not in it. A few have only one
-// allowed value ("appendonly no"): they say truthfully what this server does, for tools that ask.
+// One table (options.cc) holds those that have an effect here. A few have only one allowed value ("appendonly no"):
+// they say truthfully what this server does, for tools that ask. Another (taken_options.cc) holds those of Redis's
+// configuration files that have none.
 // Members marked "start" are set before threads start and constant afterwards. Others may be read by any
 // thread at any time; Set() is for any thread, too, one at a time.
 #pragma once
@@ -9,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <span>
 #include <string>
@@ -51,13 +53,17 @@ class Config {
   int databases = 16;
   int tcp_backlog = 511;
   std::string dir = ".";
-  std::string log_level = "notice";
+  std::string log_file;            // empty = standard error
+  std::string pid_file;            // empty = none
+  std::string unix_socket;         // path, empty = none
+  uint32_t unix_socket_mode = 0;   // 0 = as the umask has it
   std::string replica_of_host;     // standalone; empty = a primary
   uint16_t replica_of_port = 0;
   DebugCommand debug_command = DebugCommand::kNo;
-  std::string file;                // the configuration file, empty = none
+  std::string file;                // absolute path of the configuration file, empty = none
   std::string acl_file;            // empty = none
   std::vector<std::vector<std::string>> users;  // name and rules of each `user` line
+  std::vector<std::pair<std::string, std::string>> renamed_commands;  // name, name for clients; in order
 
   // ---- live
   std::atomic<int64_t> max_clients{10000};
@@ -102,6 +108,10 @@ class Config {
   std::atomic<int64_t> repl_ping_period_s{10};
   std::atomic<int64_t> repl_timeout_s{60};
   std::atomic<int64_t> announce_port{0};
+  std::atomic<int64_t> replica_priority{100};    // asked for by Sentinel
+  std::atomic<int64_t> min_replicas_to_write{0}, min_replicas_max_lag_s{10};  // standalone; either 0 = not asked for
+  std::atomic<bool> serves_stale_data{true};     // standalone: a replica without its primary
+  std::atomic<bool> protected_mode{false};
   std::atomic<uint32_t> notify_classes{0};  // notify-keyspace-events; notify_classes.h
   std::atomic<int64_t> hll_sparse_bytes{3000};
 
@@ -109,6 +119,9 @@ class Config {
   std::string master_user() const { return Text(&master_user_); }
   std::string master_auth() const { return Text(&master_auth_); }
   std::string announce_ip() const { return Text(&announce_ip_); }
+  std::string log_level() const { return Text(&log_level_); }  // debug, verbose, notice, warning or nothing
+  std::string source_ip() const { return Text(&source_ip_); }
+  std::string availability_zone() const { return Text(&availability_zone_); }
   OutputLimit normal_limit() const;
   OutputLimit replica_limit() const;
   OutputLimit pubsub_limit() const;
@@ -125,8 +138,8 @@ class Config {
   // [file] [--name value ...]; arguments without the program's name. An error is one sentence that names what
   // was wrong and where.
   Status Load(std::span<const std::string> arguments);
-  // Lines of a file. source: for error messages.
-  Status LoadText(std::string_view text, std::string_view source);
+  // Lines of a file. source: for error messages. depth: of files that `include` each other.
+  Status LoadText(std::string_view text, std::string_view source, int depth = 0);
 
   using Pair = std::pair<std::string, std::string>;
   // CONFIG GET: options that match any of the patterns, in order of their names.
@@ -141,14 +154,18 @@ class Config {
 
  private:
   friend struct OptionTable;
+  friend struct TakenTable;
   std::string Text(const std::string* member) const {
     std::lock_guard lock(mutex_);
     return *member;
   }
+  Status LoadFile(const std::string& path, int depth);
   Status Apply(std::string_view name, std::span<const std::string> words, bool at_start);
 
   mutable std::mutex mutex_;
-  std::string password_, master_user_, master_auth_, announce_ip_;  // mutex_
+  std::string password_, master_user_, master_auth_, announce_ip_, source_ip_, availability_zone_;  // mutex_
+  std::string log_level_ = "notice";                                                   // mutex_
+  std::map<std::string_view, std::string> taken_;  // mutex_; those of taken_options.h that were given
   OutputLimit normal_limit_, replica_limit_{256LL << 20, 64LL << 20, 60},
       pubsub_limit_{32LL << 20, 8LL << 20, 60};  // mutex_
   std::mutex set_mutex_;  // one Set at a time

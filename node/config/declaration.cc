@@ -34,18 +34,12 @@ Status LoadOne(const std::string& name, const std::string& value, Config* into) 
 
 Declaration::Declaration(Config& config, std::span<const std::string> arguments) : config_(config) {
   control::Parameters started;
-  for (size_t i = 0; i < arguments.size();) {
-    if (!arguments[i].starts_with("--")) {
-      ++i;  // the configuration file
-      continue;
-    }
-    const std::string name = arguments[i].substr(2);
+  const bool has_file = !arguments.empty() && !arguments[0].starts_with("--");
+  for (const GivenOption& given : SplitArguments(arguments.subspan(has_file ? 1 : 0))) {
     std::string value;
-    for (size_t first = ++i; i < arguments.size() && !arguments[i].starts_with("--"); ++i) {
-      value += (i == first ? "" : " ") + arguments[i];
-    }
-    in_force_[KeyOf(name)] = {name, value};
-    started.values.push_back({name, value});
+    for (const std::string& word : given.words) value += (&word == &given.words[0] ? "" : " ") + word;
+    in_force_[KeyOf(given.name)] = {given.name, value};
+    started.values.push_back({given.name, value});
   }
   state_.taken = control::ParametersHash(started);
 }

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/result.h"
 
@@ -19,6 +20,7 @@ enum OptionFlag : uint32_t {
   kSwitch = 8,      // the word may be left out
   kManaged = 16,    // under the operator CONFIG SET is refused
   kSecret = 32,     // its value is not shown in messages
+  kTakenOnly = 64,  // has no effect (taken_options.h)
 };
 
 struct Option {
@@ -31,7 +33,16 @@ struct Option {
   Status (*set)(Config&, std::span<const std::string>);
 };
 
+// All of them: those of options.cc, then those of taken_options.h.
 std::span<const Option> Options();
+struct GivenOption {
+  std::string name;
+  std::vector<std::string> words;
+};
+// The options of a command line, as redis-server reads one: `--name value`, also as one argument. The word behind a
+// name is its value even if it begins with `--`, unless the option may stand alone. The first argument begins with it.
+std::vector<GivenOption> SplitArguments(std::span<const std::string> arguments);
+
 // By name or alias, in any case; nullptr: there is none.
 const Option* FindOption(std::string_view name);
 

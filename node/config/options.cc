@@ -9,6 +9,7 @@
 #include "node/config/config.h"
 #include "node/config/notify_classes.h"
 #include "node/config/option_table.h"
+#include "node/config/taken_options.h"
 
 namespace understudy::config {
 namespace {
@@ -51,6 +52,12 @@ Status Only(Words words, std::string_view allowed, std::string_view why) {
 }
 
 std::string Number(int64_t value) { return std::to_string(value); }
+
+std::string Octal(uint32_t value) {
+  char text[16];
+  const auto [end, error] = std::to_chars(text, text + sizeof(text), value, 8);
+  return {text, end};
+}
 
 std::string Lower(std::string_view text) {
   std::string out(text);
@@ -95,8 +102,9 @@ Status SetClientsMemory(Config& c, Words words) {
   const std::string& text = words[0];
   c.max_clients_memory_given = true;
   if (text.ends_with('%')) {
-    const Result<int64_t> percent = ParseInt(text.substr(0, text.size() - 1), 0, 100);
-    if (!percent.ok()) return Invalid("argument must be a memory value or a percentage between 0% and 100%");
+    const Result<int64_t> percent = ParseInt(text.substr(0, text.size() - 1), 0, INT64_MAX);
+    if (!percent.ok()) return Invalid("argument must be a memory or percent value");
+    if (*percent > 100) return Invalid("percentage argument must be less or equal to 100");
     c.max_clients_memory = -*percent;
     return {};
   }
@@ -123,6 +131,8 @@ struct OptionTable {
   static Status SetMasterUser(Config& c, Words w) { return SetText(c, c.master_user_, w); }
   static Status SetMasterAuth(Config& c, Words w) { return SetText(c, c.master_auth_, w); }
   static Status SetAnnounceIp(Config& c, Words w) { return SetText(c, c.announce_ip_, w); }
+  static Status SetSourceIp(Config& c, Words w) { return SetText(c, c.source_ip_, w); }
+  static Status SetZone(Config& c, Words w) { return SetText(c, c.availability_zone_, w); }
 
   static Status SetOutputLimit(Config& c, Words words) {
     if (words.size() % 4 != 0) return Invalid("Wrong number of arguments in buffer limit configuration.");
@@ -177,13 +187,10 @@ struct OptionTable {
     return {};
   }
   static Status SetLogLevel(Config& c, Words words) {
-    for (std::string_view level : {"debug", "verbose", "notice", "warning"}) {
-      if (words[0] == level) {
-        c.log_level = level;
-        return {};
-      }
+    for (std::string_view level : {"debug", "verbose", "notice", "warning", "nothing"}) {
+      if (words[0] == level) return SetText(c, c.log_level_, words);
     }
-    return Invalid("argument(s) must be one of the following: debug, verbose, notice, warning");
+    return Invalid("argument(s) must be one of the following: debug, verbose, notice, warning, nothing");
   }
 };
 
@@ -239,8 +246,30 @@ const Option kOptions[] = {
   {"dir", "", kAtStart, "PATH", "working directory",
    [](const Config& c) { return c.dir; },
    [](Config& c, Words w) -> Status { c.dir = w[0]; return {}; }},
-  {"loglevel", "", kAtStart, "debug|verbose|notice|warning", "what is logged to standard error",
-   [](const Config& c) { return c.log_level; }, OptionTable::SetLogLevel},
+  {"loglevel", "", kLive, "debug|verbose|notice|warning|nothing", "what is logged",
+   [](const Config& c) { return c.log_level(); }, OptionTable::SetLogLevel},
+  {"logfile", "", kAtStart, "FILE", "file to which it is logged; empty = standard error",
+   [](const Config& c) { return c.log_file; },
+   [](Config& c, Words w) -> Status { c.log_file = w[0]; return {}; }},
+  {"pidfile", "", kAtStart, "FILE", "file that gets the number of the process",
+   [](const Config& c) { return c.pid_file; },
+   [](Config& c, Words w) -> Status { c.pid_file = w[0]; return {}; }},
+  {"unixsocket", "", kAtStart, "PATH", "Unix socket to listen on, too",
+   [](const Config& c) { return c.unix_socket; },
+   [](Config& c, Words w) -> Status { c.unix_socket = w[0]; return {}; }},
+  {"unixsocketperm", "", kAtStart, "OCTAL", "its permissions, such as 700; 0 = those that the umask leaves",
+   [](const Config& c) { return Octal(c.unix_socket_mode); },
+   [](Config& c, Words w) -> Status {
+     const auto [end, error] = std::from_chars(w[0].data(), w[0].data() + w[0].size(), c.unix_socket_mode, 8);
+     if (error != std::errc() || end != w[0].data() + w[0].size()) return Invalid("argument couldn't be parsed into an octal number");
+     if (c.unix_socket_mode > 0777) return Invalid("argument must be between 0 and 777 inclusive");
+     return {};
+   }},
+  {"protected-mode", "", kLive, "yes|no", "refuse clients from elsewhere while the default user needs no password",
+   [](const Config& c) { return YesNo(c.protected_mode); },
+   [](Config& c, Words w) -> Status { return SetBool(c.protected_mode, w); }},
+  {"availability-zone", "", kLive, "TEXT", "where this node is, as INFO tells it",
+   [](const Config& c) { return c.availability_zone(); }, OptionTable::SetZone},
   {"replicaof", "slaveof", kAtStart | kManyWords, "HOST PORT", "follow this primary (only with --standalone)",
    [](const Config& c) { return c.replica_of_host.empty() ? std::string() : c.replica_of_host + " " + Number(c.replica_of_port); },
    OptionTable::SetReplicaOf},
@@ -270,6 +299,12 @@ const Option kOptions[] = {
    [](const Config& c) { return c.password(); }, OptionTable::SetPassword},
   {"user", "", kAtStart | kManyWords, "NAME RULE...", "a user and what he may do, in the words of ACL SETUSER; any number of them", nullptr,
    [](Config& c, Words w) -> Status { c.users.emplace_back(w.begin(), w.end()); return {}; }},
+  {"rename-command", "", kAtStart | kManyWords, "NAME NEW-NAME", "clients know the command by another name, or with \"\" not at all; any number of them (only with --standalone)", nullptr,
+   [](Config& c, Words w) -> Status {
+     if (w.size() != 2) return Invalid("wrong number of arguments: it takes a name and a new name");
+     c.renamed_commands.emplace_back(w[0], w[1]);
+     return {};
+   }},
   {"aclfile", "", kAtStart, "FILE", "file that holds all users, for ACL LOAD and ACL SAVE; instead of `user`",
    [](const Config& c) { return c.acl_file; },
    [](Config& c, Words w) -> Status { c.acl_file = w[0]; return {}; }},
@@ -376,10 +411,10 @@ const Option kOptions[] = {
   {"busy-reply-threshold", "lua-time-limit", kLive, "MILLISECONDS", "while a script runs longer than this, other clients are told BUSY; 0 = they wait",
    [](const Config& c) { return Number(c.busy_reply_ms); },
    [](Config& c, Words w) -> Status { return SetInt(c.busy_reply_ms, w, 0, INT64_MAX / 1'000'000); }},
-  {"slowlog-log-slower-than", "", kLive, "MICROSECONDS", "commands that took longer go into SLOWLOG; negative = none",
+  {"slowlog-log-slower-than", "commandlog-execution-slower-than", kLive, "MICROSECONDS", "commands that took longer go into SLOWLOG; negative = none",
    [](const Config& c) { return Number(c.slowlog_us); },
    [](Config& c, Words w) -> Status { return SetInt(c.slowlog_us, w, -1, kMax); }},
-  {"slowlog-max-len", "", kLive, "N", "entries that SLOWLOG keeps",
+  {"slowlog-max-len", "commandlog-slow-execution-max-len", kLive, "N", "entries that SLOWLOG keeps",
    [](const Config& c) { return Number(c.slowlog_entries); },
    [](Config& c, Words w) -> Status { return SetInt(c.slowlog_entries, w, 0, INT32_MAX); }},
   {"latency-monitor-threshold", "", kLive, "MILLISECONDS", "what takes longer goes into LATENCY; 0 = nothing",
@@ -388,9 +423,9 @@ const Option kOptions[] = {
   {"tracking-table-max-keys", "", kLive, "N", "keys that are remembered for CLIENT TRACKING; 0 = any number",
    [](const Config& c) { return Number(c.tracking_table_keys); },
    [](Config& c, Words w) -> Status { return SetInt(c.tracking_table_keys, w, 0, kMax); }},
-  {"masteruser", "", kLive | kManaged | kSecret, "NAME", "user for AUTH at the primary",
+  {"masteruser", "primaryuser", kLive | kManaged | kSecret, "NAME", "user for AUTH at the primary",
    [](const Config& c) { return c.master_user(); }, OptionTable::SetMasterUser},
-  {"masterauth", "", kLive | kManaged | kSecret, "PASSWORD", "password for AUTH at the primary",
+  {"masterauth", "primaryauth", kLive | kManaged | kSecret, "PASSWORD", "password for AUTH at the primary",
    [](const Config& c) { return c.master_auth(); }, OptionTable::SetMasterAuth},
   {"repl-backlog-size", "", kLive | kManaged, "BYTES", "replication stream kept for replicas that come back",
    [](const Config& c) { return Number(c.repl_backlog_bytes); },
@@ -404,17 +439,40 @@ const Option kOptions[] = {
   {"repl-timeout", "", kLive | kManaged, "SECONDS", "a silent replication link is down after it",
    [](const Config& c) { return Number(c.repl_timeout_s); },
    [](Config& c, Words w) -> Status { return SetInt(c.repl_timeout_s, w, 1, INT32_MAX); }},
+  {"bind-source-addr", "", kLive | kManaged, "ADDRESS", "address from which a replica connects to its primary; empty = as the system chooses",
+   [](const Config& c) { return c.source_ip(); }, OptionTable::SetSourceIp},
   {"replica-announce-ip", "slave-announce-ip", kLive | kManaged, "ADDRESS", "address that a replica tells its primary; empty = the connection's",
    [](const Config& c) { return c.announce_ip(); }, OptionTable::SetAnnounceIp},
   {"replica-announce-port", "slave-announce-port", kLive | kManaged, "N", "port that a replica tells its primary; 0 = its own",
    [](const Config& c) { return Number(c.announce_port); },
    [](Config& c, Words w) -> Status { return SetInt(c.announce_port, w, 0, 65535); }},
+  {"replica-priority", "slave-priority", kLive | kManaged, "N", "told in INFO, for Sentinel; 0 = never to be promoted",
+   [](const Config& c) { return Number(c.replica_priority); },
+   [](Config& c, Words w) -> Status { return SetInt(c.replica_priority, w, 0, INT32_MAX); }},
+  {"min-replicas-to-write", "min-slaves-to-write", kLive | kManaged, "N", "refuse writes with fewer replicas; 0 = never (only with --standalone)",
+   [](const Config& c) { return Number(c.min_replicas_to_write); },
+   [](Config& c, Words w) -> Status { return SetInt(c.min_replicas_to_write, w, 0, INT32_MAX); }},
+  {"min-replicas-max-lag", "min-slaves-max-lag", kLive | kManaged, "SECONDS", "those that acknowledged within this time; 0 = no such check",
+   [](const Config& c) { return Number(c.min_replicas_max_lag_s); },
+   [](Config& c, Words w) -> Status { return SetInt(c.min_replicas_max_lag_s, w, 0, INT32_MAX); }},
+  {"replica-serve-stale-data", "slave-serve-stale-data", kLive | kManaged, "yes|no", "serve data while the primary is not there (only with --standalone)",
+   [](const Config& c) { return YesNo(c.serves_stale_data); },
+   [](Config& c, Words w) -> Status { return SetBool(c.serves_stale_data, w); }},
+  {"replica-read-only", "slave-read-only", kLive, "yes", "a replica refuses writes of clients",
+   [](const Config&) { return std::string("yes"); },
+   [](Config&, Words w) -> Status { return Only(w, "yes", "a replica holds what its primary holds"); }},
   {"save", "", kLive | kManaged, "\"\"", "snapshots to disk",
    [](const Config&) { return std::string(); },
    [](Config&, Words w) -> Status { return Only(w, "", "data is not written to disk; replicas keep it"); }},
   {"appendonly", "", kLive | kManaged, "no", "log to disk",
    [](const Config&) { return std::string("no"); },
    [](Config&, Words w) -> Status { return Only(w, "no", "data is not written to disk; replicas keep it"); }},
+  {"activedefrag", "", kLive, "no", "defragmentation",
+   [](const Config&) { return std::string("no"); },
+   [](Config&, Words w) -> Status { return Only(w, "no", "the allocator returns memory by itself"); }},
+  {"oom-score-adj", "", kLive, "no", "the process changes its own place among those that the kernel ends when memory is short",
+   [](const Config&) { return std::string("no"); },
+   [](Config&, Words w) -> Status { return Only(w, "no", "who started the process says that"); }},
   {"cluster-enabled", "", kAtStart, "no", "Redis Cluster",
    [](const Config&) { return std::string("no"); },
    [](Config&, Words w) -> Status { return Only(w, "no", "this server has no cluster mode"); }},
@@ -426,7 +484,14 @@ const Option kOptions[] = {
 
 }  // namespace
 
-std::span<const Option> Options() { return kOptions; }
+std::span<const Option> Options() {
+  static const std::vector<Option> all = [] {
+    std::vector<Option> rows(std::begin(kOptions), std::end(kOptions));
+    rows.insert(rows.end(), TakenOptions().begin(), TakenOptions().end());
+    return rows;
+  }();
+  return all;
+}
 
 std::string_view PolicyName(EvictionPolicy policy) {
   for (const NamedPolicy& p : kPolicies) {

@@ -55,6 +55,8 @@ class Connection {
   Worker& worker() { return worker_; }
   const std::string& peer_address() const { return peer_; }    // "127.0.0.1:5000", "[::1]:5000"
   const std::string& local_address() const { return local_; }
+  bool on_unix_socket() const { return peer_.ends_with(":0") && peer_ == local_; }
+  bool from_this_machine() const { return peer_.starts_with("127.") || peer_.starts_with("[::1]") || on_unix_socket(); }
 
   void set_state(std::unique_ptr<ConnectionState> state) { state_ = std::move(state); }
   ConnectionState* state() { return state_.get(); }

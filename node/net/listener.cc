@@ -6,12 +6,17 @@
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 namespace understudy::net {
 namespace {
 
 std::string Format(const sockaddr_storage& address) {
+  if (address.ss_family == AF_UNIX) {
+    return std::string(reinterpret_cast<const sockaddr_un&>(address).sun_path) + ":0";
+  }
   char text[INET6_ADDRSTRLEN] = "?";
   if (address.ss_family == AF_INET) {
     const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
@@ -75,6 +80,27 @@ Result<int> Listen(const std::string& address, uint16_t port, int backlog) {
   return Open(address, port, backlog, true);
 }
 
+Result<int> ListenLocal(const std::string& path, uint32_t mode, int backlog) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof(address.sun_path)) return Invalid("'" + path + "' is too long for a Unix socket");
+  path.copy(address.sun_path, path.size());
+  const auto failed = [&](int fd) {
+    const std::string why = strerror(errno);
+    if (fd >= 0) close(fd);
+    return Unavailable("can't listen on '" + path + "': " + why);
+  };
+  const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return failed(fd);
+  struct stat found {};
+  if (stat(path.c_str(), &found) == 0 && S_ISSOCK(found.st_mode)) unlink(path.c_str());
+  if (bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0 || listen(fd, backlog) != 0 ||
+      (mode != 0 && chmod(path.c_str(), mode) != 0)) {
+    return failed(fd);
+  }
+  return fd;
+}
+
 Status CheckPortFree(const std::string& address, uint16_t port) {
   const Result<int> fd = Open(address, port, 1, false);
   if (!fd.ok()) return fd.status();
@@ -94,7 +120,8 @@ std::string PeerAddress(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof(address);
   if (getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return "?:0";
-  return Format(address);
+  // The client's end of a Unix socket has no name: the server's is shown.
+  return address.ss_family == AF_UNIX ? LocalAddress(fd) : Format(address);
 }
 
 std::string LocalAddress(int fd) {

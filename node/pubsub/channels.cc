@@ -108,7 +108,7 @@ bool Channels::Unsubscribe(Subscriber& subscriber, Kind kind, std::string_view n
   return true;
 }
 
-std::vector<std::string> Channels::NamesOf(const Subscriber& subscriber, Kind kind) const {
+std::vector<std::string> Channels::NamesOf(const Subscriber& subscriber, Kind kind) {
   std::vector<std::string> names;
   for (const auto& [name, place] : subscriber.places_[static_cast<size_t>(kind)]) names.emplace_back(name);
   return names;

@@ -99,7 +99,7 @@ class Channels {
   bool Subscribe(Subscriber& subscriber, Kind kind, std::string_view name);
   bool Unsubscribe(Subscriber& subscriber, Kind kind, std::string_view name);
   // Names of one kind, as they are now.
-  std::vector<std::string> NamesOf(const Subscriber& subscriber, Kind kind) const;
+  static std::vector<std::string> NamesOf(const Subscriber& subscriber, Kind kind);
   void RemoveAll(Subscriber& subscriber);
   // Gives the worker's mail to its clients.
   void Hand(uint32_t worker);

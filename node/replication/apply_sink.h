@@ -73,6 +73,8 @@ class Hooks {
   // Whether this node may acknowledge writes now. A keepalive that a primary without its lease put into the stream
   // would part it from its successor's history, and cost it a full copy.
   virtual bool InOffice() = 0;
+  // Replication::state() tells of now again: whenever something changed, and some times a second.
+  virtual void OnFigures() {}
   // SyncOffset() or what CountAcked() counts grew: flush held replies, look at WAIT again.
   virtual void OnAcks() = 0;
   // --standalone: REPLICAOF made this node a replica (true) or a primary (false). From the return of

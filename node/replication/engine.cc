@@ -274,6 +274,7 @@ void Engine::TellNews(MonoTime now) {
     stale_ = false;
     UpdateSyncOffset();
     Publish(now);
+    hooks_.OnFigures();
   }
   if (acks_grew_) {
     acks_grew_ = false;

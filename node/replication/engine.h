@@ -62,6 +62,10 @@ class Engine {
   void BecomeStandalone(role::BecomeStandalone order, Done done);
   void FollowForeign(std::string ip, uint16_t port, Done done);
   void FollowNobody(Done done);
+  void CloseReplicas() { DropAllReplicas("CLIENT KILL"); }
+  void CloseLink() {
+    if (link_) link_->Reopen("CLIENT KILL", clock_.Mono());
+  }
 
  private:
   // An order on its way: first the hooks, then `run`.

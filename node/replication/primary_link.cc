@@ -60,7 +60,7 @@ control::LinkState PrimaryLink::link_state() const {
 // ---- Connection --------------------------------------------------------------------------------------
 
 void PrimaryLink::Connect(MonoTime now) {
-  Result<int> fd = StartConnect(target_.address, target_.port);
+  Result<int> fd = StartConnect(target_.address, target_.port, parts_.settings.source_ip);
   attempt_at_ = now;
   if (!fd.ok()) return Fail(fd.status().message(), now);
   fd_ = *fd;

@@ -91,6 +91,11 @@ class PrimaryLink {
   void ForbidLoading() { may_load_ = false; }
   void AllowLoading() { may_load_ = true; }
 
+  // Closes the connection, if there is one, and starts over.
+  void Reopen(std::string_view why, MonoTime now) {
+    if (state_ != State::kWaiting) Fail(why, now);
+  }
+
   void OnEvent(uint32_t events, MonoTime now);
   void Tick(MonoTime now);
   // When Tick has something to do that can't wait for the next tenth of a second.

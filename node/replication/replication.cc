@@ -81,6 +81,14 @@ void Replication::FollowNobody(Done done) {
   engine_->Post([engine = engine_.get(), done = std::move(done)]() mutable { engine->FollowNobody(std::move(done)); });
 }
 
+void Replication::CloseReplicas() {
+  engine_->Post([engine = engine_.get()] { engine->CloseReplicas(); });
+}
+
+void Replication::CloseLink() {
+  engine_->Post([engine = engine_.get()] { engine->CloseLink(); });
+}
+
 void Replication::Configure(Settings settings) {
   engine_->Post([engine = engine_.get(), settings = std::move(settings)]() mutable {
     engine->Configure(std::move(settings));

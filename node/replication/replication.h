@@ -53,6 +53,7 @@ struct Settings {
   std::string master_auth;                                // masterauth; empty = no AUTH
   std::string announce_ip;                                // replica-announce-ip
   uint16_t announce_port = 0;                             // replica-announce-port, 0 = listening port
+  std::string source_ip;                                  // bind-source-addr; empty = as the system chooses
   types::Limits limits;                                   // of compact encodings, for what is copied from a primary
 };
 
@@ -198,6 +199,11 @@ class Replication {
   // [worker] --standalone only: REPLICAOF ip port, REPLICAOF NO ONE.
   void FollowForeign(std::string ip, uint16_t port, Done done);
   void FollowNobody(Done done);
+
+  // [any] CLIENT KILL TYPE: closes the links of all replicas, or the one to the primary; each is opened again by the
+  // node that opened it.
+  void CloseReplicas();
+  void CloseLink();
 
   // [any] Changes options.
   void Configure(Settings settings);

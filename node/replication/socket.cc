@@ -18,24 +18,37 @@ bool IsIpAddress(const std::string& text) {
   return inet_pton(AF_INET, text.c_str(), &address) == 1 || inet_pton(AF_INET6, text.c_str(), &address) == 1;
 }
 
-Result<int> StartConnect(const std::string& ip, uint16_t port) {
-  sockaddr_storage address{};
-  socklen_t size = 0;
-  if (auto* v4 = reinterpret_cast<sockaddr_in*>(&address); inet_pton(AF_INET, ip.c_str(), &v4->sin_addr) == 1) {
+namespace {
+
+// Its size; 0: ip is none.
+socklen_t MakeAddress(const std::string& ip, uint16_t port, sockaddr_storage* address) {
+  if (auto* v4 = reinterpret_cast<sockaddr_in*>(address); inet_pton(AF_INET, ip.c_str(), &v4->sin_addr) == 1) {
     v4->sin_family = AF_INET;
     v4->sin_port = htons(port);
-    size = sizeof *v4;
-  } else if (auto* v6 = reinterpret_cast<sockaddr_in6*>(&address);
-             inet_pton(AF_INET6, ip.c_str(), &v6->sin6_addr) == 1) {
+    return sizeof *v4;
+  }
+  if (auto* v6 = reinterpret_cast<sockaddr_in6*>(address); inet_pton(AF_INET6, ip.c_str(), &v6->sin6_addr) == 1) {
     v6->sin6_family = AF_INET6;
     v6->sin6_port = htons(port);
-    size = sizeof *v6;
-  } else {
-    return Invalid(fmt::format("'{}' is not an IP address", ip));
+    return sizeof *v6;
   }
+  return 0;
+}
+
+}  // namespace
+
+Result<int> StartConnect(const std::string& ip, uint16_t port, const std::string& source) {
+  sockaddr_storage address{}, own{};
+  const socklen_t size = MakeAddress(ip, port, &address), own_size = MakeAddress(source, 0, &own);
+  if (size == 0) return Invalid(fmt::format("'{}' is not an IP address", ip));
   const int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return Unavailable(fmt::format("no socket: {}", std::strerror(errno)));
   SetNoDelay(fd);
+  if (own_size > 0 && bind(fd, reinterpret_cast<sockaddr*>(&own), own_size) != 0) {
+    const Status status = Unavailable(fmt::format("can't connect from '{}': {}", source, std::strerror(errno)));
+    close(fd);
+    return status;
+  }
   if (connect(fd, reinterpret_cast<sockaddr*>(&address), size) != 0 && errno != EINPROGRESS) {
     const Status status = Unavailable(fmt::format("connecting failed: {}", std::strerror(errno)));
     close(fd);

@@ -15,6 +15,8 @@ std::string_view ErrorText(Admission admission) {
              "try again";
     case Admission::kNoReplicas:
       return "NOREPLICAS Not enough good replicas to write.";
+    case Admission::kStale:
+      return "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
   }
   return "";
 }
@@ -27,6 +29,7 @@ void RoleGate::Publish(const GateState& state) {
   uint32_t word = static_cast<uint32_t>(state.mode);
   if (state.loading) word |= kLoadingBit;
   if (state.enough_voters) word |= kEnoughVotersBit;
+  if (state.stale) word |= kStaleBit;
   const bool opens =
       state.mode == GateState::Mode::kPrimary || state.mode == GateState::Mode::kStandalone;
   // A reader may combine a word of before with a lease of after: out of office there is no lease to

@@ -31,6 +31,7 @@ enum class Admission : uint8_t {
   kReadOnly,    // a write, and this node is not the primary
   kNoLease,     // a write, and the lease is lost
   kNoReplicas,  // a write, and there are fewer voters than synchronous replicas, or too few were heard of late
+  kStale,       // a replica that is not to serve its data without its primary (replica-serve-stale-data)
   kPaused,      // a write during a switchover, at the primary or its target: hold it until RoleGate says otherwise
 };
 
@@ -43,7 +44,8 @@ struct GateState {
   enum class Mode : uint8_t { kUnassigned, kReplica, kPrimary, kStandalone };
   Mode mode = Mode::kUnassigned;
   bool loading = false;       // a role, but no whole data set to serve it from
-  bool enough_voters = true;  // R >= S, and S of them are heard
+  bool enough_voters = true;  // R >= S, and S of them are heard; standalone: min-replicas-to-write
+  bool stale = false;         // standalone: a replica must not serve data now
   uint32_t synchronous_replicas = 0;
   MonoTime lease_until;   // kForever with R = 0
   MonoTime paused_until;  // "never" = not paused
@@ -76,13 +78,22 @@ class RoleGate {
         loading_now_.load(std::memory_order_acquire))
       // A replica stays one when its data is whole: who wants to write should not wait for that (as Redis does).
       return is_write && mode == GateState::Mode::kReplica ? Admission::kReadOnly : Admission::kLoading;
-    if (!is_write || mode == GateState::Mode::kStandalone) return Admission::kServe;
+    if (!is_write) return (word & kStaleBit) == 0 ? Admission::kServe : Admission::kStale;
+    if (mode == GateState::Mode::kStandalone) {
+      return (word & kEnoughVotersBit) != 0 ? Admission::kServe : Admission::kNoReplicas;
+    }
     // A pause comes before role and lease: it is over soon and then they are looked at anew.
     if (now < paused_until()) return Admission::kPaused;
     if (mode == GateState::Mode::kReplica) return Admission::kReadOnly;
     if (now.ns >= lease_until_ns_.load(std::memory_order_acquire)) return Admission::kNoLease;
     if ((word & kEnoughVotersBit) == 0) return Admission::kNoReplicas;
     return Admission::kServe;
+  }
+  // May this node put something into the stream by itself: what expired, messages of clients?
+  bool MayStream(MonoTime now) const {
+    const Admission admission = Check(true, now);
+    return admission == Admission::kServe ||
+           (admission == Admission::kNoReplicas && mode() == GateState::Mode::kStandalone);
   }
   // May this node acknowledge writes now: in office, with its lease?
   bool InOffice(MonoTime now) const {
@@ -109,12 +120,13 @@ class RoleGate {
   static constexpr uint32_t kModeMask = 3;
   static constexpr uint32_t kLoadingBit = 4;
   static constexpr uint32_t kEnoughVotersBit = 8;
+  static constexpr uint32_t kStaleBit = 16;
   static GateState::Mode ModeOf(uint32_t word) {
     return static_cast<GateState::Mode>(word & kModeMask);
   }
 
   // One word, so that a reader never sees the mode of one state with the flags of another:
-  // bits 0-1 mode, bit 2 loading, bit 3 enough voters.
+  // bits 0-1 mode, bit 2 loading, bit 3 enough voters, bit 4 stale.
   std::atomic<uint32_t> word_{0};
   std::atomic<bool> loading_now_{false};
   std::atomic<uint32_t> synchronous_replicas_{0};

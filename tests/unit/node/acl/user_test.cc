@@ -43,6 +43,37 @@ TEST_F(UserTest, ANewUserMayNothingAndTheDefaultUserEverything) {
   EXPECT_TRUE(first.open());
 }
 
+TEST_F(UserTest, DatabasesAreNamedAnewByEachRule) {
+  EXPECT_EQ(Described({"+@all", "db=3,0,3"}), "off sanitize-payload resetchannels db=0,3 +@all");
+  EXPECT_EQ(Described({"db=3", "db=1"}), "off sanitize-payload resetchannels db=1 -@all");
+  EXPECT_EQ(Described({"db=3", "alldbs"}), "off sanitize-payload resetchannels -@all");
+  EXPECT_EQ(Described({"resetdbs"}), "off sanitize-payload resetchannels resetdbs -@all");
+  for (const std::string_view wrong : {"db=", "db=,0", "db=0,", "db=0,,1", "db=a", "db=1a"}) {
+    EXPECT_EQ(Apply({wrong}), "Error in ACL SETUSER modifier '" + std::string(wrong) + "': Syntax error");
+  }
+  for (const std::string_view wrong : {"db=-1", "db=12345678987654321"}) {
+    EXPECT_EQ(Apply({wrong}),
+              "Error in ACL SETUSER modifier '" + std::string(wrong) + "': The provided database ID is out of range");
+  }
+}
+
+TEST_F(UserTest, ACommandIsAllowedWhereOneSelectorAllowsAllItsDatabases) {
+  const auto check = [&](std::string_view command, std::vector<DatabaseUse> databases) {
+    return user_.Check({Number(command), {}, {}, {}, databases});
+  };
+  ASSERT_EQ(Apply({"+@all", "~*", "&*", "db=0,1"}), "");
+  EXPECT_FALSE(user_.everything());
+  EXPECT_FALSE(user_.AllowsAnyArguments(Number("get")));
+  EXPECT_EQ(check("get", {{1, 0}}).denial, Denial::kNone);
+  EXPECT_EQ(check("get", {{2, 0}}).denial, Denial::kDatabase);
+  EXPECT_EQ(check("get", {{0, 0}, {2, 3}}).argument, 3u);
+  EXPECT_EQ(check("get", {{kAllDatabases, 0}}).denial, Denial::kDatabase);
+  EXPECT_EQ(check("get", {}).denial, Denial::kNone) << "it looks at no key";
+  ASSERT_EQ(Apply({"-@all", "(db=2 +get ~*)"}), "");
+  EXPECT_EQ(check("get", {{2, 0}}).denial, Denial::kNone);
+  EXPECT_EQ(check("get", {{3, 0}}).denial, Denial::kCommand) << "the root selector's reason comes first";
+}
+
 TEST_F(UserTest, RulesArePrintedAsGivenWithoutThoseThatBecameVoid) {
   const std::pair<std::vector<std::string_view>, std::string> cases[] = {
       {{"on", "nopass", "~*", "&*", "+@all"}, "on nopass sanitize-payload ~* &* +@all"},

@@ -62,14 +62,84 @@ TEST_F(AclTest, UsersAreListedAndDescribed) {
           {"ACL GETUSER bob",
            "[\"flags\", [\"on\", \"sanitize-payload\"], \"passwords\", [\"" + std::string(kSecretHash) +
                "\"], \"commands\", \"-@all +@read -get\", \"keys\", \"~a* %R~b*\", \"channels\", \"&c\", "
-               "\"selectors\", [[\"commands\", \"-@all +set\", \"keys\", \"~x\", \"channels\", \"\"]]]"}});
+               "\"databases\", \"alldbs\", \"selectors\", [[\"commands\", \"-@all +set\", \"keys\", \"~x\", \"channels\", \"\", \"databases\", \"alldbs\"]]]"}});
   auto c3 = Connect(3);
   EXPECT_EQ(
       c3->Do("ACL GETUSER bob"),
       "{\"flags\": ~[\"on\", \"sanitize-payload\"], \"passwords\": [\"" + std::string(kSecretHash) +
-          "\"], \"commands\": \"-@all +@read -get\", \"keys\": \"~a* %R~b*\", \"channels\": \"&c\", \"selectors\": "
-          "[{\"commands\": \"-@all +set\", \"keys\": \"~x\", \"channels\": \"\"}]}");
+          "\"], \"commands\": \"-@all +@read -get\", \"keys\": \"~a* %R~b*\", \"channels\": \"&c\", \"databases\": "
+          "\"alldbs\", \"selectors\": [{\"commands\": \"-@all +set\", \"keys\": \"~x\", \"channels\": \"\", "
+          "\"databases\": \"alldbs\"}]}");
   EXPECT_EQ(c3->Do("ACL GETUSER nobody"), "nil");
+}
+
+TEST_F(AclTest, AUserStaysInHisDatabases) {
+  ASSERT_EQ(Do("ACL SETUSER bob on nopass +@all ~* db=0,1"), "+OK");
+  auto bob = ConnectAs("bob");
+  const std::string no_database = "-NOPERM No permissions to access database";
+  for (const std::string command : {"SELECT 2", "SWAPDB 0 2", "MOVE k 2", "COPY k k2 DB 1 DB 2", "FLUSHALL"}) {
+    EXPECT_EQ(bob->Do(command), no_database) << command;
+  }
+  EXPECT_EQ(bob->Do("SELECT 99"), "-ERR DB index is out of range");
+  EXPECT_EQ(bob->Do("SET k v"), "+OK");
+  EXPECT_EQ(bob->Do("MOVE k 1"), ":1");
+  EXPECT_EQ(bob->Do("FLUSHDB"), "+OK");
+  EXPECT_EQ(bob->Do("EVAL \"return redis.call('select', 2)\" 0").substr(0, 55),
+            "-NOPERM ACL failure in script: No permissions to access");
+  EXPECT_EQ(Do("ACL DRYRUN bob SELECT 2"), "\"User bob has no permissions to access database 2\"");
+  EXPECT_EQ(Do("ACL DRYRUN bob FLUSHALL"), "\"User bob has no permissions to access the database\"");
+  EXPECT_EQ(InfoField("acl_access_denied_db"), "6");
+  EXPECT_NE(Do("ACL LOG 2").find("\"reason\", \"database\", \"context\", \"lua\", \"object\", \"2\""), std::string::npos);
+}
+
+TEST_F(AclTest, QueuedCommandsAreOfTheDatabaseThatWasSelectedBeforeThem) {
+  ASSERT_EQ(Do("ACL SETUSER bob on nopass (db=0 +@all -@read ~*) (db=2 +@all -@write ~*)"), "+OK");
+  auto bob = ConnectAs("bob");
+  EXPECT_EQ(bob->Do("MULTI"), "+OK");
+  EXPECT_EQ(bob->Do("SET k v"), "+QUEUED");
+  EXPECT_EQ(bob->Do("SELECT 2"), "+QUEUED");
+  EXPECT_EQ(bob->Do("GET k"), "+QUEUED");
+  EXPECT_EQ(bob->Do("EXEC"), "[+OK, +OK, nil]");
+  EXPECT_EQ(bob->Do("SET k v"), "-NOPERM User bob has no permissions to run the 'set' command");
+}
+
+TEST_F(AclTest, ListenersAreGoneWhenTheirUserMayNotListenAnyMore) {
+  Restart({"--workers", "3"});
+  ASSERT_EQ(Do("ACL SETUSER bob on nopass +@all resetchannels &a &b*"), "+OK");
+  const std::pair<std::string, std::string> listening[] = {
+      {"SUBSCRIBE a", "resetchannels"}, {"SSUBSCRIBE a", "resetchannels"}, {"PSUBSCRIBE b*", "resetchannels"}};
+  for (const auto& [listen, rule] : listening) {
+    ASSERT_EQ(Do("ACL SETUSER bob allchannels"), "+OK");
+    auto gone = ConnectAs("bob"), stays = ConnectAs("bob");
+    ASSERT_EQ(gone->Do("CLIENT SETNAME gone"), "+OK");
+    ASSERT_NE(gone->Do(listen), "closed");
+    ASSERT_EQ(Do("ACL SETUSER bob " + rule), "+OK");
+    EXPECT_EQ(Do("CLIENT LIST").find("name=gone"), std::string::npos) << listen;
+    EXPECT_EQ(gone->Read(), "closed") << listen;
+    EXPECT_EQ(stays->Do("PING"), "+PONG") << "it listens to nothing";
+  }
+}
+
+TEST_F(AclTest, AWaitingCommandIsRefusedIfItsUserLostTheKey) {
+  ASSERT_EQ(Do("ACL SETUSER bob on nopass +@all ~*"), "+OK");
+  auto bob = ConnectAs("bob");
+  bob->Send({"BLPOP", "l", "0"});
+  ASSERT_TRUE(Eventually([&] { return Do("INFO clients").find("blocked_clients:1") != std::string::npos; }));
+  ASSERT_EQ(Do("ACL SETUSER bob resetkeys"), "+OK");
+  EXPECT_EQ(Do("LPUSH l x"), ":1");
+  EXPECT_EQ(bob->Read(), kNoKey);
+  EXPECT_EQ(Do("LLEN l"), ":1");
+}
+
+TEST_F(AclTest, RenamedCommandsKeepTheirNamesInRules) {
+  Restart({"--rename-command", "flushdb", "Badger", "--rename-command", "KEYS", ""});
+  EXPECT_EQ(Do("FLUSHDB"), "-ERR unknown command 'FLUSHDB', with args beginning with: ");
+  EXPECT_EQ(Do("KEYS *"), "-ERR unknown command 'KEYS', with args beginning with: '*' ");
+  EXPECT_EQ(Do("badger"), "+OK");
+  ASSERT_EQ(Do("ACL SETUSER bob on nopass +@all ~* -flushdb"), "+OK");
+  EXPECT_EQ(ConnectAs("bob")->Do("badger"), Denied("bob", "flushdb"));
+  EXPECT_EQ(StartError({"--rename-command", "nope", "x"}), "rename-command nope: No such command in rename-command");
+  EXPECT_EQ(StartError({"--rename-command", "get", "SET"}), "rename-command get: Target command name already exists");
 }
 
 TEST_F(AclTest, SetUserIsAllOrNothing) {

@@ -105,9 +105,9 @@ std::string Outcome(const acl::User& user, const Table& table, const std::string
   const Row* row = table.Find(args[0]);
   if (row != nullptr && !row->subcommands.empty() && args.size() > 1) row = FindSubcommand(*row, args);
   if (row == nullptr) return "no such command";
-  const acl::Verdict verdict = CheckPermission(user, *row, args);
+  const acl::Verdict verdict = CheckPermission(user, *row, args, {0, 16});
   if (row->ordinary && HasOneKey(*row, args.size())) {
-    EXPECT_EQ(MayRunOrdinary(user, *row, args), verdict.allowed()) << command << ": the short way differs";
+    EXPECT_EQ(MayRunOrdinary(user, *row, args, 0), verdict.allowed()) << command << ": the short way differs";
   }
   if (verdict.allowed()) return "allowed";
   if (verdict.denial == acl::Denial::kCommand) return "command";
@@ -150,7 +150,7 @@ TEST(AclTable, ChannelsAreThoseThatTheRowNames) {
   acl::User user("u", {commands});
   for (const std::string_view rule : {"+@pubsub", "&news*"}) ASSERT_TRUE(user.Apply({commands}, rule).ok());
   const auto check = [&](std::vector<std::string_view> args) {
-    const acl::Verdict verdict = CheckPermission(user, *table.Find(args[0]), args);
+    const acl::Verdict verdict = CheckPermission(user, *table.Find(args[0]), args, {0, 16});
     return verdict.allowed() ? "allowed" : DenialText(verdict, user, args[0], args, true);
   };
   const std::string other = "User u has no permissions to access the 'other' channel";

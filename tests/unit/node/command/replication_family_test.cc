@@ -158,6 +158,52 @@ TEST_F(ReplicationFamilyTest, ACopyHasOnlyWhatItsReceiverAskedFor) {
   EXPECT_THAT(copy({"rdb-filter-only", ""}), AllOf(HasSubstr("REDIS00"), Not(HasSubstr("some-key")), Not(HasSubstr("some_library"))));
 }
 
+TEST_F(ReplicationFamilyTest, ClientKillClosesLinksByTheirType) {
+  auto replica = MakeNode();
+  ASSERT_EQ(replica->Do("REPLICAOF 127.0.0.1 " + Port()), "+OK");
+  ASSERT_TRUE(LinkUp(*replica));
+  const auto partial = [&](const std::string& count) {
+    return Eventually([&] { return Do("INFO stats").find("sync_partial_ok:" + count) != std::string::npos; });
+  };
+  EXPECT_EQ(Do("CLIENT KILL TYPE replica"), ":1");
+  EXPECT_TRUE(partial("1")) << "it comes back";
+  ASSERT_TRUE(LinkUp(*replica));
+  EXPECT_EQ(replica->Do("CLIENT KILL TYPE master"), ":1");
+  EXPECT_TRUE(partial("2"));
+  EXPECT_EQ(Do("CLIENT KILL TYPE master"), ":0");
+}
+
+TEST_F(ReplicationFamilyTest, WritesAreRefusedWithFewerReplicasThanAskedFor) {
+  const std::string refusal = "-NOREPLICAS Not enough good replicas to write.";
+  ASSERT_EQ(Do("CONFIG SET min-slaves-to-write 1"), "+OK");
+  ASSERT_TRUE(Eventually([&] { return Do("SET a 1") == refusal; }));
+  EXPECT_EQ(Do("GET a"), "nil");
+  EXPECT_EQ(Do("EVAL \"return redis.call('set', 'a', 1)\" 0").substr(0, refusal.size()), refusal);
+  auto replica = MakeNode();
+  ASSERT_EQ(replica->Do("REPLICAOF 127.0.0.1 " + Port()), "+OK");
+  EXPECT_TRUE(Eventually([&] { return Do("SET a 1") == "+OK"; }));
+  ASSERT_EQ(replica->Do("REPLICAOF NO ONE"), "+OK");
+  EXPECT_TRUE(Eventually([&] { return Do("SET a 1") == refusal; }));
+  ASSERT_EQ(Do("CONFIG SET min-replicas-max-lag 0"), "+OK");
+  EXPECT_TRUE(Eventually([&] { return Do("SET a 1") == "+OK"; }));
+}
+
+TEST_F(ReplicationFamilyTest, AReplicaWithoutItsPrimaryServesNothingIfToldSo) {
+  const std::string refusal = "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.";
+  ASSERT_EQ(Do("FUNCTION LOAD \"#!lua name=l\nredis.register_function{function_name='f', callback=function() return 'ok' end, "
+               "flags={'allow-stale', 'no-writes'}}\""), "\"l\"");
+  ASSERT_EQ(Do("CONFIG SET replica-serve-stale-data no"), "+OK");
+  EXPECT_EQ(Do("GET a"), "nil") << "a primary";
+  ASSERT_EQ(Do("REPLICAOF 127.0.0.1 1"), "+OK");
+  ASSERT_TRUE(Eventually([&] { return Do("GET a") == refusal; }));
+  EXPECT_EQ(Do("EVAL \"#!lua\nreturn 1\" 0"), refusal);
+  EXPECT_EQ(Do("EVAL \"return redis.call('get', 'a')\" 0").substr(0, 51), "-ERR Can not execute the command on a stale replica");
+  EXPECT_EQ(Do("FCALL f 0"), "\"ok\"");
+  EXPECT_EQ(Do("PING"), "+PONG");
+  ASSERT_EQ(Do("CONFIG SET replica-serve-stale-data yes"), "+OK");
+  EXPECT_TRUE(Eventually([&] { return Do("GET a") == "nil"; }));
+}
+
 TEST_F(ReplicationFamilyTest, ErrorsSayWhatIsAllowed) {
   Expect({{"REPLICAOF some.host 6379", "-ERR REPLICAOF takes the primary's IP address, not a name"},
           {"REPLICAOF 127.0.0.1 x", "-ERR Invalid master port"},

@@ -1,7 +1,13 @@
+#include <gmock/gmock.h>
+
 #include "tests/unit/node/command/server_fixture.h"
 
 namespace understudy::command {
 namespace {
+
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 class ServerFamilyTest : public ServerTest {
  protected:
@@ -46,6 +52,32 @@ TEST_F(ServerFamilyTest, InfoCountsWhatHappened) {
   EXPECT_EQ(Field("keyspace_hits"), "0");
   EXPECT_EQ(Field("errorstat_ERR"), "absent");
   EXPECT_EQ(Field("cmdstat_set"), "absent");
+}
+
+TEST_F(ServerFamilyTest, AnErrorIsCountedOnceAndForTheCommandThatFailed) {
+  Expect({{"CONFIG RESETSTAT", "+OK"}, {"MULTI", "+OK"}, {"SET a b", "+QUEUED"}, {"LPUSH a x", "+QUEUED"}});
+  EXPECT_THAT(Do("EXEC"), StartsWith("[+OK, -WRONGTYPE"));
+  std::string info = Do("INFO commandstats errorstats stats");
+  EXPECT_THAT(info, HasSubstr("errorstat_WRONGTYPE:count=1\r"));
+  EXPECT_THAT(info, ContainsRegex("cmdstat_exec:[^\r]*failed_calls=0\r"));
+  EXPECT_THAT(info, ContainsRegex("cmdstat_lpush:[^\r]*failed_calls=1\r"));
+  EXPECT_THAT(info, HasSubstr("total_error_replies:1\r"));
+  for (int i = 0; i < 200; ++i) Do("DEBUG ERROR 'code" + std::to_string(i) + " text'");
+  Do("DEBUG ERROR 'OWN text'");
+  info = Do("INFO errorstats");
+  EXPECT_THAT(info, HasSubstr("errorstat_ERRORSTATS_OVERFLOW:count=73\r")) << "of 128 codes one was WRONGTYPE";
+  EXPECT_THAT(info, HasSubstr("errorstat_OWN:count=1\r"));
+}
+
+TEST_F(ServerFamilyTest, AClientThatIsUnblockedWithAnErrorIsCounted) {
+  auto waiting = Connect();
+  const std::string id = waiting->Do("CLIENT ID").substr(1);
+  waiting->Send({"BLPOP", "l", "0"});
+  ASSERT_TRUE(Eventually([&] { return Do("CLIENT UNBLOCK " + id + " ERROR") == ":1"; }));
+  EXPECT_THAT(waiting->Read(), StartsWith("-UNBLOCKED"));
+  const std::string info = Do("INFO commandstats errorstats");
+  EXPECT_THAT(info, HasSubstr("errorstat_UNBLOCKED:count=1\r"));
+  EXPECT_THAT(info, ContainsRegex("cmdstat_blpop:[^\r]*rejected_calls=1,failed_calls=0\r"));
 }
 
 TEST_F(ServerFamilyTest, InfoTellsHowLongTurnsTake) {

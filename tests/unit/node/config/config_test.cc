@@ -70,7 +70,13 @@ TEST(Config, EveryMistakeIsOneSentenceThatNamesIt) {
        "volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction"},
       {{"--maxmemory-samples", "0"}, "--maxmemory-samples: argument must be between 1 and 64 inclusive"},
       {{"--maxmemory-clients", "101%"},
-       "--maxmemory-clients: argument must be a memory value or a percentage between 0% and 100%"},
+       "--maxmemory-clients: percentage argument must be less or equal to 100"},
+      {{"--unixsocketperm", "789"}, "--unixsocketperm: argument couldn't be parsed into an octal number"},
+      {{"--activerehashing", "maybe"}, "--activerehashing: argument must be 'yes' or 'no'"},
+      {{"--shutdown-on-sigterm", "save soon"},
+       "--shutdown-on-sigterm: argument(s) must be one of the following: default, save, nosave, now, force"},
+      {{"--rename-command", "get"}, "--rename-command: wrong number of arguments: it takes a name and a new name"},
+      {{"--port", "--standalone"}, "--port: argument couldn't be parsed into an integer"},
       {{"--lazyfree-lazy-expire", "maybe"}, "--lazyfree-lazy-expire: argument must be 'yes' or 'no'"},
       {{"--replica-ignore-maxmemory", "no"},
        "--replica-ignore-maxmemory: argument must be 'yes': a replica holds what its primary holds"},
@@ -94,6 +100,43 @@ TEST(Config, EveryMistakeIsOneSentenceThatNamesIt) {
   EXPECT_EQ(c.LoadText("port 1\nfoo bar\n", "a.conf").message(),
             "a.conf, line 2: 'foo' is not an option; understudy-node --help lists them all");
   EXPECT_EQ(c.LoadText("dir \"x\n", "a.conf").message(), "a.conf, line 1: quotes don't match");
+}
+
+TEST(Config, CommandLinesAreReadAsRedisServerReadsThem) {
+  Config c;
+  ASSERT_TRUE(Load(c, {"--standalone", "--port 7000", "--proc-title-template", "--my--title", "--save", "--maxmemory '1mb'",
+                       "--shutdown-on-sigint", "nosave", "force", "now", "--save"}).ok());
+  EXPECT_TRUE(c.standalone);
+  EXPECT_EQ(c.port, 7000);
+  EXPECT_EQ(c.max_memory_bytes, 1 << 20);
+  EXPECT_EQ(Get(c, "proc-title-template"), "proc-title-template=--my--title;");
+  EXPECT_EQ(Get(c, "shutdown-on-sigint"), "shutdown-on-sigint=nosave now force;");
+}
+
+TEST(Config, FilesIncludeOthers) {
+  const std::string path = ::testing::TempDir() + "/understudy_config_test_include.conf", other = path + ".other";
+  std::ofstream(path) << "timeout 1\ninclude " << other << "\ninclude " << path << ".no*\ntcp-backlog 5\n";
+  std::ofstream(other) << "timeout 2\ntcp-backlog 4\n";
+  Config c;
+  ASSERT_TRUE(Load(c, {path, "--standalone"}).ok());
+  EXPECT_EQ(c.timeout_s, 2);
+  EXPECT_EQ(c.tcp_backlog, 5);
+  std::ofstream(other) << "include " << path << "\n";
+  EXPECT_EQ(Load(c, {path}).message(), "configuration files include each other more than 8 deep: '" + other + "'");
+  std::filesystem::remove(path);
+  std::filesystem::remove(other);
+}
+
+TEST(Config, OptionsWithoutEffectKeepTheirValues) {
+  Config c;
+  EXPECT_EQ(Get(c, "appendfsync"), "appendfsync=everysec;");
+  ASSERT_TRUE(Load(c, {"--standalone", "--appendfsync", "always", "--auto-aof-rewrite-min-size", "1kb"}).ok());
+  EXPECT_EQ(Get(c, "appendfsync"), "appendfsync=always;");
+  EXPECT_EQ(Get(c, "auto-aof-rewrite-min-size"), "auto-aof-rewrite-min-size=1024;");
+  EXPECT_TRUE(Set(c, {{"slave-lazy-flush", "no"}}).ok());
+  EXPECT_EQ(Get(c, "*-lazy-flush"), "replica-lazy-flush=no;slave-lazy-flush=no;");
+  EXPECT_FALSE(Set(c, {{"appendfsync", "sometimes"}}).ok());
+  EXPECT_FALSE(Set(c, {{"always-show-logo", "yes"}}).ok()) << "only at the start";
 }
 
 TEST(Config, GetMatchesPatternsAndAliases) {
@@ -145,7 +188,8 @@ TEST(Config, SetRefusesWhatCantBeSet) {
 TEST(Config, HelpNamesEveryOption) {
   const std::string help = Config::Help();
   for (const Option& option : Options()) {
-    EXPECT_NE(help.find("--" + std::string(option.name) + (option.takes.empty() ? "" : " ")), std::string::npos)
+    const bool bare = option.takes.empty() || (option.flags & kTakenOnly);
+    EXPECT_NE(help.find("--" + std::string(option.name) + (bare ? "" : " ")), std::string::npos)
         << option.name;
   }
 }

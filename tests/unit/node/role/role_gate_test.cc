@@ -24,6 +24,23 @@ TEST(RoleGate, ServesEverythingStandalone) {
   EXPECT_TRUE(gate.MayFlush(gate.generation(), kNow));
 }
 
+TEST(RoleGate, StandaloneRefusesWritesWithoutEnoughReplicas) {
+  RoleGate gate;
+  gate.Publish({.mode = GateState::Mode::kStandalone, .enough_voters = false, .lease_until = kForever});
+  EXPECT_EQ(gate.Check(true, kNow), Admission::kNoReplicas);
+  EXPECT_EQ(gate.Check(false, kNow), Admission::kServe);
+  EXPECT_TRUE(gate.MayStream(kNow)) << "what expires goes to the replicas that are there";
+}
+
+TEST(RoleGate, AStaleReplicaRefusesReads) {
+  RoleGate gate;
+  gate.Publish({.mode = GateState::Mode::kReplica, .stale = true});
+  EXPECT_EQ(gate.Check(false, kNow), Admission::kStale);
+  EXPECT_EQ(gate.Check(true, kNow), Admission::kReadOnly);
+  EXPECT_EQ(ErrorText(Admission::kStale),
+            "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
+}
+
 TEST(RoleGate, AReplicaServesReadsOnlyAndNothingWithoutData) {
   RoleGate gate;
   gate.Publish({.mode = GateState::Mode::kReplica});
