@@ -1,5 +1,7 @@
 #include "node/store/shard.h"
 
+#include <algorithm>
+
 #include "common/check.h"
 #include "node/store/edit.h"
 #include "node/store/keyspace.h"
@@ -288,6 +290,14 @@ void Shard::Unwatch(WatchedKey& watched) {
   CHECK(it != watchers_.end());
   CHECK(std::erase(it->second, &watched) == 1);
   if (it->second.empty()) watchers_.erase(it);
+}
+
+bool Shard::IsWatchedBy(const std::atomic<bool>& dirty, int db, std::string_view key, uint64_t hash) const {
+  const auto it = watchers_.find(hash);
+  if (it == watchers_.end()) return false;
+  return std::any_of(it->second.begin(), it->second.end(), [&](const WatchedKey* watched) {
+    return watched->dirty == &dirty && watched->db == db && watched->key == key;
+  });
 }
 
 bool Shard::WatchedKeyExpired(const WatchedKey& watched, int64_t now_ms) const {

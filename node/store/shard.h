@@ -177,6 +177,8 @@ class alignas(64) Shard {
   // but was_expired. `watched` must stay where it is until Unwatch with the same object.
   void Watch(WatchedKey& watched, int64_t now_ms);
   void Unwatch(WatchedKey& watched);
+  // Is there a WATCH of that key which sets this flag?
+  bool IsWatchedBy(const std::atomic<bool>& dirty, int db, std::string_view key, uint64_t hash) const;
   // At EXEC: true if the key's time has come since Watch, though nobody removed it yet (EXEC must then fail,
   // as it does when *dirty is set).
   bool WatchedKeyExpired(const WatchedKey& watched, int64_t now_ms) const;
