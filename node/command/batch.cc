@@ -237,6 +237,7 @@ uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, con
   ctx.session = &session;
   ctx.now_ms = state.worker->wall_ms();
   ctx.may_expire = state.may_expire;
+  ctx.view = ViewOf(session);
   uint64_t ticks = Ticks();
   for (uint32_t i = 0; i < segment.commands; ++i) {
     const size_t at = segment.first_command + i;
@@ -255,6 +256,7 @@ uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, con
     if (session.acl_version != acl_.version()) [[unlikely]] acl_.Refresh(session);
     if (connection.TakeRepeat()) return i;
     if (!connection.accepts_commands() || state.worker->output_full() || state.batch_over) return i + 1;
+    ctx.view = ViewOf(session);
     ticks = Ticks();
   }
   return segment.commands;

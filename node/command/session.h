@@ -102,6 +102,7 @@ class Session final : public net::ConnectionState {
   std::atomic<uint32_t> last_command{UINT32_MAX};  // index in the table
   std::atomic<bool> no_evict{false}, no_touch{false}, blocked{false};
   std::atomic<bool> takes_redirects{false};        // CLIENT CAPA REDIRECT
+  std::atomic<bool> import_source{false};          // CLIENT IMPORT-SOURCE ON: sees expired keys in import-mode
   std::atomic<bool> evicted{false};                // it is being closed because clients take too much memory
 
   // Registry's lock, or the worker's thread for reading.

@@ -88,6 +88,7 @@ class Config {
   std::atomic<int64_t> set_max_intset_entries{512}, set_max_listpack_entries{128}, set_max_listpack_value{64};
   std::atomic<int64_t> zset_max_listpack_entries{128}, zset_max_listpack_value{64};
   std::atomic<int64_t> list_max_listpack_size{-2};
+  std::atomic<int64_t> list_compress_depth{0};  // asked for by CONFIG GET and DEBUG OBJECT: nodes are never compressed
   std::atomic<int64_t> stream_node_max_bytes{4096}, stream_node_max_entries{100};
   std::atomic<int> hz{10};                 // asked for by nobody but CONFIG GET
   std::atomic<int64_t> slowlog_us{10000};  // < 0 = off
@@ -102,11 +103,14 @@ class Config {
   std::atomic<int64_t> announce_port{0};
   std::atomic<uint32_t> notify_classes{0};  // notify-keyspace-events; notify_classes.h
   std::atomic<int64_t> hll_sparse_bytes{3000};
+  std::atomic<bool> import_mode{false};          // import-mode
+  std::atomic<bool> strict_rdb_version{true};    // rdb-version-check
 
   std::string password() const { return Text(&password_); }
   std::string master_user() const { return Text(&master_user_); }
   std::string master_auth() const { return Text(&master_auth_); }
   std::string announce_ip() const { return Text(&announce_ip_); }
+  std::string availability_zone() const { return Text(&availability_zone_); }
   OutputLimit normal_limit() const;
   OutputLimit replica_limit() const;
   OutputLimit pubsub_limit() const;
@@ -146,7 +150,7 @@ class Config {
   Status Apply(std::string_view name, std::span<const std::string> words, bool at_start);
 
   mutable std::mutex mutex_;
-  std::string password_, master_user_, master_auth_, announce_ip_;  // mutex_
+  std::string password_, master_user_, master_auth_, announce_ip_, availability_zone_;  // mutex_
   OutputLimit normal_limit_, replica_limit_{256LL << 20, 64LL << 20, 60},
       pubsub_limit_{32LL << 20, 8LL << 20, 60};  // mutex_
   std::mutex set_mutex_;  // one Set at a time
