@@ -253,6 +253,7 @@ uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, con
   ctx.session = &session;
   ctx.now_ms = state.worker->wall_ms();
   ctx.may_expire = state.may_expire;
+  ctx.view = ViewOf(session);
   uint64_t ticks = Ticks();
   for (uint32_t i = 0; i < segment.commands; ++i) {
     const size_t at = segment.first_command + i;
@@ -272,6 +273,7 @@ uint32_t Dispatcher::RunSegment(WorkerState& state, const net::Batch& batch, con
     if (connection.TakeRepeat()) return i;
     if (session.tracking != nullptr) [[unlikely]] FinishTracked(state, session, plan.row);
     if (!connection.accepts_commands() || state.worker->output_full() || state.batch_over) return i + 1;
+    ctx.view = ViewOf(session);
     ticks = Ticks();
   }
   return segment.commands;

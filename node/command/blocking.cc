@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "common/check.h"
+#include "common/clock.h"
 #include "node/command/dispatch.h"
 #include "node/net/worker.h"
 #include "node/replication/replication.h"
@@ -266,6 +267,9 @@ class Blocking::Locks {
 void Blocking::Serve(const CallContext& cause, const Held& held, const Office& office, Served* served) {
   std::vector<WaitedKey*> left;
   served->pending = true;
+  // The time of now: a transaction may have taken so long that what it made has expired.
+  CallContext now = cause;
+  now.now_ms = std::max(cause.now_ms, services_->clock.Wall().unix_ms);
   {
     Locks locks(services_->keyspace, held);
     const std::span<const uint32_t> mine = held.all ? std::span<const uint32_t>(all_shards_) : held.shards;
@@ -275,7 +279,7 @@ void Blocking::Serve(const CallContext& cause, const Held& held, const Office& o
       if (key == nullptr) break;
       if (key->served) continue;  // it is one of `left`
       key->served = true;
-      const Outcome outcome = ServeKey(cause, *key, locks, office, served);
+      const Outcome outcome = ServeKey(now, *key, locks, office, served);
       if (outcome == Outcome::kNeedsLocks) {
         left.push_back(key);  // and `served`, so that it stays
         continue;
@@ -335,6 +339,10 @@ void Blocking::Run(const CallContext& cause, const std::shared_ptr<WaitingComman
     return;
   }
   if (command->tracked) services_->dispatcher.tracking().RememberFor(command->ref(), ctx, row, command->args);
+  if (reply.errors() > 0) {
+    ctx.stats.by_command[row.index].failed.Add();
+    ctx.stats.CountError(reply.last_error_code());
+  }
   Delivery& delivery = served->deliveries.emplace_back();
   delivery.command = command;
   delivery.reply = output.view();

@@ -6,11 +6,14 @@
 
 #include "node/command/notify.h"
 #include "node/command/stats.h"
+#include "node/config/config.h"
 #include "node/net/worker.h"
 #include "node/role/role_gate.h"
 #include "node/store/shard_guard.h"
 
 namespace understudy::command {
+
+bool CallContext::removes_past() const { return view == store::View::kNormal && !services.config.import_mode; }
 
 void CallContext::WithShard(uint32_t index, store::FunctionRef<void(store::Shard&)> visit) const {
   if (all_locked) return visit(keyspace.shard(index));

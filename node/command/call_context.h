@@ -65,6 +65,11 @@ struct CallContext {
   bool out_of_memory = false;   // for a script: what needs memory is refused
   uint64_t first_hash = 0;      // of the first key that the row's key positions name, if any
 
+  // Is a key at once removed when it is given a time that is past? Under a primary's stream that is the primary's to
+  // say, and in import-mode nothing expires.
+  bool removes_past() const;
+  // How replicas are told that a key goes: DEL, or UNLINK if this server frees its value in the background.
+  static std::string_view RemovalWord(bool lazy) { return lazy ? "UNLINK" : "DEL"; }
   net::Connection* connection() const { return session ? &session->connection : nullptr; }
 
   // Hash(args[i]); free for the first key.

@@ -9,6 +9,7 @@
 #include "node/command/client_registry.h"
 #include "node/command/client_tracking.h"
 #include "node/command/dispatch.h"
+#include "node/config/config.h"
 #include "node/net/connection.h"
 #include "node/replication/replication.h"
 #include "node/resp/errors.h"
@@ -237,6 +238,11 @@ void SetFlag(std::atomic<bool>& flag, Args args, Writer& reply) {
 void NoEvict(CallContext& ctx, Args args, Writer& reply) { SetFlag(ctx.session->no_evict, args, reply); }
 void NoTouch(CallContext& ctx, Args args, Writer& reply) { SetFlag(ctx.session->no_touch, args, reply); }
 
+void ImportSource(CallContext& ctx, Args args, Writer& reply) {
+  if (!ctx.services.config.import_mode && !Is(args[2], "off")) return reply.Error("ERR Server is not in import mode");
+  SetFlag(ctx.session->import_source, args, reply);
+}
+
 void Unblock(CallContext& ctx, Args args, Writer& reply) {
   const bool with_error = args.size() == 4 && Is(args[3], "error");
   if (args.size() > 4 || (args.size() == 4 && !with_error && !Is(args[3], "timeout"))) {
@@ -277,6 +283,8 @@ void Help(CallContext&, Args, Writer& reply) {
       "    All connections, or those that fit the filters of KILL.",
       "NO-EVICT (ON|OFF)",
       "    Protects this connection when memory is short.",
+      "IMPORT-SOURCE (ON|OFF)",
+      "    See what has expired, too, while import-mode is on.",
       "NO-TOUCH (ON|OFF)",
       "    Whether reading keys counts as using them.",
       "PAUSE <timeout> [WRITE|ALL]",
@@ -315,6 +323,7 @@ const Row kClientRows[] = {
   {"kill", -3, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "2.4.0", "Closes connections.", "ip:port|[ID client-id] [TYPE type] [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME yes|no] [MAXAGE seconds]", Kill},
   {"list", -2, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "2.4.0", "Lists the connections.", "[ID client-id ...] [filter value ...]", List},
   {"no-evict", 3, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "7.0.0", "Protects this connection when memory is short.", "ON|OFF", NoEvict},
+  {"import-source", 3, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "8.1.0", "Sees expired keys while the server is in import-mode.", "ON|OFF", ImportSource},
   {"no-touch", 3, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "7.2.0", "Reads without marking keys as used.", "ON|OFF", NoTouch},
   {"pause", -3, kByAdmin, {}, KeyAccess::kNone, "@connection", "connection", "3.0.0", "Lets commands wait.", "timeout [WRITE|ALL]", Pause},
   {"reply", 3, kCommon, {}, KeyAccess::kNone, "@connection", "connection", "3.2.0", "Switches replies on or off.", "ON|OFF|SKIP", Reply},

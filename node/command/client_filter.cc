@@ -141,6 +141,7 @@ std::string FlagsOf(const Session& s) {
   if (s.connection.on_unix_socket()) flags += 'U';
   if (s.no_evict.load(std::memory_order_relaxed)) flags += 'e';
   if (s.no_touch.load(std::memory_order_relaxed)) flags += 'T';
+  if (s.import_source.load(std::memory_order_relaxed)) flags += 'I';
   return flags.empty() ? "N" : flags;
 }
 

@@ -418,7 +418,8 @@ const Row* KeysOf(CallContext& ctx, Args args, std::vector<uint32_t>* indexes, W
     reply.Error("ERR Invalid number of arguments specified for command");
     return nullptr;
   }
-  if (!FindKeys(*row, inner, indexes) || indexes->empty()) {
+  // A script may come without keys.
+  if (!FindKeys(*row, inner, indexes)) {
     reply.Error("ERR Invalid arguments specified for command");
     return nullptr;
   }

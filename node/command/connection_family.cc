@@ -131,6 +131,10 @@ void Hello(CallContext& ctx, Args args, Writer& reply) {
   reply.Bulk("standalone");
   reply.Bulk("role");
   reply.Bulk(replica ? "replica" : "master");
+  if (!zone.empty()) {
+    reply.Bulk("availability_zone");
+    reply.Bulk(zone);
+  }
   reply.Bulk("modules");
   reply.Array(0);
   if (zone.empty()) return;
@@ -152,6 +156,7 @@ void Reset(CallContext& ctx, Args, Writer& reply) {
   session.no_evict.store(false, std::memory_order_relaxed);
   session.no_touch.store(false, std::memory_order_relaxed);
   session.takes_redirects.store(false, std::memory_order_relaxed);
+  session.import_source.store(false, std::memory_order_relaxed);
   ctx.services.dispatcher.acl().Open(session, ctx.services.dispatcher.clients());
   ctx.services.dispatcher.clients().Update(session, [](Session& s) { s.name.clear(); });
   reply.set_protocol(2);

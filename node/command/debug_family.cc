@@ -192,6 +192,12 @@ void DebugSetActiveExpire(CallContext& ctx, Args args, Writer& reply) {
   reply.Ok();
 }
 
+void DebugSkipChecksums(CallContext& ctx, Args args, Writer& reply) {
+  if (args[2] != "0" && args[2] != "1") return reply.Error("ERR argument must be 0 or 1");
+  ctx.services.dispatcher.set_skips_checksums(args[2] == "1");
+  reply.Ok();
+}
+
 void DebugObject(CallContext& ctx, Args args, Writer& reply) {
   const store::Entry* entry = LookupPeek(ctx, FirstKey(ctx, args[2]));
   if (entry == nullptr) return reply.Error(resp::kNoSuchKey);
@@ -201,7 +207,18 @@ void DebugObject(CallContext& ctx, Args args, Writer& reply) {
       text, sizeof(text), "Value at:%p refcount:1 encoding:%.*s serializedlength:%zu lru:%u lru_seconds_idle:%u",
       static_cast<const void*>(entry), static_cast<int>(entry->EncodingName().size()), entry->EncodingName().data(),
       persist::DumpPayload(*entry).size() - kAroundValue, entry->access_bits(), entry->IdleSeconds(ctx.now_ms));
-  reply.SimpleString(text);
+  std::string line = text;
+  if (entry->type() == store::Type::kList && entry->encoding() == types::Encoding::kTable) {
+    const types::Borrowed<types::List> list = entry->As<types::List>();
+    const double nodes = static_cast<double>(list->nodes());
+    const config::Config& config = ctx.services.config;
+    std::snprintf(text, sizeof(text), " ql_nodes:%.0f ql_avg_node:%.2f ql_listpack_max:%lld ql_compressed:%d", nodes,
+                  static_cast<double>(list->Size()) / nodes,
+                  static_cast<long long>(config.list_max_listpack_size.load(std::memory_order_relaxed)),
+                  config.list_compress_depth.load(std::memory_order_relaxed) > 0 ? 1 : 0);
+    line += text;
+  }
+  reply.SimpleString(line);
 }
 
 // DEBUG POPULATE count [prefix] [size]: keys for tests, not replicated, as in Redis.
@@ -314,6 +331,8 @@ void DebugHelp(CallContext&, Args, Writer& reply) {
       "    Takes every value through its form in a snapshot and back.",
       "SET-ACTIVE-EXPIRE (0|1)",
       "    Whether keys are removed when they expire, or only when they are used.",
+      "SET-SKIP-CHECKSUM-VALIDATION (0|1)",
+      "    Whether RESTORE takes payloads with a wrong checksum.",
       "SLEEP <seconds>",
       "    Stops this worker.",
       "HELP",
@@ -344,6 +363,7 @@ const Row kDebugRows[] = {
   {"replybuffer", -4, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "7.0.0", "Has no effect.", "option value", DebugTaken},
   {"segfault", 2, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Ends the process as a fault would.", "", DebugSegfault},
   {"set-active-expire", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Switches active expiry.", "0|1", DebugSetActiveExpire},
+  {"set-skip-checksum-validation", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "6.2.0", "Switches the checksums of RESTORE off.", "0|1", DebugSkipChecksums},
   {"sleep", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Stops this worker.", "seconds", DebugSleep},
 };
 const Row kRows[] = {

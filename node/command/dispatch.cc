@@ -253,12 +253,12 @@ void Dispatcher::ServeNotedOf(WorkerState& state, const CallContext& ctx, uint64
 void Dispatcher::ServeLeft(WorkerState& state) {
   Blocking::Office office;
   office.generation = services_->gate.generation();
-  office.may_write = MayExpire(*state.worker);
+  office.may_write = MayChange(*state.worker);
   // While a primary's writes are paused or refused, what waits to write keeps its place.
   if (!office.may_write && services_->gate.mode() != role::GateState::Mode::kReplica) return;
   CallContext ctx{*services_, services_->keyspace, state.effects, state.stats};
   ctx.now_ms = state.worker->wall_ms();
-  ctx.may_expire = office.may_write;
+  ctx.may_expire = MayExpire(*state.worker);
   blocking_.ServeAll(ctx, office, &state.served);
   state.appended = state.appended || state.served.appended;
 }
@@ -292,6 +292,7 @@ void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args
   ctx.db = session.db.load(std::memory_order_relaxed);
   ctx.now_ms = state.worker->wall_ms();
   ctx.may_expire = state.may_expire;
+  ctx.view = ViewOf(session);
   ctx.out_of_memory = state.out_of_memory;
   ctx.first_hash = hash;
   const bool synchronous = writes && services_->gate.synchronous_replicas() > 0;
@@ -428,7 +429,7 @@ void Dispatcher::OnTurnEnd(net::Worker& worker) {
 
 void Dispatcher::OnExpired(int db, std::string_view key) {
   if (Notifies(*services_, config::kNotifyExpired)) PublishEvent(*services_, db, "expired", key);
-  const std::string_view argv[] = {"DEL", key};
+  const std::string_view argv[] = {CallContext::RemovalWord(services_->config.lazy_expire), key};
   AppendOwn(db, argv);
 }
 
@@ -451,6 +452,15 @@ void Dispatcher::AppendOwn(int db, std::span<const std::string_view> argv) {
 }
 
 bool Dispatcher::MayExpire(const net::Worker& worker) const {
+  return !services_->config.import_mode.load(std::memory_order_relaxed) && MayChange(worker);
+}
+
+store::View Dispatcher::ViewOfImporter() const {
+  const bool replica = services_->gate.mode() == role::GateState::Mode::kReplica;
+  return services_->config.import_mode && !replica ? store::View::kRaw : store::View::kNormal;
+}
+
+bool Dispatcher::MayChange(const net::Worker& worker) const {
   const auto mode = services_->gate.mode();
   if (mode != role::GateState::Mode::kPrimary && mode != role::GateState::Mode::kStandalone) return false;
   // While writes are paused the data must not change (a switchover counts on it).

@@ -103,6 +103,9 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   // Ticks() per microsecond.
   double ticks_per_us() const { return ticks_per_us_.load(std::memory_order_relaxed); }
   void set_active_expire(bool on) { active_expire_.store(on, std::memory_order_relaxed); }
+  // RESTORE does not look at checksums, for tests.
+  bool skips_checksums() const { return skips_checksums_.load(std::memory_order_relaxed); }
+  void set_skips_checksums(bool on) { skips_checksums_.store(on, std::memory_order_relaxed); }
   net::Settings& settings() { return settings_; }
   net::Totals& totals() { return totals_; }
   // Commands, input and output bytes, turns of all workers per second over the last 1.6 s; microseconds of a turn.
@@ -217,7 +220,15 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   // Something that is no command took so long: LATENCY.
   void NoteLatency(std::string_view event, Duration duration, int64_t unix_ms);
   // In this turn. As admission, by the turn's time.
+  // Is this node one that changes data by itself now: no replica, and not while writes are paused?
+  bool MayChange(const net::Worker& worker) const;
   bool MayExpire(const net::Worker& worker) const;
+  // kRaw for one who imports data; see import-mode.
+  store::View ViewOf(const Session& session) const {
+    if (!session.import_source.load(std::memory_order_relaxed)) [[likely]] return store::View::kNormal;
+    return ViewOfImporter();
+  }
+  store::View ViewOfImporter() const;
 
   const Table& table_;
   Services* services_ = nullptr;
@@ -241,6 +252,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   std::atomic<int64_t> pause_until_ms_{0};
   std::atomic<ClientPause> pause_kind_{ClientPause::kNone};
   std::atomic<bool> active_expire_{true};
+  std::atomic<bool> skips_checksums_{false};
   std::atomic<bool> expired_appended_{false};
   std::atomic<double> ticks_per_us_{1000};
   uint64_t first_ticks_ = 0;

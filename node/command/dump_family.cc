@@ -3,6 +3,7 @@
 #include <string>
 
 #include "node/command/call_context.h"
+#include "node/command/dispatch.h"
 #include "node/command/notify.h"
 #include "node/config/config.h"
 #include "node/persist/rdb_reader.h"
@@ -22,7 +23,8 @@ void Dump(CallContext& ctx, Args args, Writer& reply) {
 }
 
 struct RestoreOptions {
-  bool replace = false, absolute = false;
+  bool replace = false;
+  std::string_view absolute;  // ABSTTL as the client wrote it; empty if he did not
   std::optional<int64_t> idle_seconds, frequency;  // not both
 };
 
@@ -33,7 +35,7 @@ bool ReadRestoreOptions(Args options, RestoreOptions* out, Writer& reply) {
     if (Is(options[i], "replace")) {
       out->replace = true;
     } else if (Is(options[i], "absttl")) {
-      out->absolute = true;
+      out->absolute = options[i];
     } else if (Is(options[i], "idletime") && !last && !out->frequency) {
       if (!ReadInt64(options[++i], &number, reply)) return false;
       if (number < 0) {
@@ -60,7 +62,7 @@ bool ReadRestoreOptions(Args options, RestoreOptions* out, Writer& reply) {
 void ReplicateRestore(CallContext& ctx, Args args, const RestoreOptions& options, int64_t expire_ms) {
   std::vector<std::string_view> words = {
       "RESTORE", args[1], ctx.effects.Keep(expire_ms == store::kNoExpire ? 0 : expire_ms), args[3],
-      "REPLACE", "ABSTTL"};
+      "REPLACE", options.absolute.empty() ? "ABSTTL" : options.absolute};
   if (options.idle_seconds) {
     words.insert(words.end(), {"IDLETIME", ctx.effects.Keep(*options.idle_seconds)});
   } else if (options.frequency) {
@@ -78,16 +80,20 @@ void Restore(CallContext& ctx, Args args, Writer& reply) {
   int64_t ttl = 0;
   if (!ReadInt64(args[2], &ttl, reply)) return;
   if (ttl < 0) return reply.Error("ERR Invalid TTL value, must be >= 0");
-  if (!persist::CheckDumpPayload(args[3]).ok()) return reply.Error("ERR DUMP payload version or checksum are wrong");
-  Result<store::StoredValue> value = persist::ParseDumpPayload(args[3], ctx.services.config.limits());
+  const persist::DumpChecks checks{.version = ctx.services.config.strict_rdb_version,
+                                   .checksum = !ctx.services.dispatcher.skips_checksums()};
+  if (!persist::CheckDumpPayload(args[3], checks).ok()) {
+    return reply.Error("ERR DUMP payload version or checksum are wrong");
+  }
+  Result<store::StoredValue> value = persist::ParseDumpPayload(args[3], ctx.services.config.limits(), checks);
   if (!value.ok()) return reply.Error("ERR Bad data format");
   if (ttl > 0) {
     value->expire_ms = ttl;
     // What is beyond all time is as good as the end of it.
-    if (!options.absolute && __builtin_add_overflow(ttl, ctx.now_ms, &value->expire_ms)) value->expire_ms = INT64_MAX;
-    if (value->expire_ms <= ctx.now_ms && ctx.view == store::View::kNormal) {
+    if (options.absolute.empty() && __builtin_add_overflow(ttl, ctx.now_ms, &value->expire_ms)) value->expire_ms = INT64_MAX;
+    if (value->expire_ms <= ctx.now_ms && ctx.removes_past()) {
       if (key.shard.Erase(ctx.db, key.name, key.hash)) {
-        ctx.effects.Add(ctx.db, {"DEL", key.name});
+        ctx.effects.Add(ctx.db, {CallContext::RemovalWord(ctx.services.config.lazy_server_del), key.name});
         Notify(ctx, config::kNotifyGeneric, "del", key.name);
       }
       return reply.Ok();

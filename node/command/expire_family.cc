@@ -2,6 +2,7 @@
 #include "node/command/call_context.h"
 #include "node/command/expire_time.h"
 #include "node/command/notify.h"
+#include "node/config/config.h"
 #include "node/resp/errors.h"
 #include "node/resp/writer.h"
 
@@ -18,9 +19,10 @@ void ExpireKey(CallContext& ctx, Args args, ExpireUnit unit, ExpireBase base, st
   if (!ReadExpireTime(args[2], unit, base, ctx.now_ms, INT64_MIN, command, &at, reply)) return;
   const store::Entry* entry = LookupWrite(ctx, key);
   if (entry == nullptr || !conditions.Hold(entry->has_expire(), entry->expire_ms(), at)) return reply.Integer(0);
-  if (at <= ctx.now_ms && ctx.view == store::View::kNormal) {
+  if (at <= ctx.now_ms && ctx.removes_past()) {
     key.shard.Erase(ctx.db, key.name, key.hash);
-    ctx.effects.Add(ctx.db, {"DEL", key.name});
+    key.shard.CountExpiredKey();
+    ctx.effects.Add(ctx.db, {CallContext::RemovalWord(ctx.services.config.lazy_expire), key.name});
     Notify(ctx, config::kNotifyGeneric, "del", key.name);
   } else {
     key.shard.SetExpire(ctx.db, key.name, key.hash, at);

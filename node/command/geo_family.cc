@@ -162,6 +162,7 @@ struct Search {
   int64_t count = 0;    // 0: all
   bool any = false;     // the first that are found will do
   bool from_member = false, from_place = false, by_radius = false, by_box = false;  // what GEOSEARCH was told
+  bool by_polygon = false;
   std::string_view destination;  // of what is stored
   bool stores = false;
   bool store_distance = false;
@@ -195,9 +196,31 @@ bool ReadBox(Args words, Search* search, Writer& reply) {
     return false;
   }
   if (!ReadUnit(words[2], &search->unit, reply)) return false;
-  search->area.is_box = true;
+  search->area.shape = geo::Area::Shape::kBox;
   search->area.width = width * search->unit;
   search->area.height = height * search->unit;
+  return true;
+}
+
+// words: number of corners, then their longitudes and latitudes, and what else follows. taken: how many of them.
+bool ReadPolygon(Args words, size_t* taken, Search* search, Writer& reply) {
+  int64_t corners = 0;
+  if (!ParseInt64(words[0], &corners) || corners > INT32_MAX || corners < INT32_MIN) {
+    reply.Error("ERR invalid number of vertices");
+    return false;
+  }
+  if (corners < 3 || static_cast<size_t>(corners) > (words.size() - 1) / 2) {
+    reply.Error("ERR GEOSEARCH BYPOLYGON must have at least 3 vertices");
+    return false;
+  }
+  std::vector<geo::Place> places(static_cast<size_t>(corners));
+  *taken = 1;
+  for (geo::Place& place : places) {
+    if (!ReadPlace(words.subspan(*taken), &place, reply)) return false;
+    *taken += 2;
+  }
+  search->area.SetPolygon(std::move(places));
+  search->unit = 1;
   return true;
 }
 
@@ -248,17 +271,23 @@ Taken TakeAreaOption(const store::Entry* entry, Args options, size_t* at, Search
     return ok ? Taken::kYes : Taken::kError;
   };
   // The same one twice: the last counts.
-  if (!search->from_place && Is(word, "frommember") && !rest.empty()) {
+  if (!search->from_place && !search->by_polygon && Is(word, "frommember") && !rest.empty()) {
     return took(ReadMember(entry, rest[0], search, reply), 1, &search->from_member);
   }
-  if (!search->from_member && Is(word, "fromlonlat") && rest.size() >= 2) {
+  if (!search->from_member && !search->by_polygon && Is(word, "fromlonlat") && rest.size() >= 2) {
     return took(ReadPlace(rest, &search->area.center, reply), 2, &search->from_place);
   }
-  if (!search->by_box && Is(word, "byradius") && rest.size() >= 2) {
+  if (!search->by_box && !search->by_polygon && Is(word, "byradius") && rest.size() >= 2) {
     return took(ReadRadius(rest, search, reply), 2, &search->by_radius);
   }
-  if (!search->by_radius && Is(word, "bybox") && rest.size() >= 3) {
+  if (!search->by_radius && !search->by_polygon && Is(word, "bybox") && rest.size() >= 3) {
     return took(ReadBox(rest, search, reply), 3, &search->by_box);
+  }
+  const bool other_area = search->by_radius || search->by_box || search->from_member || search->from_place;
+  if (!other_area && Is(word, "bypolygon") && rest.size() >= 2) {
+    size_t words = 0;
+    const bool ok = ReadPolygon(rest, &words, search, reply);
+    return took(ok, words, &search->by_polygon);
   }
   return Taken::kNo;
 }
@@ -291,10 +320,10 @@ bool CheckOptions(const Search& search, std::string_view command, Writer& reply)
   if (search.stores && (search.with_distance || search.with_hash || search.with_place)) {
     error = std::string(search.is_search_store ? "GEOSEARCHSTORE" : "STORE option in GEORADIUS") +
             " is not compatible with WITHDIST, WITHHASH and WITHCOORD options";
-  } else if (search.is_search && !search.from_member && !search.from_place) {
+  } else if (search.is_search && !search.from_member && !search.from_place && !search.by_polygon) {
     error = "exactly one of FROMMEMBER or FROMLONLAT can be specified for " + std::string(command);
-  } else if (search.is_search && !search.by_radius && !search.by_box) {
-    error = "exactly one of BYRADIUS and BYBOX can be specified for " + std::string(command);
+  } else if (search.is_search && !search.by_radius && !search.by_box && !search.by_polygon) {
+    error = "exactly one of BYRADIUS, BYBOX and BYPOLYGON can be specified for " + std::string(command);
   } else if (search.any && search.count == 0) {
     error = "the ANY argument requires COUNT argument";
   } else {
@@ -429,8 +458,8 @@ const Row kRows[] = {
   {"geodist", -4, kReadonly, kOne, KeyAccess::kRead, "@geo", "geo", "3.2.0", "Tells how far two places are from each other.", "key member1 member2 [M|KM|FT|MI]", GeoDist},
   {"geohash", -2, kReadonly, kOne, KeyAccess::kRead, "@geo", "geo", "3.2.0", "Tells the geohashes of places.", "key [member [member ...]]", GeoHash},
   {"geopos", -2, kReadonly, kOne, KeyAccess::kRead, "@geo", "geo", "3.2.0", "Tells where places are.", "key [member [member ...]]", GeoPos},
-  {"geosearch", -7, kReadonly, kOne, KeyAccess::kRead, "@geo", "geo", "6.2.0", "Finds the places in a circle or box.", "key FROMMEMBER member|FROMLONLAT longitude latitude BYRADIUS radius M|KM|FT|MI|BYBOX width height M|KM|FT|MI [ASC|DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]", GeoSearch},
-  {"geosearchstore", -8, kWrite | kDenyOom, kStore, KeyAccess::kOverwrite, "@geo", "geo", "6.2.0", "Finds the places in a circle or box and stores them.", "destination source FROMMEMBER member|FROMLONLAT longitude latitude BYRADIUS radius M|KM|FT|MI|BYBOX width height M|KM|FT|MI [ASC|DESC] [COUNT count [ANY]] [STOREDIST]", GeoSearchStore},
+  {"geosearch", -7, kReadonly, kOne, KeyAccess::kRead, "@geo", "geo", "6.2.0", "Finds the places in a circle, box or polygon.", "key [FROMMEMBER member|FROMLONLAT longitude latitude] BYRADIUS radius M|KM|FT|MI|BYBOX width height M|KM|FT|MI|BYPOLYGON num-vertices longitude latitude [longitude latitude ...] [ASC|DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]", GeoSearch},
+  {"geosearchstore", -8, kWrite | kDenyOom, kStore, KeyAccess::kOverwrite, "@geo", "geo", "6.2.0", "Finds the places in a circle, box or polygon and stores them.", "destination source [FROMMEMBER member|FROMLONLAT longitude latitude] BYRADIUS radius M|KM|FT|MI|BYBOX width height M|KM|FT|MI|BYPOLYGON num-vertices longitude latitude [longitude latitude ...] [ASC|DESC] [COUNT count [ANY]] [STOREDIST]", GeoSearchStore},
   {"georadius", -6, kWrite | kDenyOom, kRadius, KeyAccess::kRead, "@geo", "geo", "3.2.0", "Finds the places around a point.", "key longitude latitude radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key] [STOREDIST key]", GeoRadius},
   {"georadius_ro", -6, kReadonly, kOne, KeyAccess::kRead, "@geo", "geo", "3.2.10", "Finds the places around a point, without storing them.", "key longitude latitude radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC]", GeoRadiusRo},
   {"georadiusbymember", -5, kWrite | kDenyOom, kRadiusByMember, KeyAccess::kRead, "@geo", "geo", "3.2.0", "Finds the places around one of them.", "key member radius M|KM|FT|MI [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC|DESC] [STORE key] [STOREDIST key]", GeoRadiusByMember},

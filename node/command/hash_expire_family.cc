@@ -56,7 +56,7 @@ bool ReadFields(Args counted, size_t words_each, std::string_view error, Args* f
 // Of commands without options: FIELDS is their third word. False after the error reply.
 bool ReadFieldsOnly(Args args, std::string_view error, Args* fields, Writer& reply) {
   if (!Is(args[2], "fields")) {
-    reply.Error("ERR Mandatory argument FIELDS is missing or not at the right position");
+    reply.Error(resp::kSyntaxError);
     return false;
   }
   return ReadFields(args.subspan(3), 1, error, fields, reply);
@@ -73,7 +73,7 @@ bool ReadFieldTime(const CallContext& ctx, const ExpireOption& option, std::stri
 
 // Is it a time at which a field is removed at once? On a replica that is the primary's to say.
 bool IsPast(const CallContext& ctx, int64_t unix_ms) {
-  return unix_ms <= ctx.now_ms && ctx.view == store::View::kNormal;
+  return unix_ms <= ctx.now_ms && ctx.removes_past();
 }
 
 // ---------------------------------------------------------------------------------------------- effects

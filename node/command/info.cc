@@ -82,6 +82,7 @@ void Server(const Services& s, std::string* out) {
   lines.Add("executable", Process().executable);
   if (const std::string zone = s.config.availability_zone(); !zone.empty()) lines.Add("availability_zone", zone);
   lines.Add("config_file", s.config.file);
+  lines.Add("availability_zone", s.config.availability_zone());
 }
 
 void Clients(const Services& s, std::string* out) {
@@ -325,7 +326,9 @@ void KeyspaceFigures(const Services& s, std::string* out) {
     const size_t keys = s.keyspace.Size(db);
     if (keys == 0) continue;
     out->append("db" + std::to_string(db) + ":keys=" + std::to_string(keys) +
-                ",expires=" + std::to_string(s.keyspace.ExpireCount(db)) + "\r\n");
+                ",expires=" + std::to_string(s.keyspace.ExpireCount(db)) +
+                ",avg_ttl=" + std::to_string(s.keyspace.AverageTtl(db)) +
+                ",keys_with_volatile_items=" + std::to_string(s.keyspace.ExpiringHashes(db)) + "\r\n");
   }
 }
 

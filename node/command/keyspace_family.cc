@@ -52,12 +52,16 @@ void Scan(CallContext& ctx, Args args, Writer& reply) {
 }
 
 void RandomKey(CallContext& ctx, Args, Writer& reply) {
-  const std::optional<std::string> name = ctx.keyspace.RandomKey(ctx.db, ctx.now_ms, ctx.view, ctx.locking());
-  if (name) {
-    reply.Bulk(*name);
-  } else {
-    reply.Null();
+  // Expired keys that it meets are removed, or passed over where that is not this node's to do: as often as Redis does.
+  for (int tried = 0; tried < 100; ++tried) {
+    const auto name = ctx.keyspace.RandomKey(ctx.db, ctx.now_ms, store::View::kRaw, ctx.locking());
+    if (!name) break;
+    const Key key = AnyKey(ctx, *name);
+    bool live = false;
+    ctx.WithShard(key.shard.index(), [&](store::Shard&) { live = LookupPeek(ctx, key) != nullptr; });
+    if (live) return reply.Bulk(*name);
   }
+  reply.Null();
 }
 
 bool ReadFlushMode(const CallContext& ctx, Args args, store::Freeing* freeing, Writer& reply) {

@@ -233,7 +233,7 @@ void Dispatcher::OnEvicted(int db, std::string_view key) {
   if (Notifies(*services_, config::kNotifyEvicted)) PublishEvent(*services_, db, "evicted", key);
   if (!services_->replication.active()) return;
   const bool lazy = services_->config.lazy_eviction.load(std::memory_order_relaxed);
-  const std::string_view argv[] = {lazy ? "UNLINK" : "DEL", key};
+  const std::string_view argv[] = {CallContext::RemovalWord(lazy), key};
   const replication::Record record{db, argv};
   AppendGathered(*states_[0]);
   services_->replication.Append({&record, 1});

@@ -120,6 +120,7 @@ class Session final : public net::ConnectionState {
   std::atomic<bool> redirect_broken{false};        // the client that gets its invalidations is gone
   std::atomic<int64_t> redirects_to{-1};           // that client, 0 = itself, -1 = it does not track
   std::atomic<bool> monitors{false};               // MONITOR
+  std::atomic<bool> import_source{false};          // CLIENT IMPORT-SOURCE ON: sees expired keys in import-mode
   std::atomic<bool> evicted{false};                // it is being closed because clients take too much memory
 
   // Registry's lock, or the worker's thread for reading.

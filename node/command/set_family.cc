@@ -102,7 +102,7 @@ void SMove(CallContext& ctx, Args args, Writer& reply) {
 
 // Replicas are told which members went.
 void AddRemoval(CallContext& ctx, const Key& key, const std::vector<std::string>& members, bool key_gone) {
-  if (key_gone) return ctx.effects.Add(ctx.db, {"DEL", key.name});
+  if (key_gone) return ctx.effects.Add(ctx.db, {CallContext::RemovalWord(ctx.services.config.lazy_server_del), key.name});
   if (members.size() == 1) return ctx.effects.Add(ctx.db, {"SREM", key.name, ctx.effects.Keep(members[0])});
   constexpr size_t kMostInOne = 1024;
   for (size_t first = 0; first < members.size(); first += kMostInOne) {
@@ -139,7 +139,7 @@ std::vector<std::string> Pop(CallContext& ctx, const Key& key, store::Entry* ent
 void PopAll(CallContext& ctx, const Key& key, const store::Entry& entry, Writer& reply) {
   ReplyMembers(*entry.As<Set>(), reply);
   key.shard.Erase(ctx.db, key.name, key.hash);
-  ctx.effects.Add(ctx.db, {"DEL", key.name});
+  ctx.effects.Add(ctx.db, {CallContext::RemovalWord(ctx.services.config.lazy_server_del), key.name});
   NotifyRemoved(ctx, key, "spop", true);
 }
 

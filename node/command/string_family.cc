@@ -1,5 +1,6 @@
 // Strings: values as a whole. Numbers and ranges of strings are in string_number_family.cc.
 #include <algorithm>
+#include <optional>
 
 #include "node/command/call_context.h"
 #include "node/command/expire_time.h"
@@ -32,7 +33,10 @@ void Get(CallContext& ctx, Args args, Writer& reply) { ReplyValue(LookupRead(ctx
 
 struct SetArguments {
   bool if_absent = false, if_present = false, get = false, keep_ttl = false;
+  std::optional<std::string_view> if_equal;  // to the string that is there
   ExpireOption expire;  // to be read by ReadExpire
+  std::string_view pxat = "PXAT";            // as the client wrote it, for replicas
+  bool keeps_past = false;                   // a time in the past is stored, and expires as any other
   int64_t expire_ms = store::kNoExpire;
 };
 
@@ -44,10 +48,13 @@ bool ReadSetOptions(Args options, SetWords words, SetArguments* out, bool* persi
   for (size_t i = 0; i < options.size(); ++i) {
     const std::string_view option = options[i];
     const bool expiry_free = !out->expire.given && !out->keep_ttl && !*persist;
-    if (sets && Is(option, "nx") && !out->if_present) {
+    if (sets && Is(option, "nx") && !out->if_present && !out->if_equal) {
       out->if_absent = true;
-    } else if (sets && Is(option, "xx") && !out->if_absent) {
+    } else if (sets && Is(option, "xx") && !out->if_absent && !out->if_equal) {
       out->if_present = true;
+    } else if (words == SetWords::kSet && Is(option, "ifeq") && i + 1 < options.size() && !out->if_absent &&
+               !out->if_present && !out->if_equal) {
+      out->if_equal = options[++i];
     } else if (words == SetWords::kSet && Is(option, "get")) {
       out->get = true;
     } else if (sets && Is(option, "keepttl") && !out->expire.given) {
@@ -58,6 +65,7 @@ bool ReadSetOptions(Args options, SetWords words, SetArguments* out, bool* persi
       reply.Error(resp::kSyntaxError);
       return false;
     }
+    if (Is(option, "pxat")) out->pxat = option;
   }
   return true;
 }
@@ -73,10 +81,10 @@ void Store(CallContext& ctx, const Key& key, std::string_view value, const SetAr
   store::SetOptions options;
   options.expire_ms = how.expire_ms;
   options.keep_expire = how.keep_ttl;
-  if (how.expire.given && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
+  if (how.expire.given && how.expire_ms < ctx.now_ms && !how.keeps_past && ctx.removes_past()) {
     // A time in the past: the key is gone, on the replicas, too.
     if (key.shard.Erase(ctx.db, key.name, key.hash)) {
-      ctx.effects.Add(ctx.db, {"DEL", key.name});
+      ctx.effects.Add(ctx.db, {CallContext::RemovalWord(ctx.services.config.lazy_expire), key.name});
       Notify(ctx, config::kNotifyGeneric, "del", key.name);
     }
     return;
@@ -84,7 +92,7 @@ void Store(CallContext& ctx, const Key& key, std::string_view value, const SetAr
   NotifyIfNew(ctx, key);
   key.shard.Set(ctx.db, key.name, key.hash, value, ctx.now_ms, options);
   if (how.expire.given) {
-    ctx.effects.Add(ctx.db, {"SET", key.name, value, "PXAT", ctx.effects.Keep(how.expire_ms)});
+    ctx.effects.Add(ctx.db, {"SET", key.name, value, how.pxat, ctx.effects.Keep(how.expire_ms)});
   } else if (how.keep_ttl) {
     ctx.effects.Add(ctx.db, {"SET", key.name, value, "KEEPTTL"});
   } else {
@@ -106,14 +114,16 @@ void Set(CallContext& ctx, Args args, Writer& reply) {
   if (!ReadSetOptions(args.subspan(3), SetWords::kSet, &how, &persist, reply)) return;
   if (!ReadExpire(ctx, "set", &how, reply)) return;
   // Only these look at the old value.
-  if (how.if_absent || how.if_present || how.get || how.keep_ttl) {
+  if (how.if_absent || how.if_present || how.if_equal || how.get || how.keep_ttl) {
     const store::Entry* old = LookupWrite(ctx, key);
     if (how.get) {
       NoteLookup(ctx, key, old);
       ReplyValue(old, reply);
       if (IsOther(old)) return;
     }
-    if ((how.if_absent && old != nullptr) || (how.if_present && old == nullptr)) {
+    if (how.if_equal && IsOther(old)) return reply.Error(resp::kWrongType);
+    if ((how.if_equal && (old == nullptr || old->value() != *how.if_equal)) || (how.if_absent && old != nullptr) ||
+        (how.if_present && old == nullptr)) {
       if (!how.get) reply.Null();
       return;
     }
@@ -162,6 +172,18 @@ void GetDel(CallContext& ctx, Args args, Writer& reply) {
   Notify(ctx, config::kNotifyGeneric, "del", key.name);
 }
 
+// DELIFEQ key value
+void DelIfEqual(CallContext& ctx, Args args, Writer& reply) {
+  const Key key = FirstKey(ctx, args[1]);
+  const store::Entry* entry = LookupWrite(ctx, key);
+  if (IsOther(entry)) return reply.Error(resp::kWrongType);
+  if (entry == nullptr || entry->value() != args[2]) return reply.Integer(0);
+  key.shard.Erase(ctx.db, key.name, key.hash);
+  ctx.effects.Add(ctx.db, {"DEL", key.name});
+  Notify(ctx, config::kNotifyGeneric, "del", key.name);
+  reply.Integer(1);
+}
+
 void GetEx(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
   SetArguments how;
@@ -172,9 +194,10 @@ void GetEx(CallContext& ctx, Args args, Writer& reply) {
   if (entry != nullptr && !IsOther(entry) && !ReadExpire(ctx, "getex", &how, reply)) return;
   ReplyValue(entry, reply);
   if (entry == nullptr || IsOther(entry)) return;
-  if (how.expire.given && how.expire_ms < ctx.now_ms && ctx.view == store::View::kNormal) {
+  if (how.expire.given && how.expire_ms < ctx.now_ms && ctx.removes_past()) {
     key.shard.Erase(ctx.db, key.name, key.hash);
-    ctx.effects.Add(ctx.db, {"DEL", key.name});
+    key.shard.CountExpiredKey();
+    ctx.effects.Add(ctx.db, {CallContext::RemovalWord(ctx.services.config.lazy_expire), key.name});
     Notify(ctx, config::kNotifyGeneric, "del", key.name);
   } else if (how.expire.given) {
     key.shard.SetExpire(ctx.db, key.name, key.hash, how.expire_ms);
@@ -251,6 +274,7 @@ void MSetEx(CallContext& ctx, Args args, Writer& reply) {
   const size_t end = EndOfPairs(args, pairs);
   if (end == 0) return reply.Error(resp::kSyntaxError);
   SetArguments how;
+  how.keeps_past = true;  // as Valkey 9.1 has it
   bool persist = false;
   if (!ReadSetOptions(args.subspan(end), SetWords::kMSetEx, &how, &persist, reply)) return;
   if (!ReadExpire(ctx, "msetex", &how, reply)) return;
@@ -359,11 +383,13 @@ void Lcs(CallContext& ctx, Args args, Writer& reply) {
   reply.Integer(length);
 }
 
-// SET without GET tells nothing of the old value.
+// SET without GET and IFEQ tells nothing of the old value.
 KeyAccess SetAccess(Args args) {
   const Args options = args.subspan(std::min<size_t>(args.size(), 3));
-  const bool get = std::any_of(options.begin(), options.end(), [](std::string_view word) { return Is(word, "get"); });
-  return get ? KeyAccess::kReadWrite : KeyAccess::kOverwrite;
+  const bool reads = std::any_of(options.begin(), options.end(), [](std::string_view word) {
+    return Is(word, "get") || Is(word, "ifeq");
+  });
+  return reads ? KeyAccess::kReadWrite : KeyAccess::kOverwrite;
 }
 
 // clang-format off
@@ -373,12 +399,13 @@ constexpr KeySpec kSetKey{1, 1, 1, nullptr, KeyAccess::kNone, SetAccess};
 const Row kRows[] = {
   {"get", 2, kReadonly | kFast, kOne, KeyAccess::kRead, "@string", "string", "1.0.0", "Reads a string.", "key", Get},
   {"set", -3, kWrite | kDenyOom, kSetKey, KeyAccess::kReadWrite, "@string", "string", "1.0.0", "Stores a string, whatever the key held before.",
-   "key value [NX|XX] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]", Set},
+   "key value [NX|XX|IFEQ comparison-value] [GET] [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|KEEPTTL]", Set},
   {"setnx", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kCreate, "@string", "string", "1.0.0", "Stores a string if the key is free.", "key value", SetNx},
   {"setex", 4, kWrite | kDenyOom, kOne, KeyAccess::kOverwrite, "@string", "string", "2.0.0", "Stores a string that lives for a number of seconds.", "key seconds value", SetEx},
   {"psetex", 4, kWrite | kDenyOom, kOne, KeyAccess::kOverwrite, "@string", "string", "2.6.0", "Stores a string that lives for a number of milliseconds.", "key milliseconds value", PSetEx},
   {"getset", 3, kWrite | kDenyOom | kFast, kOne, KeyAccess::kReadWrite, "@string", "string", "1.0.0", "Stores a string and tells what was there before.", "key value", GetSet},
   {"getdel", 2, kWrite | kFast, kOne, KeyAccess::kTake, "@string", "string", "6.2.0", "Reads a string and removes its key.", "key", GetDel},
+  {"delifeq", 3, kWrite | kFast, kOne, KeyAccess::kRemove, "@string", "string", "9.0.0", "Removes a string if it has a given value.", "key value", DelIfEqual},
   {"getex", -2, kWrite | kFast, kOne, KeyAccess::kReadWrite, "@string", "string", "6.2.0", "Reads a string and changes its time to live.",
    "key [EX seconds|PX milliseconds|EXAT unix-time-seconds|PXAT unix-time-milliseconds|PERSIST]", GetEx},
   {"mget", -2, kReadonly | kFast, kAll, KeyAccess::kRead, "@string", "string", "1.0.0", "Reads several strings.", "key [key ...]", MGet},

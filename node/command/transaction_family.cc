@@ -1,6 +1,4 @@
 // MULTI and its kin. The queue is run by Dispatcher::RunTransaction.
-#include <algorithm>
-
 #include "node/command/call_context.h"
 #include "node/command/dispatch.h"
 #include "node/resp/errors.h"
@@ -42,10 +40,7 @@ void Watch(CallContext& ctx, Args args, Writer& reply) {
   if (session.transaction) return reply.Error("ERR WATCH inside MULTI is not allowed");
   for (const std::string_view name : args.subspan(1)) {
     const Key key = AnyKey(ctx, name);
-    const bool known = std::any_of(session.watches.begin(), session.watches.end(), [&](const store::WatchedKey& w) {
-      return w.db == ctx.db && w.key == name;
-    });
-    if (known) continue;
+    if (key.shard.IsWatchedBy(session.watch_dirty, ctx.db, name, key.hash)) continue;
     store::WatchedKey& watched = session.watches.emplace_back();
     watched.db = ctx.db;
     watched.key = name;

@@ -94,6 +94,7 @@ class Config {
   std::atomic<int64_t> set_max_intset_entries{512}, set_max_listpack_entries{128}, set_max_listpack_value{64};
   std::atomic<int64_t> zset_max_listpack_entries{128}, zset_max_listpack_value{64};
   std::atomic<int64_t> list_max_listpack_size{-2};
+  std::atomic<int64_t> list_compress_depth{0};  // asked for by CONFIG GET and DEBUG OBJECT: nodes are never compressed
   std::atomic<int64_t> stream_node_max_bytes{4096}, stream_node_max_entries{100};
   std::atomic<int> hz{10};                 // asked for by nobody but CONFIG GET
   std::atomic<int64_t> slowlog_us{10000};  // < 0 = off
@@ -114,6 +115,8 @@ class Config {
   std::atomic<bool> protected_mode{false};
   std::atomic<uint32_t> notify_classes{0};  // notify-keyspace-events; notify_classes.h
   std::atomic<int64_t> hll_sparse_bytes{3000};
+  std::atomic<bool> import_mode{false};          // import-mode
+  std::atomic<bool> strict_rdb_version{true};    // rdb-version-check
 
   std::string password() const { return Text(&password_); }
   std::string master_user() const { return Text(&master_user_); }

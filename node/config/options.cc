@@ -132,7 +132,7 @@ struct OptionTable {
   static Status SetMasterAuth(Config& c, Words w) { return SetText(c, c.master_auth_, w); }
   static Status SetAnnounceIp(Config& c, Words w) { return SetText(c, c.announce_ip_, w); }
   static Status SetSourceIp(Config& c, Words w) { return SetText(c, c.source_ip_, w); }
-  static Status SetZone(Config& c, Words w) { return SetText(c, c.availability_zone_, w); }
+  static Status SetAvailabilityZone(Config& c, Words w) { return SetText(c, c.availability_zone_, w); }
 
   static Status SetOutputLimit(Config& c, Words words) {
     if (words.size() % 4 != 0) return Invalid("Wrong number of arguments in buffer limit configuration.");
@@ -268,8 +268,6 @@ const Option kOptions[] = {
   {"protected-mode", "", kLive, "yes|no", "refuse clients from elsewhere while the default user needs no password",
    [](const Config& c) { return YesNo(c.protected_mode); },
    [](Config& c, Words w) -> Status { return SetBool(c.protected_mode, w); }},
-  {"availability-zone", "", kLive, "TEXT", "where this node is, as INFO tells it",
-   [](const Config& c) { return c.availability_zone(); }, OptionTable::SetZone},
   {"replicaof", "slaveof", kAtStart | kManyWords, "HOST PORT", "follow this primary (only with --standalone)",
    [](const Config& c) { return c.replica_of_host.empty() ? std::string() : c.replica_of_host + " " + Number(c.replica_of_port); },
    OptionTable::SetReplicaOf},
@@ -368,6 +366,9 @@ const Option kOptions[] = {
   {"list-max-listpack-size", "list-max-ziplist-size", kLive, "N", "elements of a node of a list; -1 to -5: 4, 8, 16, 32, 64 kB of it",
    [](const Config& c) { return Number(c.list_max_listpack_size); },
    [](Config& c, Words w) -> Status { return SetInt(c.list_max_listpack_size, w, INT32_MIN, INT32_MAX); }},
+  {"list-compress-depth", "", kLive, "N", "taken for the sake of Redis's configuration files; nodes of lists are not compressed",
+   [](const Config& c) { return Number(c.list_compress_depth); },
+   [](Config& c, Words w) -> Status { return SetInt(c.list_compress_depth, w, 0, INT32_MAX); }},
   {"set-max-intset-entries", "", kLive, "N", "members up to which a set of integers is stored compactly",
    [](const Config& c) { return Number(c.set_max_intset_entries); },
    [](Config& c, Words w) -> Status { return SetInt(c.set_max_intset_entries, w, 0, kMax); }},
@@ -408,6 +409,19 @@ const Option kOptions[] = {
   {"hll-sparse-max-bytes", "", kLive, "BYTES", "a HyperLogLog that takes more gets its dense form",
    [](const Config& c) { return Number(c.hll_sparse_bytes); },
    [](Config& c, Words w) -> Status { return SetMemory(c.hll_sparse_bytes, w, 0, kMax); }},
+  {"availability-zone", "", kLive, "NAME", "where the node is, for clients that prefer one nearby: in HELLO and INFO",
+   [](const Config& c) { return c.availability_zone(); }, OptionTable::SetAvailabilityZone},
+  {"import-mode", "", kLive, "yes|no", "data comes in from another server: nothing expires or is evicted by itself, and clients that say CLIENT IMPORT-SOURCE ON see what has expired",
+   [](const Config& c) { return YesNo(c.import_mode); },
+   [](Config& c, Words w) -> Status { return SetBool(c.import_mode, w); }},
+  {"rdb-version-check", "", kLive, "strict|relaxed", "relaxed: RESTORE tries payloads of versions that are not known",
+   [](const Config& c) { return std::string(c.strict_rdb_version ? "strict" : "relaxed"); },
+   [](Config& c, Words w) -> Status {
+     const std::string word = Lower(w[0]);
+     if (word != "strict" && word != "relaxed") return Invalid("argument(s) must be one of the following: strict, relaxed");
+     c.strict_rdb_version = word == "strict";
+     return {};
+   }},
   {"busy-reply-threshold", "lua-time-limit", kLive, "MILLISECONDS", "while a script runs longer than this, other clients are told BUSY; 0 = they wait",
    [](const Config& c) { return Number(c.busy_reply_ms); },
    [](Config& c, Words w) -> Status { return SetInt(c.busy_reply_ms, w, 0, INT64_MAX / 1'000'000); }},

@@ -31,12 +31,12 @@ class Input {
     std::memcpy(out, bytes.data(), sizeof *out);
     return true;
   }
-  // A byte, or 254 and 4 more.
+  // A byte, or 254 and 4 more for what a byte can't hold.
   bool Length(uint32_t* out) {
     uint8_t first;
     if (!Byte(&first) || first == 255) return false;
     *out = first;
-    return first < 254 || LittleEndian(out);
+    return first < 254 || (LittleEndian(out) && *out >= 254);
   }
 
  private:

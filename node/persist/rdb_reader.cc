@@ -256,22 +256,23 @@ int DumpVersion(std::string_view payload) {
 
 }  // namespace
 
-Status CheckDumpPayload(std::string_view payload) {
+Status CheckDumpPayload(std::string_view payload, const DumpChecks& checks) {
   if (payload.size() < kFooterBytes) return Invalid("DUMP payload is too short");
   const int version = DumpVersion(payload);
   uint64_t checksum;
   std::memcpy(&checksum, payload.data() + payload.size() - sizeof checksum, sizeof checksum);
-  if (version > kMaxRedisVersion && (version < kMinValkeyVersion || version > kMaxValkeyVersion)) {
+  if (checks.version && version > kMaxRedisVersion && (version < kMinValkeyVersion || version > kMaxValkeyVersion)) {
     return Invalid(fmt::format("DUMP payload has version {}, which is not supported", version));
   }
-  if (checksum != 0 && checksum != Crc64(0, payload.substr(0, payload.size() - sizeof checksum))) {
+  if (checks.checksum && checksum != 0 && checksum != Crc64(0, payload.substr(0, payload.size() - sizeof checksum))) {
     return Invalid("DUMP payload has a wrong checksum");
   }
   return {};
 }
 
-Result<store::StoredValue> ParseDumpPayload(std::string_view payload, const types::Limits& limits) {
-  RETURN_IF_ERROR(CheckDumpPayload(payload));
+Result<store::StoredValue> ParseDumpPayload(std::string_view payload, const types::Limits& limits,
+                                             const DumpChecks& checks) {
+  RETURN_IF_ERROR(CheckDumpPayload(payload, checks));
   if (payload.size() < kFooterBytes + 2) return Invalid("DUMP payload is too short");
   const std::string_view body = payload.substr(0, payload.size() - kFooterBytes);
   const auto type = static_cast<uint8_t>(body[0]);

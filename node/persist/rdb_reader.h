@@ -88,11 +88,16 @@ class RdbReader {
   std::unique_ptr<ValueReader> value_;
 };
 
+// What is looked at beside the value itself.
+struct DumpChecks {
+  bool version = true, checksum = true;
+};
 // Whether version and checksum of a DUMP payload are right. kInvalid: "DUMP payload version or checksum are wrong" is
 // what Redis says.
-Status CheckDumpPayload(std::string_view payload);
+Status CheckDumpPayload(std::string_view payload, const DumpChecks& checks = {});
 // The value in a DUMP payload, for RESTORE (without TTL: RESTORE has its own). kInvalid: as CheckDumpPayload; wrong
 // kind or content; a collection without elements ("Bad data format").
-Result<store::StoredValue> ParseDumpPayload(std::string_view payload, const types::Limits& limits = {});
+Result<store::StoredValue> ParseDumpPayload(std::string_view payload, const types::Limits& limits = {},
+                                             const DumpChecks& checks = {});
 
 }  // namespace understudy::persist

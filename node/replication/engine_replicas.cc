@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "common/check.h"
 #include "common/log.h"
@@ -118,10 +119,6 @@ void Engine::Attach(int fd, std::string leftover, ReplicaHandshake handshake) {
     if (peer) peer->needs_full_copy = false;
   } else {
     if (shake.replid != "?") ++partial_refused_;
-    if (!shake.capa_eof) {
-      return Refuse(*link, "-ERR a full copy is sent in the diskless form only: REPLCONF capa eof is required",
-                    "it does not understand the diskless form");
-    }
     if (!data_.complete || data_.loading) {
       return Refuse(*link, "-LOADING Redis is loading the dataset in memory", "this node is loading itself");
     }
@@ -219,17 +216,22 @@ void Engine::StartCopy() {
   receivers_.clear();
   int rdb_version = persist::kValkeyRdbVersion;
   CopyContent content;
+  std::optional<FullCopy::Form> form;
   for (const auto& [id, link] : replicas_) {
     if (link->state() != ReplicaLink::State::kWaitCopy) continue;
     const ReplicaHandshake& shake = link->handshake();
-    if (receivers_.empty()) content = shake.content;
-    if (shake.content != content) continue;  // in the next copy
+    const auto needed = shake.capa_eof ? FullCopy::Form::kStreamed : FullCopy::Form::kSpooled;
+    if (receivers_.empty()) {
+      content = shake.content;
+      form = needed;
+    }
+    if (shake.content != content || needed != form) continue;  // they have their turn after this copy
     receivers_.push_back(id);
     rdb_version = std::min(rdb_version, RdbVersionFor(shake.has_hello, shake.version, content));
   }
   if (receivers_.empty()) return hooks_.UnshareKeyspace();  // they left meanwhile
   copy_cut_told_ = false;
-  copy_ = std::make_unique<FullCopy>(keyspace_, log_, hooks_, data_.dataset, receivers_.size(), rdb_version,
+  copy_ = std::make_unique<FullCopy>(keyspace_, log_, hooks_, data_.dataset, *form, receivers_.size(), rdb_version,
                                      content, [this] { WakeNow(); });
 }
 
@@ -241,7 +243,8 @@ void Engine::CopyProgress() {
       for (uint64_t id : receivers_) {
         std::unique_ptr<Log::Reader> reader = copy_->TakeReader();
         if (const auto it = replicas_.find(id); it != replicas_.end()) {
-          it->second->StartCopy(*cut, std::move(reader), RandomHex(20));
+          const bool streamed = it->second->handshake().capa_eof;
+          it->second->StartCopy(*cut, std::move(reader), streamed ? RandomHex(20) : std::string());
           ++full_syncs_;
         }
       }

@@ -1,16 +1,33 @@
 #include "node/replication/full_copy.h"
 
+#include <fcntl.h>
+#include <spdlog/fmt/fmt.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
 #include "common/check.h"
 #include "node/persist/rdb_format.h"
 
 namespace understudy::replication {
+namespace {
 
-FullCopy::FullCopy(store::Keyspace& keyspace, Log& log, Hooks& hooks, std::string dataset, size_t receivers,
-                   int rdb_version, CopyContent content, std::function<void()> notify)
+Status FileFailed(std::string_view what) {
+  return Unavailable(fmt::format("{} its file in the directory `dir` failed: {}", what, std::strerror(errno)));
+}
+
+}  // namespace
+
+FullCopy::FullCopy(store::Keyspace& keyspace, Log& log, Hooks& hooks, std::string dataset, Form form,
+                   size_t receivers, int rdb_version, CopyContent content, std::function<void()> notify)
     : keyspace_(keyspace),
       log_(log),
       hooks_(hooks),
       dataset_(std::move(dataset)),
+      form_(form),
       receivers_(receivers),
       rdb_version_(rdb_version),
       content_(content),
@@ -24,6 +41,7 @@ FullCopy::~FullCopy() {
   }
   room_.notify_all();
   thread_.join();
+  if (spool_ >= 0) close(spool_);
   keyspace_.snapshot_bytes().fetch_sub(queued_bytes_, std::memory_order_relaxed);
 }
 
@@ -71,6 +89,28 @@ void FullCopy::Run() {
 }
 
 Status FullCopy::Write(std::string_view bytes) {
+  return form_ == Form::kSpooled ? Spool(bytes) : Enqueue(bytes);
+}
+
+Status FullCopy::Spool(std::string_view bytes) {
+  if (spool_ < 0) {
+    char name[] = "full-copy-XXXXXX";
+    spool_ = mkostemp(name, O_CLOEXEC);
+    if (spool_ < 0) return FileFailed("making");
+    unlink(name);
+  }
+  while (!bytes.empty()) {
+    if (cancelled_) return Unavailable("the full copy was given up");
+    const ssize_t n = write(spool_, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return FileFailed("writing");
+    bytes.remove_prefix(static_cast<size_t>(n));
+    spooled_bytes_ += static_cast<uint64_t>(n);
+  }
+  return {};
+}
+
+Status FullCopy::Enqueue(std::string_view bytes) {
   while (!bytes.empty()) {
     auto chunk = std::make_shared<const std::string>(bytes.substr(0, kChunkBytes));
     bytes.remove_prefix(chunk->size());
@@ -100,8 +140,33 @@ std::unique_ptr<Log::Reader> FullCopy::TakeReader() {
   return reader;
 }
 
+bool FullCopy::HasChunk(uint64_t index) const {
+  std::lock_guard lock(mutex_);
+  return HasChunkLocked(index);
+}
+
+bool FullCopy::HasChunkLocked(uint64_t index) const {
+  if (form_ == Form::kStreamed) return index >= first_chunk_ && index - first_chunk_ < queue_.size();
+  return finished_ && failure_.ok() && index * kChunkBytes < spooled_bytes_;
+}
+
 std::shared_ptr<const std::string> FullCopy::Chunk(uint64_t index) const {
   std::lock_guard lock(mutex_);
+  if (form_ == Form::kSpooled) {
+    const uint64_t begin = index * kChunkBytes;
+    if (!HasChunkLocked(index)) return nullptr;
+    std::string bytes(std::min<uint64_t>(kChunkBytes, spooled_bytes_ - begin), '\0');
+    for (size_t got = 0; got < bytes.size();) {
+      const ssize_t n = pread(spool_, bytes.data() + got, bytes.size() - got, static_cast<off_t>(begin + got));
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) {
+        failure_ = FileFailed("reading");
+        return nullptr;
+      }
+      got += static_cast<size_t>(n);
+    }
+    return std::make_shared<const std::string>(std::move(bytes));
+  }
   CHECK(index >= first_chunk_);
   return index - first_chunk_ < queue_.size() ? queue_[index - first_chunk_] : nullptr;
 }
@@ -123,7 +188,15 @@ void FullCopy::DropBefore(uint64_t index) {
 
 uint64_t FullCopy::chunks() const {
   std::lock_guard lock(mutex_);
-  return finished_ && failure_.ok() ? first_chunk_ + queue_.size() : UINT64_MAX;
+  if (!finished_ || !failure_.ok()) return UINT64_MAX;
+  if (form_ == Form::kSpooled) return (spooled_bytes_ + kChunkBytes - 1) / kChunkBytes;
+  return first_chunk_ + queue_.size();
+}
+
+std::optional<uint64_t> FullCopy::length() const {
+  std::lock_guard lock(mutex_);
+  if (form_ != Form::kSpooled || !finished_ || !failure_.ok()) return std::nullopt;
+  return spooled_bytes_;
 }
 
 Status FullCopy::failure() const {

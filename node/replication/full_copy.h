@@ -4,6 +4,9 @@
 // the cut, while all shards are locked, a place in the log is kept for each receiver, so that the stream goes
 // on exactly where the copy ends. The slowest receiver sets the pace (and is dropped by its own limits).
 //
+// Receivers that must know the length before the first byte (kSpooled) get their chunks when the snapshot has been
+// written into a file, which has no name: in the working directory, which the option `dir` names.
+//
 // Threads: everything but the snapshot itself belongs to the replication thread.
 #pragma once
 
@@ -14,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -31,11 +35,13 @@ class FullCopy final : private persist::ChunkSink {
   static constexpr size_t kChunkBytes = 64 * 1024;
   static constexpr size_t kQueueBytes = 4 * 1024 * 1024;
 
+  enum class Form : uint8_t { kStreamed, kSpooled };
+
   // The keyspace is shared (Hooks::ShareKeyspace) as long as this lives. rdb_version: one that all receivers can
   // read. content: what all of them asked for. notify: called on the copy's thread when there is something new to look
   // at.
-  FullCopy(store::Keyspace& keyspace, Log& log, Hooks& hooks, std::string dataset, size_t receivers, int rdb_version,
-           CopyContent content, std::function<void()> notify);
+  FullCopy(store::Keyspace& keyspace, Log& log, Hooks& hooks, std::string dataset, Form form, size_t receivers,
+           int rdb_version, CopyContent content, std::function<void()> notify);
   ~FullCopy();  // gives up, joins
 
   // Null before the cut.
@@ -43,27 +49,37 @@ class FullCopy final : private persist::ChunkSink {
   // The place in the log of one receiver, once each, after the cut.
   std::unique_ptr<Log::Reader> TakeReader();
 
-  // A piece of the RDB, counted from 0; null if it is not there yet or there is none.
+  // A piece of the RDB, counted from 0; null if it is not there yet or there is none, or if it can't be read, which
+  // failure() tells.
   std::shared_ptr<const std::string> Chunk(uint64_t index) const;
+  bool HasChunk(uint64_t index) const;
   // Nobody needs chunks before `index` any more.
   void DropBefore(uint64_t index);
   // The number of chunks once all were made; UINT64_MAX before.
   uint64_t chunks() const;
+  // Bytes of a spooled copy, once its snapshot is whole.
+  std::optional<uint64_t> length() const;
   Status failure() const;
 
  private:
   void Run();
   Status Write(std::string_view bytes) override;
+  Status Enqueue(std::string_view bytes);
+  Status Spool(std::string_view bytes);
+  bool HasChunkLocked(uint64_t index) const;
 
   store::Keyspace& keyspace_;
   Log& log_;
   Hooks& hooks_;
   const std::string dataset_;
+  const Form form_;
   const size_t receivers_;
   const int rdb_version_;
   const CopyContent content_;
   const std::function<void()> notify_;
   std::atomic<bool> cancelled_{false};
+  int spool_ = -1;              // of the copy's thread until finished_
+  uint64_t spooled_bytes_ = 0;  // the same
 
   mutable std::mutex mutex_;
   std::condition_variable room_;
@@ -74,7 +90,7 @@ class FullCopy final : private persist::ChunkSink {
   uint64_t first_chunk_ = 0;                                  // mutex_: index of queue_.front()
   size_t queued_bytes_ = 0;                                   // mutex_
   bool finished_ = false;                                     // mutex_
-  Status failure_;                                            // mutex_
+  mutable Status failure_;                                    // mutex_
   std::thread thread_;
 };
 

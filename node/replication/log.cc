@@ -65,11 +65,12 @@ Log::~Log() { CHECK(readers_.empty()); }
 uint64_t Log::Append(std::span<const Record> records) {
   if (!active() || records.empty()) return end();
   // The usual write: the client's own bytes.
-  if (records.size() == 1 && !records[0].encoded.empty()) return AppendEncoded(records[0].db, records[0].encoded, records[0].db);
+  if (records.size() == 1 && !records[0].encoded.empty()) {
+    return AppendEncoded({}, records[0].db, records[0].encoded, records[0].db);
+  }
   static thread_local std::string scratch;
   scratch.clear();
   int db = records.front().db;
-  if (records.size() > 1) scratch.append(kMulti);
   for (const Record& record : records) {
     if (record.db != db) {
       db = record.db;
@@ -82,14 +83,15 @@ uint64_t Log::Append(std::span<const Record> records) {
     }
   }
   if (records.size() > 1) scratch.append(kExec);
-  const uint64_t offset = AppendEncoded(records.front().db, scratch, db);
+  const uint64_t offset = AppendEncoded(records.size() > 1 ? kMulti : "", records.front().db, scratch, db);
   if (scratch.capacity() > kKeptScratchBytes) scratch = std::string();
   return offset;
 }
 
-uint64_t Log::AppendEncoded(int first_db, std::string_view bytes, int last_db) {
+uint64_t Log::AppendEncoded(std::string_view begin, int first_db, std::string_view bytes, int last_db) {
   std::lock_guard lock(mutex_);
   CHECK(writable_);
+  if (!begin.empty()) [[unlikely]] AppendLocked(begin);
   SelectLocked(first_db);
   AppendLocked(bytes);
   db_ = last_db;

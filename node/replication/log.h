@@ -135,7 +135,8 @@ class Log {
     char bytes[kBlockBytes];
   };
 
-  uint64_t AppendEncoded(int first_db, std::string_view bytes, int last_db);
+  // begin: before the SELECT, if one is needed.
+  uint64_t AppendEncoded(std::string_view begin, int first_db, std::string_view bytes, int last_db);
   void AppendLocked(std::string_view bytes);
   void RenameLocked(std::string replid);
   void SelectLocked(int db);

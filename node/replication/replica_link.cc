@@ -59,11 +59,11 @@ void ReplicaLink::WaitForCopy(bool beside, std::optional<uint64_t> parted_at) {
 }
 
 void ReplicaLink::StartCopy(const Log::Cut& cut, std::unique_ptr<Log::Reader> reader, std::string end_mark) {
-  CHECK(state_ == State::kWaitCopy && end_mark.size() == 40);
+  CHECK(state_ == State::kWaitCopy && (end_mark.empty() || end_mark.size() == 40));
   if (!handshake_.sync) {
     text_ += FormatFullResync(cut.history.replid, cut.offset, handshake_.has_hello, beside_, parted_at_) + "\r\n";
   }
-  text_ += fmt::format("$EOF:{}\r\n", end_mark);
+  if (!end_mark.empty()) text_ += fmt::format("$EOF:{}\r\n", end_mark);
   end_mark_ = std::move(end_mark);
   reader_ = std::move(reader);
   state_ = State::kSendCopy;
@@ -135,7 +135,7 @@ bool ReplicaLink::HasWork(const FullCopy* copy, bool stream) const {
   if (text_sent_ < text_.size()) return true;
   switch (state_) {
     case State::kSendCopy:
-      return chunk_ || (copy && (copy->Chunk(next_chunk_) || copy->chunks() == next_chunk_));
+      return chunk_ || (copy && (copy->HasChunk(next_chunk_) || copy->chunks() == next_chunk_));
     case State::kOnline: return stream && reader_ && reader_->pending_bytes() > 0;
     case State::kWaitCopy:
     case State::kWaitFirstAck: return false;
@@ -178,19 +178,28 @@ Result<ReplicaLink::Sent> ReplicaLink::SendText(MonoTime now) {
 }
 
 Result<ReplicaLink::Sent> ReplicaLink::SendCopy(MonoTime now, const FullCopy& copy) {
+  if (end_mark_.empty() && !length_told_) {
+    const std::optional<uint64_t> length = copy.length();
+    if (!length) return Sent::kAll;
+    text_ = fmt::format("${}\r\n", *length);
+    length_told_ = true;
+    Result<Sent> sent = SendText(now);
+    if (!sent.ok() || *sent == Sent::kBlocked) return sent;
+  }
   size_t budget = kSendBytesPerTurn;
   while (budget > 0) {
     if (!chunk_) {
       if (copy.chunks() == next_chunk_) {
-        if (handshake_.rdb_only && mark_queued_) return Unavailable("it got the copy that it asked for");
-        if (!mark_queued_) {
+        const bool marked = mark_queued_ || end_mark_.empty();
+        if (handshake_.rdb_only && marked) return Unavailable("it got the copy that it asked for");
+        if (!marked) {
           text_ = end_mark_;
           mark_queued_ = true;
           Result<Sent> sent = SendText(now);
           if (!sent.ok() || *sent == Sent::kBlocked) return sent;
           continue;
         }
-        state_ = handshake_.sync ? State::kOnline : State::kWaitFirstAck;
+        state_ = handshake_.sync || end_mark_.empty() ? State::kOnline : State::kWaitFirstAck;
         return Sent::kAll;
       }
       chunk_ = copy.Chunk(next_chunk_);
@@ -245,7 +254,8 @@ Result<ReplicaLink::Sent> ReplicaLink::SendStream(MonoTime now) {
 
 Status ReplicaLink::Tick(MonoTime now, const Settings& settings) {
   const Duration timeout = Milliseconds(static_cast<int64_t>(settings.timeout_ms));
-  if (state_ == State::kWaitCopy) {
+  const bool spools = state_ == State::kSendCopy && end_mark_.empty() && !length_told_;
+  if (state_ == State::kWaitCopy || spools) {
     // Keeps the replica from giving up; not part of the stream.
     if (now - last_keepalive_ >= Seconds(1) && text_.empty() && !wants_write_) {
       text_ = "\n";

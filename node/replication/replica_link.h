@@ -3,8 +3,9 @@
 //   kWaitCopy -> kSendCopy -> kWaitFirstAck -> kOnline       full copy
 //   kOnline                                                  partial resynchronisation
 //
-// The stream waits for the first REPLCONF ACK after a copy: in the diskless form ($EOF:) nothing else tells
-// that the replica has read the end mark. Nothing is copied per replica: chunks and log blocks are shared.
+// A replica that does not know the diskless form is told the copy's length first, so the copy is spooled, and it is
+// online when all was sent. In the diskless form the stream waits for the first REPLCONF ACK after a copy: nothing else
+// tells that the replica has read the end mark ($EOF:). Nothing is copied per replica: chunks and log blocks are shared.
 // Replication thread only.
 #pragma once
 
@@ -37,7 +38,7 @@ class ReplicaLink {
   void StartPartial(const std::string& replid, std::unique_ptr<Log::Reader> reader);
   // Waits for a copy; `beside` and `parted_at` are told to own nodes.
   void WaitForCopy(bool beside, std::optional<uint64_t> parted_at);
-  // The cut is taken.
+  // The cut is taken. end_mark: of the diskless form; empty for a spooled copy.
   void StartCopy(const Log::Cut& cut, std::unique_ptr<Log::Reader> reader, std::string end_mark);
   // The answer to PSYNC is an error; the link ends then.
   void SendError(std::string_view line);
@@ -89,7 +90,8 @@ class ReplicaLink {
   std::string text_;            // lines to send before anything else
   size_t text_sent_ = 0;
   std::unique_ptr<Log::Reader> reader_;
-  std::string end_mark_;
+  std::string end_mark_;       // empty if the length comes first
+  bool length_told_ = false;
   bool mark_queued_ = false;
   bool beside_ = false;
   std::optional<uint64_t> parted_at_;

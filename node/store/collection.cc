@@ -40,6 +40,10 @@ size_t Collection::Size() const { return Visit(type_, encoding_, rep_, kSize); }
 size_t Collection::AllocatedBytes() const { return Visit(type_, encoding_, rep_, kBytes); }
 Collection Collection::Clone() const { return Visit(type_, encoding_, rep_, kClone); }
 
+bool Collection::HasExpiringFields() const {
+  return type_ == Type::kHash && As<types::Hash>()->HasExpiringFields();
+}
+
 size_t Collection::FreeEffort() const {
   if (encoding_ != types::Encoding::kTable) return 1;
   if (type_ == Type::kList) return As<types::List>()->nodes();

@@ -47,6 +47,8 @@ class Collection {
   bool MayBeStored() const { return type_ == Type::kStream || Size() > 0; }
   // O(1).
   size_t AllocatedBytes() const;
+  // A hash with fields that have a time. O(1).
+  bool HasExpiringFields() const;
   Collection Clone() const;
   // What freeing it takes, in blocks of memory: 1 for compact forms. O(1), of a stream in
   // proportion to its groups. Source: Redis's lazyfreeGetFreeEffort.

@@ -28,6 +28,7 @@ Keyspace::Keyspace(const Options& options) : databases_(options.databases) {
   shard_bits_ = std::countr_zero(options.shards);
   settings_ = std::make_unique<MemorySettings>();
   freer_ = std::make_unique<LazyFreer>(*settings_);
+  average_ttls_ = std::make_unique<std::atomic<int64_t>[]>(static_cast<size_t>(databases_));
   shards_.reserve(options.shards);
   for (uint32_t i = 0; i < options.shards; ++i) {
     shards_.push_back(std::make_unique<Shard>(i, shard_bits_, databases_, *freer_, *settings_, totals_));
@@ -172,7 +173,31 @@ Keyspace::SweepResult Keyspace::Sweep(int64_t now_ms, const Clock& clock, const 
     index = (index + 1) % shard_count();
   }
   sweep_at_.store(index, std::memory_order_relaxed);
+  SampleTtls(now_ms);
   return result;
+}
+
+// A running average, for which a sample of one shard counts one in fifty, as in Redis.
+void Keyspace::SampleTtls(int64_t now_ms) {
+  constexpr size_t kSample = 16;
+  constexpr int64_t kWeight = 50;
+  const uint32_t first = sample_at_++ % shard_count();
+  for (int db = 0; db < databases_; ++db) {
+    std::atomic<int64_t>& average = average_ttls_[static_cast<size_t>(db)];
+    int64_t sample = 0, count = 0;
+    for (uint32_t i = 0; i < shard_count() && count == 0; ++i) {
+      Shard& shard = *shards_[(first + i) % shard_count()];
+      if (shard.ExpireCount(db) == 0) continue;
+      OneShardGuard guard(*this, shard);
+      shard.Sample(db, RandomU64(), kSample, true, [&](const Entry& entry) {
+        if (entry.ExpiredAt(now_ms)) return;
+        sample += (entry.expire_ms() - now_ms - sample) / ++count;
+      });
+    }
+    const int64_t before = average.load(std::memory_order_relaxed);
+    const bool anew = before == 0 || sample == 0;
+    average.store(anew ? sample : before + (sample - before) / kWeight, std::memory_order_relaxed);
+  }
 }
 
 // ---- Figures -------------------------------------------------------------------------------------------------
@@ -186,6 +211,12 @@ size_t Keyspace::Size(int db) const {
 size_t Keyspace::ExpireCount(int db) const {
   size_t n = 0;
   for (const auto& shard : shards_) n += shard->ExpireCount(db);
+  return n;
+}
+
+size_t Keyspace::ExpiringHashes(int db) const {
+  size_t n = 0;
+  for (const auto& shard : shards_) n += shard->ExpiringHashes(db);
   return n;
 }
 

@@ -112,14 +112,18 @@ class Keyspace {
     size_t expired = 0;
     bool more = false;  // keys that are due may be left: call again soon
   };
-  // Removes due keys and fields, going round the shards; takes locks itself, one for a segment at a time. Called every
-  // 100 ms or so by one thread, on a primary only: a replica waits for the primary's DELs.
+  // Removes due keys and fields, and samples how long others still live, going round the shards; takes locks itself,
+  // one for a segment at a time. Called every 100 ms or so by one thread, on a primary only: a replica waits for the
+  // primary's DELs.
   SweepResult Sweep(int64_t now_ms, const Clock& clock, const SweepBudget& budget);
   SweepResult Sweep(int64_t now_ms, const Clock& clock) { return Sweep(now_ms, clock, SweepBudget()); }
 
   // ---- Figures; any thread, no lock ------------------------------------------------------------------------
   size_t Size(int db) const;         // DBSIZE: keys, expired ones that are still stored included
   size_t ExpireCount(int db) const;  // keys with a TTL
+  size_t ExpiringHashes(int db) const;  // hashes with fields that have a TTL
+  // Of keys with a TTL, in milliseconds; 0 if there is none. What Sweep found in samples: 0 on a replica.
+  int64_t AverageTtl(int db) const { return average_ttls_[static_cast<size_t>(db)].load(std::memory_order_relaxed); }
   size_t TotalSize() const;
   size_t UsedBytes() const;          // entries, values, tables; without what waits to be freed
   size_t IndexBytes() const;         // of them tables without what they hold
@@ -163,6 +167,7 @@ class Keyspace {
   friend class ShardGuard;
   friend class ExtraShards;
   friend class AllShardsGuard;
+  void SampleTtls(int64_t now_ms);
   static constexpr uint64_t kCursorMask = (uint64_t{1} << 48) - 1;
 
   const int databases_;
@@ -176,6 +181,8 @@ class Keyspace {
   std::atomic<size_t> snapshot_bytes_{0};
   Shard::Totals totals_;
   std::atomic<uint32_t> sweep_at_{0};  // shard where the next Sweep starts
+  std::unique_ptr<std::atomic<int64_t>[]> average_ttls_;  // by database
+  uint32_t sample_at_ = 0;  // shard where the next SampleTtls starts; of the thread that sweeps
 };
 
 }  // namespace understudy::store

@@ -1,5 +1,7 @@
 #include "node/store/shard.h"
 
+#include <algorithm>
+
 #include "common/check.h"
 #include "node/store/edit.h"
 #include "node/store/keyspace.h"
@@ -8,6 +10,13 @@
 #include "node/types/hash.h"
 
 namespace understudy::store {
+
+inline void Shard::Counts::Publish(const Table* table) {
+  keys.store(table == nullptr ? 0 : table->size(), std::memory_order_relaxed);
+  expires.store(table == nullptr ? 0 : table->expires(), std::memory_order_relaxed);
+  expiring_hashes.store(table == nullptr ? 0 : table->expiring_hashes(), std::memory_order_relaxed);
+}
+
 // Around every mutation of one table: carries what it changed over to the figures that any thread may read.
 class Shard::Change {
  public:
@@ -15,8 +24,7 @@ class Shard::Change {
       : shard_(shard), db_(static_cast<size_t>(db)), table_(table), bytes_(table.used_bytes()),
         index_bytes_(table.index_bytes()), next_expire_ms_(table.next_expire_ms()) {}
   ~Change() {
-    shard_.sizes_[db_].store(table_.size(), std::memory_order_relaxed);
-    shard_.expires_[db_].store(table_.expires(), std::memory_order_relaxed);
+    shard_.counts_[db_].Publish(&table_);
     const size_t used = shard_.used_bytes_.load(std::memory_order_relaxed);
     shard_.used_bytes_.store(used + table_.used_bytes() - bytes_, std::memory_order_relaxed);
     if (table_.index_bytes() != index_bytes_) [[unlikely]] {
@@ -46,8 +54,7 @@ Shard::Shard(uint32_t index, int shard_bits, int databases, LazyFreer& freer, co
              Totals& totals)
     : index_(index), shard_bits_(shard_bits), freer_(freer), settings_(settings), totals_(totals), random_(index),
       tables_(static_cast<size_t>(databases)),
-      sizes_(std::make_unique<std::atomic<size_t>[]>(static_cast<size_t>(databases))),
-      expires_(std::make_unique<std::atomic<size_t>[]>(static_cast<size_t>(databases))) {}
+      counts_(std::make_unique<Counts[]>(static_cast<size_t>(databases))) {}
 
 Shard::~Shard() = default;
 
@@ -292,6 +299,14 @@ void Shard::Unwatch(WatchedKey& watched) {
   told_ = tells_ || !watchers_.empty();
 }
 
+bool Shard::IsWatchedBy(const std::atomic<bool>& dirty, int db, std::string_view key, uint64_t hash) const {
+  const auto it = watchers_.find(hash);
+  if (it == watchers_.end()) return false;
+  return std::any_of(it->second.begin(), it->second.end(), [&](const WatchedKey* watched) {
+    return watched->dirty == &dirty && watched->db == db && watched->key == key;
+  });
+}
+
 bool Shard::WatchedKeyExpired(const WatchedKey& watched, int64_t now_ms) const {
   if (watched.was_expired) return false;
   const Table* t = table(watched.db);
@@ -447,8 +462,7 @@ void Shard::PublishAll() {
   int64_t next = INT64_MAX;
   for (size_t db = 0; db < tables_.size(); ++db) {
     const Table* t = tables_[db].get();
-    sizes_[db].store(t == nullptr ? 0 : t->size(), std::memory_order_relaxed);
-    expires_[db].store(t == nullptr ? 0 : t->expires(), std::memory_order_relaxed);
+    counts_[db].Publish(t);
     if (t == nullptr) continue;
     used += t->used_bytes();
     index += t->index_bytes();
@@ -466,6 +480,7 @@ void Shard::Validate() const {
     const Table* t = tables_[db].get();
     CHECK(Size(static_cast<int>(db)) == (t == nullptr ? 0 : t->size()));
     CHECK(ExpireCount(static_cast<int>(db)) == (t == nullptr ? 0 : t->expires()));
+    CHECK(ExpiringHashes(static_cast<int>(db)) == (t == nullptr ? 0 : t->expiring_hashes()));
     if (t == nullptr) continue;
     t->Validate(index_);
     used += t->used_bytes();

@@ -169,7 +169,8 @@ class alignas(64) Shard {
   // Removes fields of a hash whose time has come, and tells the ExpirySink. A command that changes fields calls it
   // first, on a primary, for what FindForWrite gave. Returns the entry, or null if the key went with its last field.
   Entry* ExpireFieldsOf(int db, std::string_view key, uint64_t hash, Entry& entry, int64_t now_ms);
-  // For INFO: fields that a command removed because it gave them a time in the past.
+  // For INFO: a key, and fields, that a command removed because it gave them a time in the past.
+  void CountExpiredKey() { totals_.expired_keys.fetch_add(1, std::memory_order_relaxed); }
   void CountExpiredFields(uint64_t fields) { totals_.expired_fields.fetch_add(fields, std::memory_order_relaxed); }
 
   // Sets the expiry time of a stored key (also one in the past: the caller decides whether that is a DEL).
@@ -192,6 +193,8 @@ class alignas(64) Shard {
   // but was_expired. `watched` must stay where it is until Unwatch with the same object.
   void Watch(WatchedKey& watched, int64_t now_ms);
   void Unwatch(WatchedKey& watched);
+  // Is there a WATCH of that key which sets this flag?
+  bool IsWatchedBy(const std::atomic<bool>& dirty, int db, std::string_view key, uint64_t hash) const;
   // At EXEC: true if the key's time has come since Watch, though nobody removed it yet (EXEC must then fail,
   // as it does when *dirty is set).
   bool WatchedKeyExpired(const WatchedKey& watched, int64_t now_ms) const;
@@ -224,9 +227,12 @@ class alignas(64) Shard {
   size_t Evict(int db, std::string_view key, uint64_t hash);
 
   // ---- Databases ---------------------------------------------------------------------------------------
-  // Keys, expired ones that are still stored included; keys with a TTL. Any thread.
-  size_t Size(int db) const { return sizes_[static_cast<size_t>(db)].load(std::memory_order_relaxed); }
-  size_t ExpireCount(int db) const { return expires_[static_cast<size_t>(db)].load(std::memory_order_relaxed); }
+  // Keys, expired ones that are still stored included; keys with a TTL; hashes with fields that have one. Any thread.
+  size_t Size(int db) const { return counts_[static_cast<size_t>(db)].keys.load(std::memory_order_relaxed); }
+  size_t ExpireCount(int db) const { return counts_[static_cast<size_t>(db)].expires.load(std::memory_order_relaxed); }
+  size_t ExpiringHashes(int db) const {
+    return counts_[static_cast<size_t>(db)].expiring_hashes.load(std::memory_order_relaxed);
+  }
   void FlushDb(int db, Freeing freeing = Freeing::kLazy);  // kLazy: O(1), memory is freed in the background
   void SwapDb(int a, int b, int64_t now_ms);
 
@@ -249,6 +255,12 @@ class alignas(64) Shard {
   template <typename T>
   friend class Edit;
   class Change;
+
+  // Of a database, for any thread to read.
+  struct Counts {
+    std::atomic<size_t> keys{0}, expires{0}, expiring_hashes{0};
+    void Publish(const Table* table);  // null: no keys
+  };
 
   // edit.h. The entry's collection, to be changed; pre-images are saved.
   Collection OpenEdit(int db, Entry& entry, uint64_t hash);
@@ -297,8 +309,7 @@ class alignas(64) Shard {
   bool tells_ = false;                 // it is told of changes
   bool told_ = false;                  // somebody is: tells_, or there are watchers
   std::atomic<int64_t> next_expire_ms_{INT64_MAX};
-  std::unique_ptr<std::atomic<size_t>[]> sizes_;     // by database
-  std::unique_ptr<std::atomic<size_t>[]> expires_;   // by database
+  std::unique_ptr<Counts[]> counts_;  // by database
   std::atomic<size_t> used_bytes_{0};
   std::atomic<size_t> index_bytes_{0};
 };

@@ -139,7 +139,7 @@ class Table {
                        uint32_t access);
   // A collection is changed in place between these two. OpenValue saves pre-images and gives it away,
   // CloseValue takes it back, as the same or another one; the entry stays where it is. The figures count it, with its
-  // old bytes, all the while.
+  // old bytes, all the while, but for expiring_hashes().
   Collection OpenValue(Entry& entry, uint64_t hash);
   void CloseValue(Entry& entry, uint64_t hash, Collection value, size_t old_bytes);
   void SetExpire(const Place& place, uint64_t hash, int64_t expire_ms);  // kNoExpire removes it
@@ -167,6 +167,7 @@ class Table {
 
   size_t size() const { return size_; }
   size_t expires() const { return expires_; }
+  size_t expiring_hashes() const { return expiring_hashes_; }  // with fields that have a time
   size_t used_bytes() const { return heap_.live_bytes() + outside_bytes_ + index_bytes(); }
   // Of them directory, segments, buckets, order of expiry.
   size_t index_bytes() const { return index_bytes_ + due_.capacity() * sizeof(Segment*); }
@@ -241,6 +242,7 @@ class Table {
   EntryHeap heap_;
   size_t size_ = 0;
   size_t expires_ = 0;
+  size_t expiring_hashes_ = 0;
   size_t outside_count_ = 0;  // Blobs and collections
   size_t outside_bytes_ = 0;
   size_t index_bytes_ = 0;

@@ -175,12 +175,14 @@ Collection Table::Detach(Entry& entry) {
   entry.set_rep(entry.encoding(), nullptr);
   --outside_count_;
   outside_bytes_ -= value.AllocatedBytes();
+  expiring_hashes_ -= value.HasExpiringFields() ? 1 : 0;
   return value;
 }
 
 void Table::Attach(Entry& entry, Collection value) {
   ++outside_count_;
   outside_bytes_ += value.AllocatedBytes();
+  expiring_hashes_ += value.HasExpiringFields() ? 1 : 0;
   const types::Encoding encoding = value.encoding();
   entry.set_rep(encoding, value.Release());
 }
@@ -190,6 +192,7 @@ Collection Table::OpenValue(Entry& entry, uint64_t hash) {
   CHECK(!entry.is_string());
   Collection value(entry.type(), entry.encoding(), entry.rep());
   CHECK(value);  // else it is open already
+  expiring_hashes_ -= value.HasExpiringFields() ? 1 : 0;
   entry.set_rep(entry.encoding(), nullptr);
   return value;
 }
@@ -197,6 +200,7 @@ Collection Table::OpenValue(Entry& entry, uint64_t hash) {
 void Table::CloseValue(Entry& entry, uint64_t hash, Collection value, size_t old_bytes) {
   CHECK(value.type() == entry.type() && entry.rep() == nullptr);
   outside_bytes_ += value.AllocatedBytes() - old_bytes;
+  expiring_hashes_ += value.HasExpiringFields() ? 1 : 0;
   const types::Encoding encoding = value.encoding();
   entry.set_rep(encoding, value.Release());
   const int64_t due = NextFieldExpiry(entry.type(), entry.encoding(), entry.rep());

@@ -329,6 +329,7 @@ size_t DictBase::TakeDueElements(int64_t now, size_t limit, FunctionRef<int64_t(
     }
     ShrinkIfSparse(segment);
   }
+  due_elements_ -= taken;
   return taken;
 }
 

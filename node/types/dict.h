@@ -46,6 +46,8 @@ class DictBase {
   size_t size() const { return size_; }
   // Of the table and all elements.
   size_t AllocatedBytes() const { return bytes_; }
+  // Elements that are due at some time: what CountDue was told, less those that were taken out because they were.
+  size_t due_elements() const { return due_elements_; }
   // No element is due earlier.
   int64_t next_due() const { return heap_size_ == 0 ? kNeverDue : heap_[0]->due; }
 
@@ -94,6 +96,7 @@ class DictBase {
   Segment first_;        // holds the lowest hashes
   size_t size_ = 0;
   size_t bytes_ = 0;
+  size_t due_elements_ = 0;
   Segment** heap_ = nullptr;  // by due
   uint32_t heap_size_ = 0, heap_capacity_ = 0;
   uint32_t deepest_ = 1;      // segments that have all depth_ bits
@@ -178,6 +181,8 @@ class Dict : public DictBase {
 
   // The element at `place` is due at that time.
   void NoteDue(const Place& place, int64_t due) { NoteDueAt(*place.spot_.segment, due); }
+  // An element is inserted, changed or removed that was, or is now, due at some time.
+  void CountDue(bool before, bool after) { due_elements_ += static_cast<size_t>(after) - static_cast<size_t>(before); }
   // Takes out elements that are due before `now`, at most `limit`, and gives them to `take`, who frees them.
   // due_of: kNeverDue for those that are not. Looks at a bounded number of elements: next_due() tells whether there
   // may be more. Returns how many it took.

@@ -78,7 +78,7 @@ bool DictBase::Walk(FunctionRef<bool(void*)> fn) const {
 }
 
 void DictBase::ValidateElements(KeyOf key_of, FunctionRef<int64_t(const void*)> due_of) const {
-  size_t elements = 0, bytes = sizeof(DictBase) + heap_capacity_ * sizeof(Segment*);
+  size_t elements = 0, due_elements = 0, bytes = sizeof(DictBase) + heap_capacity_ * sizeof(Segment*);
   uint32_t deepest = 0, in_heap = 0;
   if (depth_ > 0) bytes += (size_t{1} << depth_) * sizeof(Segment*);
   for (size_t i = 0; i < size_t{1} << depth_;) {
@@ -111,6 +111,7 @@ void DictBase::ValidateElements(KeyOf key_of, FunctionRef<int64_t(const void*)> 
         for (uint32_t at = HomeBucket(window, segment.bucket_count); at != b; at = (at + 1) % segment.bucket_count) {
           ++passed[at];
         }
+        due_elements += due_of(element) == kNeverDue ? 0 : 1;
         CHECK(due_of(element) == kNeverDue || (segment.heap_index >= 0 && segment.due <= due_of(element)));
       }
     }
@@ -120,7 +121,8 @@ void DictBase::ValidateElements(KeyOf key_of, FunctionRef<int64_t(const void*)> 
       CHECK(Passed(segment.buckets[b]) == kPassedFull || Passed(segment.buckets[b]) == passed[b]);
     }
   }
-  CHECK(elements == size_ && bytes == bytes_ && deepest == deepest_ && in_heap == heap_size_);
+  CHECK(elements == size_ && due_elements == due_elements_ && bytes == bytes_);
+  CHECK(deepest == deepest_ && in_heap == heap_size_);
 }
 
 }  // namespace understudy::types

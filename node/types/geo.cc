@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 namespace understudy::types::geo {
 namespace {
@@ -75,8 +76,18 @@ struct Bounds {
   double west, east, south, north;
 
   explicit Bounds(const Area& area) {
-    const double half_height = area.is_box ? area.height / 2 : area.radius;
-    const double half_width = area.is_box ? area.width / 2 : area.radius;
+    if (area.shape == Area::Shape::kPolygon) {
+      const auto [first, last] = std::ranges::minmax(area.corners, {}, &Place::longitude);
+      west = first.longitude;
+      east = last.longitude;
+      const auto [lowest, highest] = std::ranges::minmax(area.corners, {}, &Place::latitude);
+      south = lowest.latitude;
+      north = highest.latitude;
+      return;
+    }
+    const bool is_box = area.shape == Area::Shape::kBox;
+    const double half_height = is_box ? area.height / 2 : area.radius;
+    const double half_width = is_box ? area.width / 2 : area.radius;
     const Place& center = area.center;
     const double up = Degrees(half_height / kEarthRadius);
     const double widest = center.latitude < 0 ? center.latitude - up : center.latitude + up;
@@ -86,7 +97,23 @@ struct Bounds {
     south = center.latitude - up;
     north = center.latitude + up;
   }
+  bool HasLongitude(double longitude) const { return longitude >= west && longitude <= east; }
+  Place middle() const { return {(west + east) / 2, (south + north) / 2}; }
 };
+
+// Metres from there within which all of the area is. middle: the center of a circle or box.
+double Reach(const Area& area, const Bounds& bounds, const Place& middle) {
+  switch (area.shape) {
+    case Area::Shape::kCircle: return area.radius;
+    case Area::Shape::kBox: return std::hypot(area.width / 2, area.height / 2);
+    case Area::Shape::kPolygon: break;
+  }
+  const Place corners[] = {{bounds.west, bounds.north}, {bounds.east, bounds.north}, {bounds.west, bounds.south},
+                           {bounds.east, bounds.south}};
+  double reach = 0;
+  for (const Place& corner : corners) reach = std::max(reach, Distance(middle, corner));
+  return reach;
+}
 
 // How fine the cells may be so that three by three of them are likely to cover a circle.
 int StepsFor(double radius, double latitude) {
@@ -140,8 +167,37 @@ double Distance(const Place& a, const Place& b) {
   return 2 * kEarthRadius * std::asin(std::sqrt(haversine));
 }
 
+void Area::SetPolygon(std::vector<Place> new_corners) {
+  shape = Shape::kPolygon;
+  corners = std::move(new_corners);
+  // The direction from the middle of the earth to all of them together.
+  double x = 0, y = 0, z = 0;
+  for (const Place& corner : corners) {
+    const double longitude = Radians(corner.longitude), latitude = Radians(corner.latitude);
+    x += std::cos(latitude) * std::cos(longitude);
+    y += std::cos(latitude) * std::sin(longitude);
+    z += std::sin(latitude);
+  }
+  center = {Degrees(std::atan2(y, x)), Degrees(std::atan2(z, std::sqrt(x * x + y * y)))};
+}
+
 std::optional<double> Area::DistanceIfIn(const Place& place) const {
-  if (is_box) {
+  if (shape == Shape::kPolygon) {
+    // A way from the place to the east crosses the sides an odd number of times.
+    bool in = false;
+    const Place* from = &corners.back();
+    for (const Place& to : corners) {
+      if ((to.latitude > place.latitude) != (from->latitude > place.latitude)) {
+        const double crossed = (from->longitude - to.longitude) * (place.latitude - to.latitude) /
+                                   (from->latitude - to.latitude) + to.longitude;
+        if (place.longitude < crossed) in = !in;
+      }
+      from = &to;
+    }
+    if (!in) return std::nullopt;
+    return Distance(center, place);
+  }
+  if (shape == Shape::kBox) {
     if (kEarthRadius * std::fabs(Radians(place.latitude) - Radians(center.latitude)) > height / 2) return std::nullopt;
     if (Distance(place, {center.longitude, place.latitude}) > width / 2) return std::nullopt;
     return Distance(center, place);
@@ -153,10 +209,13 @@ std::optional<double> Area::DistanceIfIn(const Place& place) const {
 
 std::vector<ScoreInterval> Cover(const Area& area) {
   const Bounds bounds(area);
-  const double reach = area.is_box ? std::hypot(area.width / 2, area.height / 2) : area.radius;
-  int steps = StepsFor(reach, area.center.latitude);
-  Cell middle = Cell::Of(area.center, steps);
-  if (steps > 1 && !Suffices(middle, bounds)) middle = Cell::Of(area.center, --steps);
+  // The center of a polygon around a pole may be off the map, that of a very wide one on the other side of the earth.
+  const bool polygon = area.shape == Area::Shape::kPolygon;
+  const bool aside = polygon && !(IsOnMap(area.center) && bounds.HasLongitude(area.center.longitude));
+  const Place from = aside ? bounds.middle() : area.center;
+  int steps = StepsFor(Reach(area, bounds, from), from.latitude);
+  Cell middle = Cell::Of(from, steps);
+  if (steps > 1 && !Suffices(middle, bounds)) middle = Cell::Of(from, --steps);
   // Cells on a side that the area does not reach are left out.
   const bool some = steps >= 2;
   const bool no_south = some && middle.south() < bounds.south, no_north = some && middle.north() > bounds.north;

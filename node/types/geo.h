@@ -11,7 +11,8 @@
 //     | W  |  x | E  |
 //     +----+----+----+
 //
-// Distances are those on a sphere. Pure. Source: Redis 7.2's geo commands (behaviour: cells, their order, radius).
+// Distances are those on a sphere. Pure. Source: Redis 7.2's geo commands (behaviour: cells, their order, radius);
+// polygons: Valkey 9's.
 #pragma once
 
 #include <cstdint>
@@ -43,12 +44,18 @@ std::string HashText(const Place& place);
 // Metres.
 double Distance(const Place& a, const Place& b);
 
-// What a search covers, in metres: a circle of that radius, or a box.
+// What a search covers: a circle of that radius or a box, in metres, or a polygon.
 struct Area {
+  enum class Shape : uint8_t { kCircle, kBox, kPolygon };
+
   Place center;
-  bool is_box = false;
+  Shape shape = Shape::kCircle;
   double radius = 0;
   double width = 0, height = 0;
+  std::vector<Place> corners;  // of a polygon, at least three; its sides are straight on the map of degrees
+
+  // A polygon around the middle of its corners.
+  void SetPolygon(std::vector<Place> new_corners);
 
   // From the center to a place that is in the area.
   std::optional<double> DistanceIfIn(const Place& place) const;

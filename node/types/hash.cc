@@ -107,6 +107,7 @@ void Hash::Expect(std::span<const std::string_view> words, const Limits& limits)
 }
 
 void Hash::SetAt(const Table::Place& place, std::string_view name, std::string_view value, int64_t expire_ms) {
+  table().CountDue(place && place->expire_ms() != kNoExpire, expire_ms != kNoExpire);
   if (place) {
     const size_t old_bytes = Table::Bytes(place.get());
     table().Replace(place, HashField::Changed(place.get(), value, expire_ms), old_bytes);
@@ -151,6 +152,7 @@ bool Hash::SetExpire(std::string_view name, int64_t expire_ms, int64_t now_ms) {
   const Table::Place place = table().Locate(name);
   if (!place || place->ExpiredAt(now_ms)) return false;
   if (place->expire_ms() == expire_ms) return true;
+  table().CountDue(place->expire_ms() != kNoExpire, expire_ms != kNoExpire);
   const size_t old_bytes = Table::Bytes(place.get());
   // The value goes along: with or without a TTL the block is another one.
   table().Replace(place, HashField::Changed(place.get(), place->value(), expire_ms), old_bytes);
@@ -168,6 +170,7 @@ bool Hash::Erase(std::string_view name, int64_t now_ms) {
   const Table::Place place = table().Locate(name);
   if (!place) return false;
   const bool live = !place->ExpiredAt(now_ms);
+  table().CountDue(place->expire_ms() != kNoExpire, false);
   HashField::Delete(table().Remove(place));
   return live;
 }

@@ -77,6 +77,8 @@ class Hash {
   // False if there was no such field.
   bool Erase(std::string_view name, int64_t now_ms);
 
+  // Is there a field with a time, also one whose time has come?
+  bool HasExpiringFields() const { return encoding_ == Encoding::kTable && table().due_elements() > 0; }
   // No field expires earlier; kNoExpire if none ever does. A lower bound: what it announces may be gone.
   int64_t next_expire_ms() const { return encoding_ == Encoding::kTable ? table().next_due() : kNoExpire; }
   // Removes fields that expired before now_ms, at most `limit`, and gives their names to fn. Bounded in time, so

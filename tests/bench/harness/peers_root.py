@@ -3,6 +3,7 @@
 Programs of sid do not run on the C library of an older Debian, hence a root of their own. Nothing in it is ever
 started as a service.
 """
+import contextlib
 import fcntl
 import os
 import pathlib
@@ -36,11 +37,18 @@ def make(renew=False):
         raise Failure("a root of another Debian can only be made and entered by root")
     if os.path.exists(ROOT) and not renew:
         return
+    with changing():
+        if not os.path.exists(ROOT) or renew:
+            _make()
+
+
+@contextlib.contextmanager
+def changing():
+    """While one process makes or changes the root, others wait."""
     os.makedirs(_HOME, exist_ok=True)
     with open(os.path.join(_HOME, "lock"), "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not os.path.exists(ROOT) or renew:
-            _make()
+        yield
 
 
 def _mirror():

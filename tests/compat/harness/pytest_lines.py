@@ -1,4 +1,5 @@
-"""A pytest plugin: a JSON line for each test, written at once, so that a run that is stopped has told what it did.
+"""A pytest plugin: a JSON line for each test, written at once, so that a run that is stopped has told what it did;
+at the end one with pytest's exit status.
 
 COMPAT_LINES names the file.
 """
@@ -14,6 +15,10 @@ def pytest_runtest_logreport(report):
     crash = getattr(report.longrepr, "reprcrash", None)
     message = crash.message if crash else report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
     _write({"test": report.nodeid, "when": report.when, "outcome": outcome, "message": message.splitlines()[0][:300] if message else ""})
+
+
+def pytest_sessionfinish(exitstatus):
+    _write({"exit": int(exitstatus)})
 
 
 def pytest_collectreport(report):

@@ -38,7 +38,7 @@ class Environment:
             log = str(_LOGS / package / "fetch.log")
             run_logged("making a virtual environment", [sys.executable, "-m", "venv", str(self.home / "venv")], log)
             pip = [str(self.python), "-m", "pip", "--disable-pip-version-check"]
-            run_logged(f"fetching {package} {version}", [*pip, "download", "--no-deps", "--no-binary", ":all:", "--dest", str(self.home), f"{package}=={version}"], log)
+            run_logged(f"fetching {package} {version}", [*pip, "download", "--no-deps", "--no-binary", package, "--dest", str(self.home), f"{package}=={version}"], log)
             archive, = self.home.glob("*.tar.gz")
             with tarfile.open(archive) as tar:
                 tar.extractall(self.home, filter="data")
@@ -60,7 +60,9 @@ class Environment:
         lines = log.with_suffix(".jsonl")
         lines.unlink(missing_ok=True)
         in_time = limited.run(
-            [str(self.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_lines", "--timeout", str(_TEST_LIMIT_S), *arguments],
+            [str(self.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "pytest_lines", "--tb", "short",
+             # The limit is for a test alone: one that strikes while pytest writes down a failure ends the whole run.
+             "--timeout", str(_TEST_LIMIT_S), "-o", "timeout_func_only=true", *arguments],
             log, _RUN_LIMIT_S, f"{self.package} {title} against {rival.name}", cwd=folder,
             env={**os.environ, "PYTHONPATH": str(_HARNESS), "PYTHONDONTWRITEBYTECODE": "1", "COMPAT_LINES": str(lines)})
         if not lines.exists():

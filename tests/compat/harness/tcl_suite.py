@@ -1,4 +1,5 @@
 """Valkey's own suite, external mode: the source of Debian's package `valkey`, run inside the root that has sid's servers."""
+import hashlib
 import os
 import pathlib
 import re
@@ -88,10 +89,17 @@ def skipped(tests):
 def source(version):
     """Path inside the root of the sources; fetched, unpacked and adapted once for each version."""
     upstream = re.sub(r"^\d+:|-[^-]*$", "", version)
-    path = f"{_SOURCES}/valkey-{upstream}"
+    # With what is changed in them, so that another change is made on new ones.
+    adapted = hashlib.sha256(repr(_ADAPTED).encode()).hexdigest()[:8]
+    path = f"{_SOURCES}/valkey-{upstream}-{adapted}"
+    with peers_root.changing():
+        if not os.path.exists(peers_root.ROOT + path):
+            _fetch(version, path)
+    return path
+
+
+def _fetch(version, path):
     outside = pathlib.Path(peers_root.ROOT + path)
-    if outside.exists():
-        return path
     root = pathlib.Path(peers_root.ROOT)
     mirrors = re.findall(r"^deb (\S+)", (root / "etc/apt/sources.list").read_text(encoding="ascii"), re.M)
     (root / "etc/apt/sources.list.d/source.list").write_text(f"deb-src {mirrors[0]} {peers_root.SUITE} main\n", encoding="ascii")
@@ -112,7 +120,6 @@ rm valkey_*
     partial = outside.with_name(outside.name + ".partial")
     adapt(partial, _ADAPTED)
     os.rename(partial, outside)
-    return path
 
 
 def adapt(folder, changes_of):

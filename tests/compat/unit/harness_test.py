@@ -108,6 +108,12 @@ class PytestTest(unittest.TestCase):
         files = pytest_output.parse(self.lines(("a.py::one", "call", "passed", ""), ("a.py::one", "teardown", "failed", "still busy")), True)
         self.assertEqual(files["a.py"].tests, {"one": (FAILED, "still busy")})
 
+    def test_a_run_that_broke_off_says_so(self):
+        text = self.lines(("a.py::one", "call", "passed", ""))
+        for end, notes in (('{"exit": 1}\n', []), ('{"exit": 3}\n', ["ended early: pytest's exit status is 3"]),
+                           ("", ["ended early: pytest's exit status is None"])):
+            self.assertEqual(pytest_output.parse(text + end, True)["a.py"].notes, notes)
+
     def test_a_run_that_was_stopped_keeps_what_it_wrote(self):
         text = self.lines(("a.py::one", "call", "passed", "")) + '{"test": "a.py::tw'
         files = pytest_output.parse(text, False)

@@ -126,6 +126,13 @@ TEST_P(BlockingTest, ATransactionIsOverBeforeClientsAreServed) {
   EXPECT_EQ(client->Read(), "[\"l\", \"z\"]");
 }
 
+TEST_P(BlockingTest, WhatHasExpiredByTheEndOfItsTransactionServesNobody) {
+  auto client = Wait("BLPOP l 0");
+  Expect({{"DEBUG SET-ACTIVE-EXPIRE 0", "+OK"}, {"MULTI", "+OK"}, {"RPUSH l a", "+QUEUED"}, {"PEXPIRE l 10", "+QUEUED"},
+          {"DEBUG SLEEP 0.03", "+QUEUED"}, {"EXEC", "[:1, :1, +OK]"}, {"EXISTS l", ":0"}, {"RPUSH l b", ":1"}});
+  EXPECT_EQ(client->Read(), "[\"l\", \"b\"]");
+}
+
 TEST_P(BlockingTest, AKeyOfAnotherTypeIsNotWhatIsWaitedFor) {
   auto client = Wait("BLPOP l m 0");
   Expect({{"SET l v", "+OK"}, {"APPEND l x", ":2"}, {"DEL l", ":1"}, {"HSET l a 1", ":1"}});
@@ -545,6 +552,8 @@ TEST_P(BlockingTest, AConsumerIsToldWhenItsGroupOrItsStreamIsGone) {
   auto client = Wait("XREADGROUP GROUP g c BLOCK 0 STREAMS s >");
   EXPECT_EQ(Do("XGROUP DESTROY s g"), ":1");
   EXPECT_EQ(client->Read(), no_group);
+  EXPECT_NE(Do("INFO errorstats").find("errorstat_NOGROUP:count=1"), std::string::npos);
+  EXPECT_NE(Do("INFO commandstats").find("rejected_calls=0,failed_calls=1"), std::string::npos);
   EXPECT_EQ(Do("XGROUP CREATE s g $"), "+OK");
   client = Wait("XREADGROUP GROUP g c BLOCK 0 STREAMS s >");
   EXPECT_EQ(Do("DEL s"), ":1");

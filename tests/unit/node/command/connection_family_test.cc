@@ -40,6 +40,11 @@ TEST_F(ConnectionTest, HelloSwitchesTheProtocol) {
   EXPECT_EQ(Do("HELLO").front(), '{');
   EXPECT_EQ(Do("HELLO 2").front(), '[');
   Expect({{"DEBUG PROTOCOL map", "[:0, :0, :1, :1, :2, :0]"}, {"DEBUG PROTOCOL true", ":1"}});
+  EXPECT_EQ(Do("HELLO").find("availability_zone"), std::string::npos);
+  Expect({{"CONFIG SET availability-zone eu-1b", "+OK"}});
+  EXPECT_NE(Do("HELLO 3").find("\"availability_zone\": \"eu-1b\"}"), std::string::npos);
+  EXPECT_NE(Do("HELLO 2").find("\"availability_zone\", \"eu-1b\"]"), std::string::npos);
+  EXPECT_NE(Do("INFO server").find("availability_zone:eu-1b\r\n"), std::string::npos);
   ExpectError({"HELLO 4", "HELLO 1"}, "NOPROTO unsupported protocol version");
   ExpectError({"HELLO x"}, "ERR Protocol version is not an integer or out of range");
   ExpectError({"HELLO 3 FOO"}, "ERR Syntax error in HELLO option 'FOO'");

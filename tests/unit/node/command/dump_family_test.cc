@@ -130,6 +130,29 @@ TEST_F(DumpTest, Refusals) {
   Expect({{"EXISTS k", ":0"}, {"GET s", "\"text\""}});
 }
 
+TEST_F(DumpTest, ChecksCanBeRelaxed) {
+  Do("SET s text");
+  const std::string payload = Dumped("s"), wrong = "-ERR DUMP payload version or checksum are wrong";
+  std::string unknown = payload;
+  unknown[unknown.size() - 10] = '\xde';
+  unknown.replace(unknown.size() - 8, 8, 8, '\0');  // no checksum
+  EXPECT_EQ(Restore("k", "0", unknown), wrong);
+  Expect({{"CONFIG SET rdb-version-check relaxed", "+OK"}});
+  EXPECT_EQ(Restore("k", "0", unknown), "+OK");
+  Expect({{"GET k", "\"text\""}, {"CONFIG SET rdb-version-check strict", "+OK"}});
+  EXPECT_EQ(Restore("k", "0", unknown, {"REPLACE"}), wrong);
+  ExpectError({"CONFIG SET rdb-version-check no"},
+              "ERR CONFIG SET failed (possibly related to argument 'rdb-version-check') - argument(s) must be one of the "
+              "following: strict, relaxed");
+  std::string damaged = payload;
+  damaged.back() = static_cast<char>(damaged.back() ^ 1);
+  EXPECT_EQ(Restore("k", "0", damaged, {"REPLACE"}), wrong);
+  Expect({{"DEBUG SET-SKIP-CHECKSUM-VALIDATION 1", "+OK"}});
+  EXPECT_EQ(Restore("k", "0", damaged, {"REPLACE"}), "+OK");
+  Expect({{"DEBUG SET-SKIP-CHECKSUM-VALIDATION 0", "+OK"}});
+  EXPECT_EQ(Restore("k", "0", damaged, {"REPLACE"}), wrong);
+}
+
 TEST_F(DumpTest, DebugObjectTellsItsLength) {
   Expect({{"SET s 10", "+OK"}, {"HSET h a 1 b hello", ":2"}});
   EXPECT_NE(Do("DEBUG OBJECT s").find(" encoding:int serializedlength:2 "), std::string::npos);

@@ -56,8 +56,13 @@ TEST_F(EffectsTest, EachCommandIsReplicatedByItsOutcome) {
       {"SET k w KEEPTTL", R"(\["SET", "k", "w", "KEEPTTL"\])"},
       {"SET k v NX", ""},
       {"SET none v XX", ""},
+      {"SET k x IFEQ y", ""},
+      {"SET k x IFEQ w", R"(\["SET", "k", "x"\])"},
+      {"DELIFEQ k w", ""},
+      {"DELIFEQ k x", R"(\["DEL", "k"\])"},
+      {"SET k w", R"(\["SET", "k", "w"\])"},
       {"SET k v XX GET", R"(\["SET", "k", "v"\])"},
-      {"SET k v EXAT 1", R"(\["DEL", "k"\])"},
+      {"SET k v EXAT 1", R"(\["UNLINK", "k"\])"},
       {"SET gone v EXAT 1", ""},
       {"SETNX k 1", R"(\["SET", "k", "1"\])"},
       {"SETNX k 2", ""},
@@ -78,7 +83,7 @@ TEST_F(EffectsTest, EachCommandIsReplicatedByItsOutcome) {
       {"EXPIRE k 10 GT", ""},
       {"PERSIST k", R"(\["PERSIST", "k"\])"},
       {"PERSIST k", ""},
-      {"EXPIRE k -1", R"(\["DEL", "k"\])"},
+      {"EXPIRE k -1", R"(\["UNLINK", "k"\])"},
       {"EXPIRE none 10", ""},
       {"MSET a 1 b 2", R"(\["MSET", "a", "1", "b", "2"\])"},
       {"MSETNX a 1 c 2", ""},
@@ -206,8 +211,28 @@ TEST_F(EffectsTest, AnExpiredKeyIsDeletedBeforeTheWriteThatFoundIt) {
   Next();
   std::this_thread::sleep_for(std::chrono::milliseconds(5));
   Expect({{"INCR k", ":1"}});
-  EXPECT_EQ(Next(), "[\"DEL\", \"k\"]");
+  EXPECT_EQ(Next(), "[\"UNLINK\", \"k\"]");
   EXPECT_EQ(Next(), "[\"INCR\", \"k\"]");
+}
+
+TEST_F(EffectsTest, WhatIsFreedAtOnceIsDeletedAtOnce) {
+  Expect({{"CONFIG SET lazyfree-lazy-expire no lazyfree-lazy-server-del no", "+OK"},
+          {"MSET a 1 b 2", "+OK"}, {"SADD s m n", ":2"}});
+  Next();
+  Next();
+  Expect({{"EXPIRE a -1", ":1"}, {"GETEX b EXAT 1", "\"2\""}, {"SPOP s 2", Do("SMEMBERS s")}});
+  for (const char* key : {"a", "b", "s"}) EXPECT_EQ(Next(), "[\"DEL\", \"" + std::string(key) + "\"]");
+  Expect({{"CONFIG SET lazyfree-lazy-server-del yes", "+OK"}, {"SADD s m", ":1"}, {"SPOP s", "\"m\""}});
+  Next();
+  EXPECT_EQ(Next(), "[\"UNLINK\", \"s\"]");
+}
+
+TEST_F(EffectsTest, RandomKeyRemovesWhatHasExpired) {
+  Expect({{"DEBUG SET-ACTIVE-EXPIRE 0", "+OK"}, {"PSETEX k 1 v", "+OK"}});
+  Next();
+  ASSERT_TRUE(Eventually([&] { return Do("RANDOMKEY") == "nil"; }));
+  EXPECT_EQ(Next(), "[\"UNLINK\", \"k\"]");
+  EXPECT_EQ(Do("DBSIZE"), ":0");
 }
 
 TEST_F(EffectsTest, AnExpiredKeyIsDeletedWhenItIsReadOrSwept) {
@@ -215,10 +240,10 @@ TEST_F(EffectsTest, AnExpiredKeyIsDeletedWhenItIsReadOrSwept) {
   Next();
   std::this_thread::sleep_for(std::chrono::milliseconds(5));
   Expect({{"GET k", "nil"}});
-  EXPECT_EQ(Next(), "[\"DEL\", \"k\"]");
+  EXPECT_EQ(Next(), "[\"UNLINK\", \"k\"]");
   Expect({{"PSETEX k 1 v", "+OK"}, {"DEBUG SET-ACTIVE-EXPIRE 1", "+OK"}});
   Next();
-  EXPECT_EQ(Next(), "[\"DEL\", \"k\"]");
+  EXPECT_EQ(Next(), "[\"UNLINK\", \"k\"]");
 }
 
 // The payload of a hash with a field f that expires at that time.
@@ -244,7 +269,7 @@ TEST_F(EffectsTest, RestoreIsReplicatedWithItsTime) {
   EXPECT_THAT(got, ::testing::StartsWith("[\"RESTORE\", \"i\", \"0\", "));
   EXPECT_THAT(got, ::testing::EndsWith("\", \"REPLACE\", \"ABSTTL\"]"));
   EXPECT_EQ(c_->Do({"RESTORE", "i", "1", HashWithExpiry(later), "REPLACE", "ABSTTL"}), "+OK");
-  EXPECT_EQ(Next(), "[\"DEL\", \"i\"]");
+  EXPECT_EQ(Next(), "[\"UNLINK\", \"i\"]");
 }
 
 TEST_F(EffectsTest, AFieldThatExpiresIsRemovedByNameBeforeTheWriteThatFoundItOrWhenItIsSwept) {
@@ -333,7 +358,7 @@ TEST_F(EffectsTest, APipelineIsReplicatedInItsOrder) {
   }
   EXPECT_THAT(stream, ::testing::MatchesRegex(R"(\["SET", "a", "1"\]
 \["SET", "b", "2"\]
-\["DEL", "gone"\]
+\["UNLINK", "gone"\]
 \["APPEND", "gone", "x"\]
 \["SET", "c", "3"\]
 \["SELECT", "3"\]

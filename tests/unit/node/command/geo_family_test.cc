@@ -67,6 +67,21 @@ TEST_F(GeoTest, PlacesAreFoundInACircleOrABox) {
   EXPECT_EQ(WordsOf(Do("GEOSEARCH sicily FROMLONLAT 15 37 BYRADIUS 400 km")).size(), 4u);
 }
 
+TEST_F(GeoTest, PlacesAreFoundInAPolygon) {
+  const std::string kWest = " BYPOLYGON 4 13 38 14 38 14 39 13 39";
+  Expect({{"GEOSEARCH sicily" + kWest, "[\"Palermo\"]"},
+          {"GEOSEARCH sicily" + kWest + " WITHCOORD",
+           "[[\"Palermo\", [\"13.36138933897018433\", \"38.11555639549629859\"]]]"},
+          {"GEOSEARCH sicily BYPOLYGON 3 10 30 20 30 15 45 ASC", "[\"Catania\", \"Palermo\"]"},
+          {"GEOSEARCH sicily BYPOLYGON 3 10 30 20 30 15 45 COUNT 1", "[\"Catania\"]"},
+          {"GEOSEARCH sicily BYPOLYGON 3 13 30 14 30 10 31", "[]"},
+          {"GEOSEARCHSTORE d sicily BYPOLYGON 3 10 30 20 30 15 45 DESC", ":2"},
+          {"GEOSEARCHSTORE d sicily" + kWest + " STOREDIST", ":1"},
+          {"ZRANGE d 0 -1", "[\"Palermo\"]"}});
+  // From the middle of the corners, in metres.
+  EXPECT_NEAR(std::stod(WordsOf(Do("ZSCORE d Palermo")).at(0)), 44'552.4, 0.1);
+}
+
 TEST_F(GeoTest, ASearchReachesOverTheEdgeOfTheMap) {
   Do("GEOADD fiji 179.9 -17 west -179.9 -17 east 180 -17 line 0 -17 far");
   const auto near = [&](const std::string& from, const std::string& radius) {
@@ -99,7 +114,14 @@ TEST_F(GeoTest, SearchesThatMakeNoSenseAreRefused) {
   ExpectError({"GEOSEARCH sicily BYRADIUS 1 km ASC ASC ASC"},
               "ERR exactly one of FROMMEMBER or FROMLONLAT can be specified for GEOSEARCH");
   ExpectError({"geosearch sicily FROMLONLAT 1 1 ASC ASC"},
-              "ERR exactly one of BYRADIUS and BYBOX can be specified for geosearch");
+              "ERR exactly one of BYRADIUS, BYBOX and BYPOLYGON can be specified for geosearch");
+  ExpectError({"GEOSEARCH sicily BYPOLYGON 2 1 1 2 2", "GEOSEARCH sicily BYPOLYGON 3 1 1 2 2", "GEOSEARCH sicily BYPOLYGON -1 1 1 2 2"},
+              "ERR GEOSEARCH BYPOLYGON must have at least 3 vertices");
+  ExpectError({"GEOSEARCH sicily BYPOLYGON x 1 1 2 2 3 3"}, "ERR invalid number of vertices");
+  ExpectError({"GEOSEARCH sicily BYPOLYGON 3 1 1 2 2 3 x"}, "ERR value is not a valid float");
+  ExpectError({"GEOSEARCH sicily BYPOLYGON 3 1 1 2 2 3 3 BYBOX 1 1 km", "GEOSEARCH sicily BYRADIUS 1 km BYPOLYGON 3 1 1 2 2 3 3",
+               "GEOSEARCH sicily BYPOLYGON 3 1 1 2 2 3 3 FROMLONLAT 1 1", "GEOSEARCH sicily FROMMEMBER Catania BYPOLYGON 3 1 1 2 2 3 3"},
+              "ERR syntax error");
   ExpectError({"GEOSEARCH sicily FROMLONLAT 1 1 BYRADIUS 1 km ANY", "GEORADIUS sicily 1 1 1 km ANY"},
               "ERR the ANY argument requires COUNT argument");
   ExpectError({"GEOSEARCH sicily FROMLONLAT 1 1 BYRADIUS 1 km COUNT 0"}, "ERR COUNT must be > 0");

@@ -64,6 +64,8 @@ TEST_F(HyperLogLogTest, Debugging) {
           {"PFCOUNT k", ":3"},
           {"PFSELFTEST", "+OK"}});
   ExpectError({"PFDEBUG DECODE k"}, "ERR HLL encoding is not sparse");
+  Expect({{"PFDEBUG SIMD off", "+OK"}, {"PFDEBUG SIMD ON", "+OK"}});
+  ExpectError({"PFDEBUG SIMD k"}, "ERR Argument must be ON or OFF");
   ExpectError({"PFDEBUG FOO k"}, "ERR Unknown PFDEBUG subcommand 'FOO'");
   ExpectError({"PFDEBUG GETREG none"}, "ERR The specified key does not exist");
   Expect({{"PFADD g a", ":1"}});

@@ -1,3 +1,5 @@
+#include <gmock/gmock.h>
+
 #include "tests/unit/node/command/server_fixture.h"
 
 namespace understudy::command {
@@ -29,6 +31,15 @@ TEST_F(ListTest, ElementsArePutAtBothEnds) {
           {"RPUSHX none c", ":0"},
           {"EXISTS none", ":0"},
           {"LRANGE l 0 -1", "[\"c\", \"b\", \"a\", \"12\", \"-7\", \"d\", \"e\"]"}});
+}
+
+TEST_F(ListTest, DebugObjectTellsOfNodes) {
+  Expect({{"CONFIG SET list-max-listpack-size 2 list-compress-depth 3", "+OK"}, {"RPUSH l 1 2 3 4 5", ":5"}});
+  EXPECT_THAT(Do("DEBUG OBJECT l"), ::testing::HasSubstr(" ql_nodes:3 ql_avg_node:1.67 ql_listpack_max:2 ql_compressed:1"));
+  Expect({{"CONFIG SET list-compress-depth 0", "+OK"}, {"CONFIG GET list-compress-depth", "[\"list-compress-depth\", \"0\"]"}});
+  EXPECT_THAT(Do("DEBUG OBJECT l"), ::testing::HasSubstr(" ql_compressed:0"));
+  Expect({{"CONFIG SET list-max-listpack-size -2", "+OK"}, {"RPUSH small 1", ":1"}});
+  EXPECT_THAT(Do("DEBUG OBJECT small"), ::testing::Not(::testing::HasSubstr("ql_nodes")));
 }
 
 TEST_F(ListTest, RangesAndIndexesCountFromEitherEnd) {

@@ -220,7 +220,48 @@ TEST_F(ReplicationFamilyTest, ErrorsSayWhatIsAllowed) {
           {"REPLCONF listening-port 6380 capa eof capa psync2 capa unknown version 8.1.0", "+OK"},
           {"PSYNC ? x", "-ERR value is not an integer or out of range"},
           {"PSYNC ? -1 FAILOVER", "-ERR PSYNC with FAILOVER is not supported: use REPLICAOF on both nodes"}});
-  EXPECT_EQ(Connect()->Do("SYNC"), "-ERR a full copy is sent in the diskless form only: REPLCONF capa eof is required");
+}
+
+// The line that tells how long the copy is, and the copy.
+std::string ReadCopyOfKnownLength(RespClient& replica) {
+  std::string line;
+  while (!line.ends_with("\r\n")) {
+    const std::string c = replica.ReadRaw(1);
+    if (c.empty()) return "nothing";
+    if (!line.empty() || c != "\n") line += c;  // empty lines before it are keep-alives
+  }
+  if (line.front() != '$') return line;
+  return replica.ReadRaw(std::stoul(line.substr(1)));
+}
+
+TEST_F(ReplicationFamilyTest, AReplicaThatKnowsNoDisklessFormIsToldTheLengthOfItsCopy) {
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(c_->Do({"SET", "key" + std::to_string(i), std::string(20'000, static_cast<char>('a' + i))}), "+OK");
+  }
+  auto synced = Connect(), psynced = Connect();
+  EXPECT_EQ(psynced->Do("REPLCONF listening-port 6380"), "+OK");
+  psynced->Send({"PSYNC", "?", "-1"});
+  EXPECT_THAT(psynced->Read(), StartsWith("+FULLRESYNC "));
+  synced->SendRaw("SYNC\r\n");
+  for (RespClient* replica : {psynced.get(), synced.get()}) {
+    const std::string copy = ReadCopyOfKnownLength(*replica);
+    EXPECT_THAT(copy, StartsWith("REDIS"));
+    EXPECT_THAT(copy, HasSubstr("key19"));
+    EXPECT_EQ(copy[copy.size() - 9], '\xff');  // the end, before the checksum
+    EXPECT_EQ(Do("SET after copy"), "+OK");
+    std::string command;
+    while (command.find("after") == std::string::npos) {
+      command = replica->Read();
+      ASSERT_NE(command, "timeout");
+    }
+    EXPECT_EQ(command, "[\"SET\", \"after\", \"copy\"]");
+  }
+  EXPECT_EQ(Info("connected_slaves"), "2");
+  auto file = Connect();
+  EXPECT_EQ(file->Do("REPLCONF rdb-only 1"), "+OK");
+  file->SendRaw("SYNC\r\n");
+  EXPECT_THAT(ReadCopyOfKnownLength(*file), StartsWith("REDIS"));
+  EXPECT_EQ(file->Read(), "closed");
 }
 
 TEST_F(ReplicationFamilyTest, UnderTheOperatorNoClientMovesARole) {

@@ -79,6 +79,12 @@ TEST_F(ScriptTest, KeysAndArgumentsAreTables) {
   EXPECT_EQ(Eval("return 1", {"-1"}), "-ERR Number of keys can't be negative");
 }
 
+TEST_F(ScriptTest, TheKeysOfAScriptAreFoundAlsoIfThereAreNone) {
+  Expect({{"COMMAND GETKEYS EVAL x 2 a b c", "[\"a\", \"b\"]"}, {"COMMAND GETKEYS EVAL x 0 a", "[]"},
+          {"COMMAND GETKEYSANDFLAGS FCALL f 0", "[]"}});
+  ExpectError({"COMMAND GETKEYS EVAL x 2 a", "COMMAND GETKEYS EVAL x y a"}, "ERR Invalid arguments specified for command");
+}
+
 TEST_F(ScriptTest, ErrorsTellTheScriptAndTheLine) {
   ExpectEval({
       {"error('x')", "-ERR user_script:1: x script: H, on @user_script:1."},

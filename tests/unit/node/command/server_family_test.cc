@@ -41,7 +41,7 @@ TEST_F(ServerFamilyTest, InfoCountsWhatHappened) {
           {"SET n x EX 100", "+OK"}, {"INCR n", "-ERR value is not an integer or out of range"}});
   EXPECT_EQ(Field("keyspace_hits"), "1");
   EXPECT_EQ(Field("keyspace_misses"), "1");
-  EXPECT_EQ(Field("db0"), "keys=2,expires=1");
+  EXPECT_EQ(Field("db0").substr(0, 25), "keys=2,expires=1,avg_ttl=");
   EXPECT_EQ(Field("connected_clients"), "1");
   EXPECT_EQ(Field("errorstat_ERR"), "count=2");
   EXPECT_EQ(Field("cmdstat_set").substr(0, 8), "calls=2,");
@@ -78,6 +78,55 @@ TEST_F(ServerFamilyTest, AClientThatIsUnblockedWithAnErrorIsCounted) {
   const std::string info = Do("INFO commandstats errorstats");
   EXPECT_THAT(info, HasSubstr("errorstat_UNBLOCKED:count=1\r"));
   EXPECT_THAT(info, ContainsRegex("cmdstat_blpop:[^\r]*rejected_calls=1,failed_calls=0\r"));
+}
+
+TEST_F(ServerFamilyTest, InfoCountsKeysThatAreGivenATimeInThePast) {
+  Expect({{"MSET a 1 b 2 c 3", "+OK"}, {"EXPIRE a -1", ":1"}, {"GETEX b PXAT 1", "\"2\""}, {"EXPIRE c 100", ":1"}});
+  EXPECT_EQ(Field("expired_keys"), "2");
+}
+
+TEST_F(ServerFamilyTest, InfoTellsHowLongKeysLiveOnAverage) {
+  Do("SET k v");
+  Expect({{"SET a v PX 50000000", "+OK"}, {"SET b v PX 150000000", "+OK"}});
+  const auto average = [&] {
+    const std::string line = Field("db0");
+    return std::stoll(line.substr(line.find("avg_ttl=") + 8));
+  };
+  EXPECT_TRUE(Eventually([&] { return average() > 49'000'000 && average() <= 150'000'000; }));
+  Expect({{"PERSIST a", ":1"}, {"DEL b", ":1"}});
+  EXPECT_TRUE(Eventually([&] { return average() == 0; }));
+}
+
+TEST_F(ServerFamilyTest, InfoCountsHashesWithFieldsThatExpire) {
+  const auto counted = [&](const std::string& db = "db0") {
+    const std::string line = Field(db);
+    return line.substr(line.find(",keys_with") + 1);
+  };
+  const std::string kNone = "keys_with_volatile_items=0", kOne = "keys_with_volatile_items=1",
+                    kTwo = "keys_with_volatile_items=2";
+  Expect({{"SET s v EX 100", "+OK"}, {"HSET h a 1 b 2", ":2"}});
+  EXPECT_EQ(counted(), kNone);
+  Expect({{"HEXPIRE h 100 FIELDS 2 a b", "[:1, :1]"}, {"HSETEX g EX 100 FIELDS 1 a 1", ":1"}});
+  EXPECT_EQ(counted(), kTwo);
+  Do("HPERSIST h FIELDS 1 a");
+  EXPECT_EQ(counted(), kTwo);
+  Do("HSET h b 3");
+  EXPECT_EQ(counted(), kOne);
+  Expect({{"COPY g h REPLACE", ":1"}, {"RENAME g f", "+OK"}});
+  EXPECT_EQ(counted(), kTwo);
+  Expect({{"MOVE h 1", ":1"}});
+  EXPECT_EQ(counted(), kOne);
+  EXPECT_EQ(counted("db1"), kOne);
+  Expect({{"SWAPDB 0 2", "+OK"}, {"HDEL x y", ":0"}});
+  EXPECT_EQ(counted("db2"), kOne);
+  Expect({{"SWAPDB 0 2", "+OK"}, {"HDEL f a", ":1"}});
+  EXPECT_EQ(counted(), kNone);
+  Expect({{"HSETEX h PX 1 FIELDS 1 a 1", ":1"}, {"HSET h b 1", ":1"}});
+  EXPECT_TRUE(Eventually([&] { return counted() == kNone; }));
+  Expect({{"HSETEX h EX 100 FIELDS 1 a 1", ":1"}, {"FLUSHALL", "+OK"}});
+  EXPECT_EQ(Field("db0"), "absent");
+  Expect({{"SET h v", "+OK"}});
+  EXPECT_EQ(counted(), kNone);
 }
 
 TEST_F(ServerFamilyTest, InfoTellsHowLongTurnsTake) {

@@ -34,6 +34,20 @@ TEST_F(StringTest, SetConditions) {
   ExpectError({"GET", "GET a b"}, "ERR wrong number of arguments for 'get' command");
 }
 
+TEST_F(StringTest, SetAndDelTakeAConditionOnTheOldValue) {
+  Expect({{"SET k 1 IFEQ 1", "nil"},      {"EXISTS k", ":0"},           {"SET k 1", "+OK"},
+          {"SET k 2 IFEQ 0", "nil"},      {"SET k 2 ifeq 1", "+OK"},    {"SET k 3 IFEQ 0 GET", "\"2\""},
+          {"GET k", "\"2\""},           {"SET k 3 GET IFEQ 2", "\"2\""}, {"GET k", "\"3\""},
+          {"SET n 1 IFEQ 1 GET", "nil"},  {"EXISTS n", ":0"},           {"SET k 4 EX 100 IFEQ 3", "+OK"},
+          {"TTL k", ":100"},              {"SET k 5 IFEQ 4 KEEPTTL", "+OK"}, {"TTL k", ":100"},
+          {"SET k 6 IFEQ '5 '", "nil"},   {"DELIFEQ k 6", ":0"},        {"DELIFEQ none ''", ":0"},
+          {"DELIFEQ k 5", ":1"},          {"EXISTS k", ":0"},           {"SADD s m", ":1"}});
+  ExpectError({"SET k v IFEQ", "SET k v IFEQ a NX", "SET k v XX IFEQ a", "SET k v IFEQ a IFEQ a", "MSETEX 1 k v IFEQ a"},
+              kSyntax);
+  ExpectError({"SET s v IFEQ m", "SET s v IFEQ m GET", "DELIFEQ s m"},
+              "WRONGTYPE Operation against a key holding the wrong kind of value");
+}
+
 TEST_F(StringTest, SetTimesToLive) {
   Expect({{"SET k v EX 100", "+OK"}, {"TTL k", ":100"},    {"SET k w KEEPTTL", "+OK"}, {"TTL k", ":100"},
           {"SET k v", "+OK"},        {"TTL k", ":-1"},     {"SET k v PX 50000", "+OK"}, {"TTL k", ":50"},
@@ -73,7 +87,8 @@ TEST_F(StringTest, MSetExStoresAllOrNothingWithOneTime) {
   Expect({{"MSETEX 2 a 1 b 2", ":1"}, {"MGET a b", "[\"1\", \"2\"]"}, {"TTL a", ":-1"}, {"MSETEX 2 a 3 b 4 EX 100", ":1"}, {"TTL a", ":100"},
           {"TTL b", ":100"}, {"MSETEX 2 a 5 c 6 KEEPTTL", ":1"}, {"TTL a", ":100"}, {"TTL c", ":-1"}, {"MSETEX 1 a 7", ":1"}, {"TTL a", ":-1"},
           {"MSETEX 2 d 1 a 9 NX", ":0"}, {"EXISTS d", ":0"}, {"GET a", "\"7\""}, {"MSETEX 2 a 9 d 1 XX", ":0"}, {"GET a", "\"7\""},
-          {"MSETEX 2 d 1 d 2 NX PX 100000", ":1"}, {"GET d", "\"2\""}, {"MSETEX 2 a 8 d 3 XX EXAT 1", ":1"}, {"EXISTS a d", ":0"},
+          {"MSETEX 2 d 1 d 2 NX PX 100000", ":1"}, {"GET d", "\"2\""}, {"DEBUG SET-ACTIVE-EXPIRE 0", "+OK"},
+          {"MSETEX 2 a 8 d 3 XX EXAT 1", ":1"}, {"DBSIZE", ":4"}, {"EXISTS a d", ":0"}, {"DBSIZE", ":2"},
           {"MSETEX 1 b 1 PXAT 99999999999999", ":1"}, {"PEXPIRETIME b", ":99999999999999"}, {"COMMAND GETKEYS MSETEX 2 x 1 y 2 NX", "[\"x\", \"y\"]"}});
   ExpectError({"MSETEX", "MSETEX a b"}, "ERR wrong number of arguments for 'msetex' command");
   ExpectError({"MSETEX 0 a 1", "MSETEX -1 a 1", "MSETEX x a 1", "MSETEX 2147483648 a 1"}, "ERR invalid numkeys value or out of range");

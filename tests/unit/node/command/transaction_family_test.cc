@@ -83,6 +83,22 @@ TEST_F(TransactionTest, WatchesEndWithUnwatchDiscardExecAndTheConnection) {
   EXPECT_EQ(Do("INCR k").front(), ':');
 }
 
+TEST_F(TransactionTest, AKeyIsWatchedOnceHoweverOftenItIsNamed) {
+  std::vector<std::string> words{"WATCH"};
+  for (int i = 0; i < 20'000; ++i) words.push_back("key" + std::to_string(i));
+  words.push_back("key7");
+  auto other = Connect();
+  for (RespClient* client : {c_.get(), c_.get(), other.get()}) {
+    EXPECT_EQ(client->Do(words), "+OK");
+    EXPECT_NE(client->Do("CLIENT INFO").find(" watch=20000 "), std::string::npos);
+  }
+  Expect({{"SELECT 1", "+OK"}, {"WATCH key7", "+OK"}});
+  EXPECT_NE(Do("CLIENT INFO").find(" watch=20001 "), std::string::npos);
+  Expect({{"UNWATCH", "+OK"}, {"SELECT 0", "+OK"}, {"SET key7 x", "+OK"}, {"MULTI", "+OK"}, {"EXEC", "[]"}});
+  EXPECT_EQ(other->Do("MULTI"), "+OK");
+  EXPECT_EQ(other->Do("EXEC"), "nil");
+}
+
 TEST_F(TransactionTest, AnExpiredWatchedKeyFailsExec) {
   Expect({{"DEBUG SET-ACTIVE-EXPIRE 0", "+OK"}, {"SET k 1 PX 5", "+OK"}, {"WATCH k", "+OK"}});
   std::this_thread::sleep_for(std::chrono::milliseconds(10));

@@ -472,6 +472,9 @@ TEST(OldPacks, DamageIsFoundAndNothingOutsideIsRead) {
   const auto any_pair = [](std::string_view, std::string_view) { return true; };
   ASSERT_TRUE(WalkZiplist(ziplist, any));
   ASSERT_TRUE(WalkZipmap(zipmap, any_pair));
+  // A length that a byte holds is never written in five.
+  EXPECT_TRUE(WalkZipmap(std::string("\x01\x03" "abc\x03\x00" "def\xff", 11), any_pair));
+  EXPECT_FALSE(WalkZipmap(std::string("\x01\xfe\x03\x00\x00\x00" "abc\x03\x00" "def\xff", 15), any_pair));
   for (size_t n = 0; n < ziplist.size(); ++n) EXPECT_FALSE(WalkZiplist(ziplist.substr(0, n), any));
   for (size_t n = 0; n < zipmap.size(); ++n) EXPECT_FALSE(WalkZipmap(zipmap.substr(0, n), any_pair));
   store::Rng rng(3);

@@ -60,7 +60,7 @@ TEST(Log, WrapsSeveralRecordsInMultiAndExec) {
   const Record records[] = {{1, a}, {2, b}};
   log->Append(records);
   EXPECT_EQ(Read(*reader),
-            "*2\r\n$6\r\nSELECT\r\n$1\r\n1\r\n*1\r\n$5\r\nMULTI\r\n*2\r\n$3\r\nDEL\r\n$1\r\na\r\n"
+            "*1\r\n$5\r\nMULTI\r\n*2\r\n$6\r\nSELECT\r\n$1\r\n1\r\n*2\r\n$3\r\nDEL\r\n$1\r\na\r\n"
             "*2\r\n$6\r\nSELECT\r\n$1\r\n2\r\n*2\r\n$3\r\nDEL\r\n$1\r\nb\r\n*1\r\n$4\r\nEXEC\r\n");
   EXPECT_EQ(log->db(), 2);
 }

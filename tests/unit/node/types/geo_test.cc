@@ -63,7 +63,7 @@ TEST(Geo, AreasKnowWhatIsInThem) {
   const Area circle{.center = {0, 0}, .radius = 112'000};
   EXPECT_TRUE(circle.DistanceIfIn({1, 0}));
   EXPECT_FALSE(circle.DistanceIfIn({1, 0.5}));
-  const Area box{.center = {0, 0}, .is_box = true, .width = 224'000, .height = 100'000};
+  const Area box{.center = {0, 0}, .shape = Area::Shape::kBox, .width = 224'000, .height = 100'000};
   EXPECT_TRUE(box.DistanceIfIn({1, 0.4}));
   EXPECT_FALSE(box.DistanceIfIn({1, 0.5}));
   EXPECT_FALSE(box.DistanceIfIn({1.1, 0}));
@@ -77,7 +77,8 @@ TEST(Geo, ACoverHasAllPlacesOfAnAreaOnce) {
   int inside = 0;
   for (int i = 0; i < 20'000; ++i) {
     const double size = std::pow(10, exponent(random));
-    Area area{.center = {longitude(random), latitude(random)}, .is_box = i % 2 == 0, .radius = size};
+    Area area{.center = {longitude(random), latitude(random)}, .radius = size};
+    if (i % 2 == 0) area.shape = Area::Shape::kBox;
     area.width = size;
     area.height = size * std::fabs(part(random));
     const std::vector<ScoreInterval> cover = Cover(area);
@@ -92,10 +93,62 @@ TEST(Geo, ACoverHasAllPlacesOfAnAreaOnce) {
     ++inside;
     int times = 0;
     for (const ScoreInterval& interval : cover) times += score >= interval.begin && score < interval.end;
-    ASSERT_EQ(times, 1) << area.center.longitude << " " << area.center.latitude << " " << size << " " << area.is_box
+    ASSERT_EQ(times, 1) << area.center.longitude << " " << area.center.latitude << " " << size << " " << (i % 2)
                         << ": " << place.longitude << " " << place.latitude;
   }
   EXPECT_GT(inside, 3'000);
+}
+
+TEST(Geo, APolygonHasWhatIsBetweenItsSides) {
+  Area area;
+  area.SetPolygon({{0, 0}, {10, 0}, {10, 10}, {5, 2}, {0, 10}});
+  EXPECT_NEAR(area.center.longitude, 5, 0.1);
+  EXPECT_NEAR(area.center.latitude, 4.4, 0.1);
+  EXPECT_TRUE(area.DistanceIfIn({1, 5}));
+  EXPECT_TRUE(area.DistanceIfIn({9, 5}));
+  EXPECT_FALSE(area.DistanceIfIn({5, 5}));
+  EXPECT_FALSE(area.DistanceIfIn({-1, 5}));
+  EXPECT_FALSE(area.DistanceIfIn({11, 5}));
+  EXPECT_DOUBLE_EQ(*area.DistanceIfIn({5, 1}), Distance(area.center, {5, 1}));
+  // What two parts of it cover is outside.
+  area.SetPolygon({{0, 0}, {10, 10}, {0, 10}, {10, 0}});
+  EXPECT_TRUE(area.DistanceIfIn({5, 1}));
+  EXPECT_FALSE(area.DistanceIfIn({1, 5}));
+}
+
+TEST(Geo, ACoverHasAllPlacesOfAPolygonOnce) {
+  std::mt19937_64 random(3);
+  std::uniform_real_distribution<double> longitude(-180, 180), latitude(-85, 85), exponent(-4, 2.5), part(-1, 1);
+  int inside = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    const double degrees = std::pow(10, exponent(random));
+    const Place around{longitude(random), latitude(random)};
+    const auto near = [&] {
+      return Place{std::clamp(around.longitude + degrees * part(random), -180.0, 179.9999),
+                   std::clamp(around.latitude + degrees * part(random), -85.0, 85.0)};
+    };
+    Area area;
+    area.SetPolygon({near(), near(), near(), near(), near()});
+    const std::vector<ScoreInterval> cover = Cover(area);
+    for (int tried = 0; tried < 4; ++tried) {
+      const uint64_t score = Encode(near());
+      if (!area.DistanceIfIn(Decode(static_cast<double>(score)))) continue;
+      ++inside;
+      int times = 0;
+      for (const ScoreInterval& interval : cover) times += score >= interval.begin && score < interval.end;
+      ASSERT_EQ(times, 1) << i << ": " << around.longitude << " " << around.latitude << " " << degrees;
+    }
+  }
+  EXPECT_GT(inside, 5'000);
+}
+
+TEST(Geo, APolygonIsSearchedFromItsMiddleOnThoughThatIsOutside) {
+  Area area;
+  area.SetPolygon({{-100, 40}, {0, 45}, {100, 40}});
+  EXPECT_GT(area.center.latitude, 70);
+  const std::vector<ScoreInterval> cover = Cover(area);
+  EXPECT_GE(Encode(area.center), cover.front().begin);
+  EXPECT_LT(Encode(area.center), cover.front().end);
 }
 
 TEST(Geo, ASmallAreaIsLookedForInAFewScores) {
