@@ -14,6 +14,10 @@
 
 #include "node/command/session.h"
 
+namespace understudy::resp {
+class Writer;
+}
+
 namespace understudy::command {
 
 struct CallContext;

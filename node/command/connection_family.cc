@@ -131,10 +131,6 @@ void Hello(CallContext& ctx, Args args, Writer& reply) {
   reply.Bulk("standalone");
   reply.Bulk("role");
   reply.Bulk(replica ? "replica" : "master");
-  if (!zone.empty()) {
-    reply.Bulk("availability_zone");
-    reply.Bulk(zone);
-  }
   reply.Bulk("modules");
   reply.Array(0);
   if (zone.empty()) return;

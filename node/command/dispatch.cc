@@ -227,6 +227,7 @@ void Dispatcher::RunHandler(CallContext& ctx, const Row& row, Args args, resp::W
   }
   const uint64_t own = reply.errors() - errors - (ctx.counted_errors - counted);
   ctx.counted_errors += own;
+  ctx.row = &row;  // EXEC's commands had it
   CountCall(*states_[session.connection.worker().index()], ctx, args, Ticks() - begin, own > 0, reply);
 }
 

@@ -80,7 +80,6 @@ void Server(const Services& s, std::string* out) {
   lines.Add("uptime_in_seconds", up_s);
   lines.Add("uptime_in_days", up_s / 86400);
   lines.Add("executable", Process().executable);
-  if (const std::string zone = s.config.availability_zone(); !zone.empty()) lines.Add("availability_zone", zone);
   lines.Add("config_file", s.config.file);
   lines.Add("availability_zone", s.config.availability_zone());
 }

@@ -37,7 +37,8 @@ Table::Table(std::span<const std::span<const Row>> families) {
       CHECK(Find(row.name) == nullptr);
       rows_.push_back(&row);
       row.index = static_cast<uint32_t>(indexed_.size());
-      row.ordinary = !(row.flags & kNotOrdinary) && row.subcommands.empty() && row.keys.first > 0 &&
+      // MOVE names a second database, which its user may be kept from: only the whole check looks at that.
+      row.ordinary = !(row.flags & kNotOrdinary) && row.name != "move" && row.subcommands.empty() && row.keys.first > 0 &&
                      row.keys.find == nullptr && row.keys.beyond == nullptr;
       row.reads_collection = row.keys.first > 0 && OnCollections(row.group);
       indexed_.push_back(&row);

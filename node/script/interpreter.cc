@@ -38,10 +38,12 @@ int DescribeError(lua_State* L) {
     lua_pushvalue(L, 1);
     lua_call(L, 1, 1);
     const std::string text = "ERR " + std::string(TextAt(L, -1));
-    lua_pop(L, 1);
+    lua_newtable(L);
     lua_pushlstring(L, text.data(), text.size());
+    lua_setfield(L, -2, "err");
+  } else {
+    lua_pushvalue(L, 1);
   }
-  lua_setfield(L, -2, "err");
   lua_Debug where{};
   bool found = lua_getstack(L, 1, &where) != 0 && lua_getinfo(L, "Sl", &where) != 0;
   if (found && std::string_view(where.what) == "C") {

@@ -80,6 +80,7 @@ TEST_P(MonitorTest, WhoMonitorsLeavesKeysAlone) {
   auto monitor = Monitor();
   EXPECT_EQ(monitor->Do("GET k"), "-ERR Replica can't interact with the keyspace");
   EXPECT_THAT(monitor->Do("CLIENT INFO"), HasSubstr(" flags=O "));
+  EXPECT_THAT(Line(*monitor), HasSubstr("\"CLIENT\" \"INFO\""));
   EXPECT_EQ(monitor->Do("RESET"), "+RESET");
   EXPECT_EQ(Do("PING"), "+PONG");
   EXPECT_EQ(monitor->Do("GET k"), "nil");
@@ -89,7 +90,7 @@ TEST_P(MonitorTest, WhoMonitorsLeavesKeysAlone) {
 TEST_P(MonitorTest, LatencyNotesWhatTakesLong) {
   Expect({{"LATENCY LATEST", "[]"}, {"DEBUG SLEEP 0.002", "+OK"}, {"LATENCY HISTORY command", "[]"}});
   EXPECT_THAT(Do("LATENCY DOCTOR"), HasSubstr("is off"));
-  Expect({{"CONFIG SET latency-monitor-threshold 1000", "+OK"}});
+  Expect({{"CONFIG SET latency-monitor-threshold 500", "+OK"}});
   EXPECT_THAT(Do("LATENCY DOCTOR"), HasSubstr("Nothing"));
   Expect({{"DEBUG SLEEP 1.01", "+OK"}});
   EXPECT_THAT(Do("LATENCY LATEST"), MatchesRegex("\\[\\[\"command\", :[0-9]+, :[0-9]+, :[0-9]+\\]\\]"));

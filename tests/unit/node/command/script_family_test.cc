@@ -256,7 +256,9 @@ TEST_F(ScriptTest, WhatSaysThatItWritesNothingIsNotPaused) {
                                             "callback=function() return redis.call('get', 'k') end, flags={'no-writes'}}"}),
             "\"l\"");
   const std::string hash = c_->Do(std::vector<std::string>{"SCRIPT", "LOAD", reads});
-  auto queued = Connect(), other = Connect();
+  auto queued = Connect(), other = Connect(), writer = Connect();
+  EXPECT_EQ(writer->Do("MULTI"), "+OK");
+  EXPECT_EQ(writer->Do(std::vector<std::string>{"EVAL", "#!lua\nreturn 2", "0"}), "+QUEUED");
   EXPECT_EQ(Do("CLIENT PAUSE 100000 WRITE"), "+OK");
   EXPECT_EQ(Eval(reads), "\"v\"");
   EXPECT_EQ(Do("EVALSHA " + hash + " 0"), "\"v\"");
@@ -268,13 +270,11 @@ TEST_F(ScriptTest, WhatSaysThatItWritesNothingIsNotPaused) {
   EXPECT_EQ(queued->Do("EXEC"), "[\"v\", \"v\"]");
   // Whoever says nothing, or that it may write, waits.
   other->Send({"EVAL", "return 1", "0"});
-  queued->Do("MULTI");
-  EXPECT_EQ(queued->Do(std::vector<std::string>{"EVAL", "#!lua\nreturn 2", "0"}), "+QUEUED");
-  queued->Send({"EXEC"});
+  writer->Send({"EXEC"});
   EXPECT_TRUE(Eventually([&] { return Do("INFO clients").find("\r\nblocked_clients:2") != std::string::npos; }));
   EXPECT_EQ(Do("CLIENT UNPAUSE"), "+OK");
   EXPECT_EQ(other->Read(), ":1");
-  EXPECT_EQ(queued->Read(), "[:2]");
+  EXPECT_EQ(writer->Read(), "[:2]");
 }
 
 TEST_F(ScriptTest, AUsersRulesHoldInScripts) {
