@@ -1,8 +1,10 @@
 """Differences that are no faults of the node, each with its reason.
 
 What Redis 7.2 does is the rule. It is no package any more, but it stands between others: Redis 7.0 and 8.0 are its past
-and its future, Valkey began as its copy. So where two of the three agree they show what 7.2 does, and the node has to
-do the same; who stands apart then needs no row here. Rows are for the rest, and for runs that have fewer peers.
+and its future, and Valkey left Redis on the way to 7.4. A peer that differs needs no row here where the two others
+agree with the node: it stands apart. Where 8.0 and Valkey differ from 7.0 together, the change came before 7.2 or
+between 7.2 and 7.4; when it was the latter, and the node does as 7.0, a row says so. Rows are also for runs that have
+fewer peers.
 """
 import dataclasses
 import re
@@ -14,13 +16,14 @@ READS_OUR_DUMPS = {"redis-8.0", "valkey-9.1"}
 
 @dataclasses.dataclass(frozen=True)
 class Known:
-    """same_state: whether both servers hold the same data afterwards, so that the peer stays in the round.
+    """after: a command that must have come before in the round. same_state: whether both servers hold the same data afterwards, so that the peer stays in the round.
     test(words, ours, theirs): whether it is this difference; replies as normal.shown makes them."""
     peer: str
     verbs: str
     test: Callable
     reason: str
     same_state: bool = True
+    after: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +41,7 @@ def _number(value):
     return None
 
 
-def same_numbers(ours, theirs):
+def same_numbers(ours, theirs, relative=1e-15, absolute=0.0):
     """Equal but for how floating-point numbers are written."""
     if ours == theirs:
         return True
@@ -48,11 +51,11 @@ def same_numbers(ours, theirs):
                 return False
             mine, other = _number(ours), _number(theirs)
             if mine is not None and other is not None:
-                return mine == other or abs(mine - other) <= 1e-15 * abs(mine)
-            return same_numbers(ours[1], theirs[1])
-        return len(ours) == len(theirs) and all(map(same_numbers, ours, theirs))
+                return mine == other or abs(mine - other) <= max(relative * abs(mine), absolute)
+            return same_numbers(ours[1], theirs[1], relative, absolute)
+        return len(ours) == len(theirs) and all(same_numbers(one, other, relative, absolute) for one, other in zip(ours, theirs))
     if isinstance(ours, list) and isinstance(theirs, list):
-        return len(ours) == len(theirs) and all(map(same_numbers, ours, theirs))
+        return len(ours) == len(theirs) and all(same_numbers(one, other, relative, absolute) for one, other in zip(ours, theirs))
     return False
 
 
@@ -74,6 +77,19 @@ def _errors(_words, ours, theirs):
 
 def _only_they_refuse(_words, ours, theirs):
     return error(theirs) is not None and error(ours) is None
+
+
+def _only_we_refuse(_words, ours, theirs):
+    return error(ours) is not None and error(theirs) is None
+
+
+def _error_starts_alone(text):
+    return lambda _words, ours, theirs: error(ours) is None and (error(theirs) or b"").startswith(text)
+
+
+def _negative_offset(words):
+    upper = [word.upper() for word in words]
+    return b"LIMIT" in upper[:-1] and upper[upper.index(b"LIMIT") + 1].startswith(b"-")
 
 
 def _error_starts(text):
@@ -121,9 +137,14 @@ def _beyond_int(word):
         return False
 
 
+def _texts(value):
+    content = value[1]
+    return [text for item in content for text in _texts(item)] if isinstance(content, list) else [content or b""]
+
+
 def _says(text):
     """The peer's reply has this somewhere."""
-    return lambda _words, _ours, theirs: text in repr(theirs).encode()
+    return lambda _words, _ours, theirs: text in b" ".join(_texts(theirs))
 
 
 def _fewer(_words, ours, theirs):
@@ -133,12 +154,16 @@ def _fewer(_words, ours, theirs):
 _NO_CONSUMER = "makes no consumer that finds nothing to read or to claim"
 _LENIENT = re.compile(rb"0x|^\(?\s")
 _FIELD_TIMES = "HP?(EXPIRE|TTL|PERSIST|EXPIREAT|EXPIRETIME)|HGETEX|HSETEX|HGETDEL"
+def _with_messages(words, ours, theirs):
+    return words[-1].startswith(b"(heard by") or _says(b"message")(words, ours, theirs)
+
+
 _EVERY = ("redis-7.0", "redis-8.0", "valkey-9.1")
 _GROUP_FIELDS = (b"lag", b"active-time", b"inactive")
 
 
-def _rows(peers, verbs, test, reason, same_state=True):
-    return [Known(peer, verbs, test, reason, same_state) for peer in peers]
+def _rows(peers, verbs, test, reason, same_state=True, after=""):
+    return [Known(peer, verbs, test, reason, same_state, after) for peer in peers]
 
 
 KNOWN = [
@@ -148,20 +173,34 @@ KNOWN = [
     Known("redis-7.0", "XREAD|XREADGROUP", _error_starts(b"ERR Unbalanced"), "names no command in this error"),
     Known("redis-7.0", "Z(REV)?RANK", _error_starts(b"ERR wrong number of arguments"), "has no WITHSCORE"),
     Known("redis-7.0", "XINFO", _but_for(*_GROUP_FIELDS), "has no active-time; entries that were trimmed count in lag"),
-    Known("redis-7.0", "XINFO", _but_for(*_GROUP_FIELDS, b"consumers"), _NO_CONSUMER),
+    Known("redis-7.0", "XINFO", _but_for(*_GROUP_FIELDS, b"entries-read", b"consumers"), _NO_CONSUMER),
     Known("redis-7.0", "XINFO", _sub(b"CONSUMERS", _fewer), _NO_CONSUMER),
     Known("redis-7.0", "XGROUP", _sub(b"CREATECONSUMER"), _NO_CONSUMER),
     Known("redis-7.0", "COMMAND", _sub(b"GETKEYS", _errors), "asks GETKEYS for an argument of the command first"),
+    Known("redis-7.0", "BITPOS|BITCOUNT", _only_we_refuse, "looks at the key before the range"),
     Known("redis-7.0", "BITPOS", _errors, "looks at the bit before the range"),
-    Known("redis-7.0", "B(L|R|Z).*", _error_starts(b"ERR timeout is"), "takes an infinite time for a negative one"),
-    Known("redis-7.0", "EVAL.*", _error_starts(b"ERR user_script:1: Script attempted to access nonexistent global variable 'os'"), "has no os in scripts"),
+    Known("redis-7.0", "LPOS", _only_we_refuse, "takes the smallest number as a rank"),
+    Known("redis-7.0", "EVAL.*|FCALL.*", lambda _words, ours, theirs: b"not allowed from script" in (error(theirs) or b""), "refuses commands that wait in scripts", False),
+    Known("redis-7.0", "EXEC", _with_messages, "puts messages for the connection itself into EXEC's reply", False),
+    Known("redis-7.0", "FUNCTION", _sub(b"FLUSH", _errors), "has other words for arguments of FUNCTION FLUSH"),
+    Known("redis-7.0", "B(L|R|Z).*", _says(b"ERR timeout is"), "takes an infinite time for a negative one"),
+    Known("redis-7.0", ".*", _error_starts(b"UNBLOCKED the stream key no longer exists"), "has an error of its own for a reader whose stream goes"),
+    Known("redis-7.0", ".*", _error_starts(b"NOGROUP the consumer group this client was blocked on"), "has an error of its own for a reader whose group goes"),
+    Known("redis-7.0", "EVAL.*", _says(b"nonexistent global variable 'os'"), "has no os in scripts"),
     # What Valkey does in its own way.
     Known("valkey-9.1", "XINFO", _but_for(*_GROUP_FIELDS), "entries that were trimmed count in lag; the node does as Redis 7.4"),
+    Known("valkey-9.1", "EXEC", _says(b" script: on @user_script:"), "has its own words for errors of scripts"),
+    Known("valkey-9.1", "EVAL.*|FCALL.*|FUNCTION|SCRIPT", _errors, "has its own words for errors of scripts"),
+    Known("valkey-9.1", ".*", _error_starts(b"ERR Command '"), "has its own words for what a transaction refuses, and drops the transaction", False),
     Known("valkey-9.1", "SCAN", _error_starts(b"ERR unknown type name"), "refuses unknown types"),
     Known("valkey-9.1", "SCAN", _only_they_refuse, "refuses unknown types"),
     Known("valkey-9.1", "GEO.*", _errors, "names the member that is not there"),
     Known("valkey-9.1", "OBJECT", _sub(b"ENCODING"), "embeds strings of up to 128 bytes"),
-    *_rows(("redis-8.0",), "GEO.*|Z.*", _numbers, "writes coordinates with as many digits as are needed"),
+    Known("redis-8.0", "GEO.*", lambda _words, ours, theirs: same_numbers(ours, theirs, 1e-12, 1e-16), "writes coordinates with as many digits as are needed"),
+    # What changed after 7.2.
+    *_rows(("redis-8.0", "valkey-9.1"), "Z(REV)?RANGE.*", lambda words, _ours, _theirs: _negative_offset(words),
+           "a negative offset of LIMIT counts from the end since 7.4; before, it skips all", False),
+    *_rows(("redis-8.0", "valkey-9.1"), "LREM", _error_starts_alone(b"ERR value is out of range, value must between"), "LREM refuses the smallest number since 7.4", False),
     *_rows(("redis-8.0", "valkey-9.1"), "Z.*|GEO.*|.*FLOAT", lambda words, ours, theirs: error(theirs) is not None and any(map(_LENIENT.search, words[1:])),
            "takes no hexadecimal numbers and no spaces before numbers, which 7.2 takes", False),
     *_rows(("redis-8.0", "valkey-9.1"), "SORT.*", lambda words, ours, theirs: error(theirs) == b"ERR One or more scores can't be converted into double",
@@ -174,8 +213,13 @@ KNOWN = [
     # What the node takes and Redis refuses.
     *_rows(("redis-7.0", "redis-8.0"), "BITCOUNT", _only_they_refuse, "BITCOUNT with a start alone is Valkey's"),
     *_rows(("redis-7.0", "redis-8.0"), "BITCOUNT", lambda words, _ours, _theirs: len(words) == 3, "BITCOUNT with a start alone is Valkey's"),
-    *_rows(_EVERY, "OBJECT", _sub(b"ENCODING", lambda _words, ours, theirs: (ours[1], theirs[1]) == (b"int", b"raw")),
-           "a SETBIT that changes no bit leaves the node's value as it is"),
+    *_rows(("redis-7.0", "redis-8.0"), "OBJECT", _sub(b"REFCOUNT"), "shares small integers"),
+    *_rows(_EVERY, "OBJECT", _sub(b"ENCODING", lambda _words, ours, theirs: theirs[1] == b"raw" and ours[1] != b"raw"),
+           "a SETBIT that changes no bit leaves the node's value as it is", after="SETBIT"),
+    *_rows(_EVERY, "OBJECT", _sub(b"ENCODING", lambda _words, ours, theirs: (ours[1], theirs[1]) == (b"listpack", b"skiplist")),
+           "SORT leaves the node's sorted set as it is", after="SORT"),
+    # Of numbers that have several shortest texts, and of some others, Redis's algorithm (Grisu 2) takes one that is not the nearest.
+    *_rows(_EVERY, "Z.*|GEO.*|BZ.*|EXEC|EVAL.*", _numbers, "writes the last digit of one number in a thousand in another way"),
     # What no version means to do.
     *_rows(_EVERY, "SORT.*", lambda words, ours, theirs: b"\\x00" in (repr(ours) + repr(theirs)).encode(),
            "SORT ALPHA reads words up to the first zero byte only"),
@@ -183,12 +227,16 @@ KNOWN = [
 ]
 
 
-def excuse(peer, words, ours, theirs, same, queued):
-    """Why the peer may differ, or None. same: peers that answer as the node does; queued: commands of the transaction that EXEC ends."""
+def excuse(peer, words, ours, theirs, same, queued, earlier):
+    """Why the peer may differ, or None.
+
+    same: peers that answer as the node does; queued: commands of the transaction that EXEC ends, or None; earlier: commands
+    that came before in the round.
+    """
     verb = words[0].upper().decode("latin-1")
     verbs = [verb] + ([queue[0].upper().decode("latin-1") for queue in queued] if queued else [])
     for row in KNOWN:
-        if row.peer == peer and any(re.fullmatch(row.verbs, one) for one in verbs) and row.test(words, ours, theirs):
+        if row.peer == peer and (not row.after or row.after in earlier) and any(re.fullmatch(row.verbs, one) for one in verbs) and row.test(words, ours, theirs):
             return Excuse(row.reason, row.same_state)
     if len(same) >= 2:
         return Excuse(f"stands apart: {verb}", both_errors(ours, theirs) or verb in READERS or (verb == "SORT" and theirs[0] == "-"))
@@ -198,12 +246,16 @@ def excuse(peer, words, ours, theirs, same, queued):
 # Types of hashes whose fields have times to live: Valkey's and the node's, Redis 8's.
 _HASHES_WITH_TIMES = {22, 24, 25}
 _STREAM_OF_REDIS_7_0 = 19
+_SORTED_SET = 5
 
 
 def excuse_state(source, target, payload, restored):
     """Whether what the target made of the source's DUMP may differ from its own value."""
     if payload is not None and payload[0] == _STREAM_OF_REDIS_7_0:
         # It lacks consumers that found nothing.
+        return restored == b"+OK\r\n"
+    if payload is not None and source == "redis-7.0" and payload[0] == _SORTED_SET:
+        # It adds members one by one, first to a listpack, where -0 is 0.
         return restored == b"+OK\r\n"
     if payload is None or payload[0] not in _HASHES_WITH_TIMES:
         return False

@@ -31,6 +31,13 @@ def _of_sid(program):
     return argv
 
 
+def replica_of(ours, port):
+    """Another node, started, that follows the one on that port."""
+    def argv(*arguments):
+        return [*ours.argv(*arguments), "--replicaof", "127.0.0.1", str(port)]
+    return start(contenders.Contender("replica", argv, ours.version))
+
+
 def ours(path):
     if not os.access(path, os.X_OK):
         raise Failure(f"there is no program {path}; `make differential` builds it")

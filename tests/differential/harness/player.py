@@ -10,7 +10,7 @@ import dataclasses
 import known
 import normal
 import wire
-from words import ALL_KEYS, LEX_KEYS, PROLOGUE
+from words import ALL_KEYS, GEO_KEYS, LEX_KEYS, PROLOGUE
 
 SEGMENT = 100
 _SMALL = [("hash-max-listpack-entries", 4), ("hash-max-listpack-value", 10), ("set-max-listpack-entries", 4), ("set-max-listpack-value", 10),
@@ -20,7 +20,7 @@ _USUAL = [("hash-max-listpack-entries", 512), ("hash-max-listpack-value", 64), (
           ("set-max-intset-entries", 512), ("zset-max-listpack-entries", 128), ("zset-max-listpack-value", 64), ("list-max-listpack-size", -2),
           ("stream-node-max-entries", 100), ("hll-sparse-max-bytes", 3000)]
 PROLOGUE_COMMANDS = [(0, line.split()) for line in PROLOGUE]
-_STORED = ALL_KEYS + LEX_KEYS
+_STORED = ALL_KEYS + LEX_KEYS + GEO_KEYS
 _SCRATCH = b"scratch of the comparison"
 _NO_REPLY = b"-(the connection was closed, or nothing came for 10 seconds)\r\n"
 
@@ -76,9 +76,10 @@ class Tally:
 
 
 class Player:
-    """ours: the node's Server; peers: name -> Server. Owns a control connection to each."""
+    """ours: the node's Server; peers: name -> Server; replica: that of the node. Owns a control connection to each."""
 
-    def __init__(self, ours, peers):
+    def __init__(self, ours, peers, replica):
+        self.replica = wire.Channel(replica.port)
         self.servers = {"understudy": ours, **peers}
         self.controls = {name: wire.Channel(server.port) for name, server in self.servers.items()}
         self.small = None
@@ -89,10 +90,15 @@ class Player:
         """Returns the first Difference, or None."""
         return _Run(self, played).run()
 
-    def reconnect(self, name):
-        """After a server was started anew."""
-        self.controls[name] = wire.Channel(self.servers[name].port)
-        self.small = None
+    def renew(self, start):
+        """Starts peers anew that have ended; returns their names. Our node must not end: that is for the caller to see."""
+        ended = [name for name, server in self.servers.items() if server.process.poll() is not None]
+        for name in ended:
+            if name != "understudy":
+                self.servers[name] = start(self.servers[name].contender)
+                self.controls[name] = wire.Channel(self.servers[name].port)
+                self.small = None
+        return ended
 
     def control(self, name, commands):
         channel = self.controls[name]
@@ -101,15 +107,18 @@ class Player:
 
     def reset(self, names, small):
         if self.small != small:
+            limits = [[b"CONFIG", b"SET", option.encode(), b"%d" % value] for option, value in (_SMALL if small else _USUAL)]
             for name in self.servers:
-                self.control(name, [[b"CONFIG", b"SET", option.encode(), b"%d" % value] for option, value in (_SMALL if small else _USUAL)])
+                self.control(name, limits)
+            for command in limits:
+                self.replica.ask(*command)
             self.small = small
         for name in names:
             self.control(name, [[b"FLUSHALL"], [b"FUNCTION", b"FLUSH"], [b"SCRIPT", b"FLUSH"]])
 
 
 # A connection that several patterns of match hears them in any order, and leaves channels that it does not name in any order.
-_MESSAGES_IN_ANY_ORDER = {b"PUBLISH", b"EXEC"}
+_MESSAGES_IN_ANY_ORDER = {b"PUBLISH", b"SPUBLISH", b"EXEC"}
 _ALL_IN_ANY_ORDER = {b"UNSUBSCRIBE", b"PUNSUBSCRIBE", b"SUNSUBSCRIBE"}
 
 
@@ -253,8 +262,9 @@ class _Run:
         same = [name for name in values if name != "understudy" and values[name] == ours]
         apart = [name for name in values if name != "understudy" and values[name] != ours]
         leaving = []
+        earlier = {command[1][0].upper().decode("latin-1") for command in self.round.commands[:index]} if apart else set()
         for name in apart:
-            excuse = known.excuse(name, words, ours, values[name], same, queued)
+            excuse = known.excuse(name, words, ours, values[name], same, queued, earlier)
             if excuse is None:
                 raise _Found(Difference(index, channel, words, met))
             key = (name, excuse.reason)
@@ -326,17 +336,25 @@ class _Run:
     def _compare_states(self):
         """Each key's DUMP into the other kind of server: there it must be what that server has itself."""
         self.tally.states += 1
+        self._compare_with_replica()
         dumps = {name: self.player.control(name, [[verb, key] for key in _STORED for verb in (b"DUMP", b"PTTL")]) for name in self.names}
         for name in self.names[1:]:
             self._compare_dumps(name, "understudy", dumps[name])
             if name in known.READS_OUR_DUMPS:
                 self._compare_dumps("understudy", name, dumps["understudy"])
 
+    def _compare_with_replica(self):
+        _, _, acknowledged, ours = self.player.control("understudy", [[b"SET", _SCRATCH, b"last"], [b"DEL", _SCRATCH], [b"WAIT", b"1", b"10000"],
+                                                                      [b"DEBUG", b"DIGEST"]])
+        replica = self.player.replica.ask("DEBUG", "DIGEST")
+        if acknowledged != b":1\r\n" or ours != replica:
+            raise _Found(Difference(len(self.round.commands), 0, [b"(DEBUG DIGEST)"], {"understudy": ours, "its replica": replica, "WAIT": acknowledged}))
+
     def _compare_dumps(self, source, target, dumps):
         keys = [(key, wire.parse(dump)[0][1], left) for key, dump, left in zip(_STORED, dumps[::2], dumps[1::2])]
         commands = []
         for key, payload, left in keys:
-            ttl = left[1:-2] if left[1:2] != b"-" else b"0"
+            ttl = b"0" if left[1:2] == b"-" else b"1000000"
             commands += [[b"RESTORE", _SCRATCH, ttl, payload, b"REPLACE"] if payload is not None else [b"DEL", _SCRATCH],
                          [b"DEBUG", b"DIGEST-VALUE", key, _SCRATCH], [b"DEL", _SCRATCH]]
         replies = self.player.control(target, commands)

@@ -317,10 +317,10 @@ KEYS = {"7.0": """
 ! 4 SCAN 0 COUNT 100000 < MATCH pattern | TYPE ( string | list | hash | set | zset | stream ) >
 ! 1 SCAN ( abc | 0 COUNT 0 | 0 COUNT abc | 0 MATCH | 0 FOO bar )
 ! 1 RANDOMKEY
-! 4 SORT ( list | set | zset ) < ALPHA | ( ASC | DESC ) | LIMIT index count | BY ( s* | h*->f1 | x*y ) | GET ( s* | h*->f1 | # ) >
-! 2 SORT ( list | zset ) ALPHA ( ASC | DESC ) [ LIMIT index count ] [ STORE list ]
+! 4 SORT ( list | set ) < ALPHA | ( ASC | DESC ) | LIMIT index count | BY ( s* | h*->f1 | x*y ) | GET ( s* | h*->f1 | # ) >
+! 2 SORT list ALPHA ( ASC | DESC ) [ LIMIT index count ] [ STORE list ]
 ! 1 SORT_RO ( list | set ) < ALPHA | DESC >
-2 SORT key ALPHA
+2 SORT ( list | set | hash | string ) ALPHA
 2 RPUSH list { number }
 2 RESTORE key ( 0 | later ) payload < REPLACE | ABSTTL | IDLETIME 5 | FREQ 5 >
 2 RESTORE key ( 0 | later ) payload REPLACE
@@ -339,7 +339,6 @@ KEYS = {"7.0": """
 1 LPUSH list value
 1 SINTERSTORE set { set }
 1 GETDEL key
-1 WAIT 0 0
 ! 1 COMMAND ( COUNT FOO | GETKEYS SET s1 x | GETKEYS EVAL x 2 a b c | GETKEYS FOO | GETKEYS ZUNIONSTORE z1 2 a b | GETKEYS SORT l1 STORE l2 | GETKEYS XREADGROUP GROUP g c STREAMS a b 1 2 | GETKEYS PING )
 """}
 
@@ -389,7 +388,7 @@ MULTI = {"7.0": """
 1 MULTI x
 1 RESET
 1 HELLO ( 2 | 3 | 4 | abc ) SETNAME
-1 COMMAND COUNT x
+1 COMMAND GETKEYS GET s1
 1 DBSIZE
 """}
 
@@ -479,7 +478,7 @@ SCRIPTS = {"7.0": """
 1 FUNCTION LOAD library
 0.5 FUNCTION DELETE ( mylib | other | none )
 2 FUNCTION LIST [ LIBRARYNAME ( my* | other | zzz ) ] [ WITHCODE ]
-0.2 FUNCTION FLUSH [ ( SYNC | ASYNC | FOO ) ]
+0.1 FUNCTION FLUSH [ ( SYNC | ASYNC | FOO ) ]
 1 FUNCTION ( KILL | HELP | FOO | DUMP x )
 5 FCALL ( f1 | f2 ) 1 key value
 1 FCALL ( f1 | f2 | ro | nofunction ) numberofkeys key value
