@@ -16,14 +16,14 @@ READS_OUR_DUMPS = {"redis-8.0", "valkey-9.1"}
 
 @dataclasses.dataclass(frozen=True)
 class Known:
-    """after: a command that must have come before in the round. same_state: whether both servers hold the same data afterwards, so that the peer stays in the round.
+    """after(words): whether a command of the round before this one leads to it. same_state: whether both servers hold the same data afterwards, so that the peer stays in the round.
     test(words, ours, theirs): whether it is this difference; replies as normal.shown makes them."""
     peer: str
     verbs: str
     test: Callable
     reason: str
     same_state: bool = True
-    after: str = ""
+    after: Callable = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,8 +83,15 @@ def _only_we_refuse(_words, ours, theirs):
     return error(ours) is not None and error(theirs) is None
 
 
-def _error_starts_alone(text):
-    return lambda _words, ours, theirs: error(ours) is None and (error(theirs) or b"").startswith(text)
+def _error_is(text):
+    return lambda _words, _ours, theirs: (error(theirs) or b"").startswith(text)
+
+
+_MOVES = {b"LMOVE", b"BLMOVE", b"RPOPLPUSH", b"BRPOPLPUSH"}
+
+
+def _is(verb):
+    return lambda words: words[0].upper() == verb
 
 
 def _negative_offset(words):
@@ -147,6 +154,10 @@ def _says(text):
     return lambda _words, _ours, theirs: text in b" ".join(_texts(theirs))
 
 
+def _either(*encodings):
+    return lambda _words, _ours, theirs: theirs[1] in encodings
+
+
 def _fewer(_words, ours, theirs):
     return isinstance(ours[1], list) and isinstance(theirs[1], list) and len(theirs[1]) < len(ours[1])
 
@@ -162,14 +173,14 @@ _EVERY = ("redis-7.0", "redis-8.0", "valkey-9.1")
 _GROUP_FIELDS = (b"lag", b"active-time", b"inactive")
 
 
-def _rows(peers, verbs, test, reason, same_state=True, after=""):
+def _rows(peers, verbs, test, reason, same_state=True, after=None):
     return [Known(peer, verbs, test, reason, same_state, after) for peer in peers]
 
 
 KNOWN = [
     # What Redis 7.2 changed after 7.0.
     Known("redis-7.0", "Z.*|GEO.*|BZ.*|EXEC|SORT.*|EVAL.*", _numbers, "writes scores with 17 digits, 7.2 with as many as are needed"),
-    Known("redis-7.0", "OBJECT", _sub(b"ENCODING"), "has no listpacks for lists and for sets"),
+    Known("redis-7.0", "OBJECT", _sub(b"ENCODING", _either(b"quicklist", b"hashtable")), "has no listpacks for lists and for sets"),
     Known("redis-7.0", "XREAD|XREADGROUP", _error_starts(b"ERR Unbalanced"), "names no command in this error"),
     Known("redis-7.0", "Z(REV)?RANK", _error_starts(b"ERR wrong number of arguments"), "has no WITHSCORE"),
     Known("redis-7.0", "XINFO", _but_for(*_GROUP_FIELDS), "has no active-time; entries that were trimmed count in lag"),
@@ -195,12 +206,12 @@ KNOWN = [
     Known("valkey-9.1", "SCAN", _error_starts(b"ERR unknown type name"), "refuses unknown types"),
     Known("valkey-9.1", "SCAN", _only_they_refuse, "refuses unknown types"),
     Known("valkey-9.1", "GEO.*", _errors, "names the member that is not there"),
-    Known("valkey-9.1", "OBJECT", _sub(b"ENCODING"), "embeds strings of up to 128 bytes"),
+    Known("valkey-9.1", "OBJECT", _sub(b"ENCODING", _either(b"embstr", b"raw")), "embeds strings of up to 128 bytes"),
     Known("redis-8.0", "GEO.*", lambda _words, ours, theirs: same_numbers(ours, theirs, 1e-12, 1e-16), "writes coordinates with as many digits as are needed"),
     # What changed after 7.2.
     *_rows(("redis-8.0", "valkey-9.1"), "Z(REV)?RANGE.*", lambda words, _ours, _theirs: _negative_offset(words),
            "a negative offset of LIMIT counts from the end since 7.4; before, it skips all", False),
-    *_rows(("redis-8.0", "valkey-9.1"), "LREM", _error_starts_alone(b"ERR value is out of range, value must between"), "LREM refuses the smallest number since 7.4", False),
+    *_rows(("redis-8.0", "valkey-9.1"), "LREM", _error_is(b"ERR value is out of range, value must between"), "LREM refuses the smallest number since 7.4", False),
     *_rows(("redis-8.0", "valkey-9.1"), "Z.*|GEO.*|.*FLOAT", lambda words, ours, theirs: error(theirs) is not None and any(map(_LENIENT.search, words[1:])),
            "takes no hexadecimal numbers and no spaces before numbers, which 7.2 takes", False),
     *_rows(("redis-8.0", "valkey-9.1"), "SORT.*", lambda words, ours, theirs: error(theirs) == b"ERR One or more scores can't be converted into double",
@@ -215,9 +226,14 @@ KNOWN = [
     *_rows(("redis-7.0", "redis-8.0"), "BITCOUNT", lambda words, _ours, _theirs: len(words) == 3, "BITCOUNT with a start alone is Valkey's"),
     *_rows(("redis-7.0", "redis-8.0"), "OBJECT", _sub(b"REFCOUNT"), "shares small integers"),
     *_rows(_EVERY, "OBJECT", _sub(b"ENCODING", lambda _words, ours, theirs: theirs[1] == b"raw" and ours[1] != b"raw"),
-           "a SETBIT that changes no bit leaves the node's value as it is", after="SETBIT"),
+           "a SETBIT that changes no bit leaves the node's value as it is", after=_is(b"SETBIT")),
     *_rows(_EVERY, "OBJECT", _sub(b"ENCODING", lambda _words, ours, theirs: (ours[1], theirs[1]) == (b"listpack", b"skiplist")),
-           "SORT leaves the node's sorted set as it is", after="SORT"),
+           "SORT leaves the node's sorted set as it is", after=_is(b"SORT")),
+    *_rows(_EVERY, "OBJECT", _sub(b"ENCODING", lambda _words, ours, theirs: (ours[1], theirs[1]) == (b"listpack", b"quicklist")),
+           "the node looks at the size of a list between taking an element off and putting it back",
+           after=lambda words: words[0].upper() in _MOVES and words[1] == words[2]),
+    Known("valkey-9.1", _FIELD_TIMES, _only_we_refuse, "finds FIELDS in the place of the key", False),
+
     # Of numbers that have several shortest texts, and of some others, Redis's algorithm (Grisu 2) takes one that is not the nearest.
     *_rows(_EVERY, "Z.*|GEO.*|BZ.*|EXEC|EVAL.*", _numbers, "writes the last digit of one number in a thousand in another way"),
     # What no version means to do.
@@ -231,12 +247,12 @@ def excuse(peer, words, ours, theirs, same, queued, earlier):
     """Why the peer may differ, or None.
 
     same: peers that answer as the node does; queued: commands of the transaction that EXEC ends, or None; earlier: commands
-    that came before in the round.
+    of the round that came before.
     """
     verb = words[0].upper().decode("latin-1")
     verbs = [verb] + ([queue[0].upper().decode("latin-1") for queue in queued] if queued else [])
     for row in KNOWN:
-        if row.peer == peer and (not row.after or row.after in earlier) and any(re.fullmatch(row.verbs, one) for one in verbs) and row.test(words, ours, theirs):
+        if row.peer == peer and (row.after is None or any(map(row.after, earlier))) and any(re.fullmatch(row.verbs, one) for one in verbs) and row.test(words, ours, theirs):
             return Excuse(row.reason, row.same_state)
     if len(same) >= 2:
         return Excuse(f"stands apart: {verb}", both_errors(ours, theirs) or verb in READERS or (verb == "SORT" and theirs[0] == "-"))

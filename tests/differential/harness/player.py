@@ -20,7 +20,7 @@ _USUAL = [("hash-max-listpack-entries", 512), ("hash-max-listpack-value", 64), (
           ("set-max-intset-entries", 512), ("zset-max-listpack-entries", 128), ("zset-max-listpack-value", 64), ("list-max-listpack-size", -2),
           ("stream-node-max-entries", 100), ("hll-sparse-max-bytes", 3000)]
 PROLOGUE_COMMANDS = [(0, line.split()) for line in PROLOGUE]
-_STORED = ALL_KEYS + LEX_KEYS + GEO_KEYS
+_STORED = ALL_KEYS + LEX_KEYS + GEO_KEYS + [b"nokey", b"nokey2"]
 _SCRATCH = b"scratch of the comparison"
 _NO_REPLY = b"-(the connection was closed, or nothing came for 10 seconds)\r\n"
 
@@ -262,7 +262,7 @@ class _Run:
         same = [name for name in values if name != "understudy" and values[name] == ours]
         apart = [name for name in values if name != "understudy" and values[name] != ours]
         leaving = []
-        earlier = {command[1][0].upper().decode("latin-1") for command in self.round.commands[:index]} if apart else set()
+        earlier = [command[1] for command in self.round.commands[:index]]
         for name in apart:
             excuse = known.excuse(name, words, ours, values[name], same, queued, earlier)
             if excuse is None:

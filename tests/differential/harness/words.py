@@ -200,13 +200,13 @@ def scorelimit(g):
 @pool
 def lex(g):
     """A sorted set whose scores are all the same: with others a range by members is what chance makes of it."""
-    return g.choice(LEX_KEYS) if g.random() < 0.97 else g.choice([b"s1", b"none"])
+    return g.choice(LEX_KEYS) if g.random() < 0.97 else g.choice([b"s1", b"nokey"])
 
 
 @pool
 def geo(g):
     """Places: what a score that is none means as a place, above all an infinite one, nobody has decided."""
-    return g.choice(GEO_KEYS) if g.random() < 0.97 else g.choice([b"s1", b"none"])
+    return g.choice(GEO_KEYS) if g.random() < 0.97 else g.choice([b"s1", b"nokey2"])
 
 
 @pool
