@@ -7,7 +7,7 @@ export CCACHE_NOHASHDIR := 1
 IMAGE ?= docker.io/understudy/understudy:0.1.0
 CLUSTER := deploy/local/cluster
 
-.PHONY: help build image cluster install demo test unit simulation tsan instructions e2e bench compat interop failover-report switchover-report chaos format style fuzz golden-update clean
+.PHONY: help build image cluster install demo test unit simulation tsan instructions e2e bench compat interop differential failover-report switchover-report chaos format style fuzz golden-update clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,12 @@ interop: ## client libraries and tools that nobody here wrote against the node, 
 	@cmake --preset release >/dev/null
 	@cmake --build --preset release --target understudy-node
 	@tests/interop/interop
+
+differential: ## random commands to the node, Valkey and two versions of Redis, each reply compared (COUNT=1000000 SEED=1 FAMILIES=hashes,lists PEERS=redis-7.0)
+	@cmake/install-deps test
+	@cmake --preset release >/dev/null
+	@cmake --build --preset release --target understudy-node
+	@tests/differential/differential
 
 failover-report: ## measured failovers on the local Kubernetes, written to docs/failover-report.md (RUNS=20)
 	@tests/cluster/failover_report
