@@ -234,13 +234,15 @@ bool Selector::AllowsAllKeys(Access access) const {
 
 bool Selector::AllowsKey(std::string_view key, Access access) const {
   return all_keys_ || std::any_of(keys_.begin(), keys_.end(), [&](const KeyPattern& pattern) {
-           return (pattern.access & access) == access && resp::GlobMatch(pattern.pattern, key);
+           return (pattern.access & access) == access &&
+                  (resp::MatchesAll(pattern.pattern) || resp::GlobMatch(pattern.pattern, key));
          });
 }
 
 bool Selector::AllowsChannel(std::string_view channel, bool pattern) const {
   return all_channels_ || std::any_of(channels_.begin(), channels_.end(), [&](const std::string& allowed) {
-           return pattern ? allowed == channel : resp::GlobMatch(allowed, channel);
+           if (pattern) return allowed == channel;
+           return resp::MatchesAll(allowed) || resp::GlobMatch(allowed, channel);
          });
 }
 

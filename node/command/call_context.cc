@@ -1,6 +1,7 @@
 #include "node/command/call_context.h"
 
 #include <cctype>
+#include <cerrno>
 #include <cmath>
 #include <cstdlib>
 
@@ -73,7 +74,9 @@ bool ParseLongDouble(std::string_view text, long double* out) {
   if (text.empty() || text.size() >= 5 * 1024 || std::isspace(static_cast<unsigned char>(text[0]))) return false;
   const std::string copy(text);
   char* end = nullptr;
+  errno = 0;
   *out = std::strtold(copy.c_str(), &end);
+  if (errno == ERANGE && (std::isinf(*out) || *out == 0)) return false;
   return end == copy.c_str() + copy.size() && !std::isnan(*out);
 }
 
@@ -81,6 +84,21 @@ bool ReadInt64(std::string_view text, int64_t* out, resp::Writer& reply) {
   if (ParseInt64(text, out)) return true;
   reply.Error(resp::kNotInteger);
   return false;
+}
+
+bool ReadDb(const CallContext& ctx, std::string_view text, int* out, resp::Writer& reply) {
+  int64_t number = 0;
+  if (!ReadInt64(text, &number, reply)) return false;
+  if (number != static_cast<int32_t>(number)) {
+    reply.Error(resp::kNotInt32);
+    return false;
+  }
+  if (number < 0 || number >= ctx.keyspace.databases()) {
+    reply.Error(resp::kDbOutOfRange);
+    return false;
+  }
+  *out = static_cast<int>(number);
+  return true;
 }
 
 bool Is(std::string_view text, std::string_view word) {

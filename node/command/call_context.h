@@ -164,10 +164,12 @@ void ReplyUnknownSubcommand(Args args, std::string_view parent, resp::Writer& re
 // What HELP answers.
 void ReplyHelp(std::span<const std::string_view> lines, resp::Writer& reply);
 
-// Texts as numbers; ReadInt64 writes the error reply where there is none. A long double may be infinite.
+// Texts as numbers; ReadInt64 and ReadDb write the error reply where there is none. A long double may be infinite.
 bool ParseInt64(std::string_view text, int64_t* out);
 bool ParseLongDouble(std::string_view text, long double* out);
 bool ReadInt64(std::string_view text, int64_t* out, resp::Writer& reply);
+// The number of a database that there is.
+bool ReadDb(const CallContext& ctx, std::string_view text, int* out, resp::Writer& reply);
 // Case-insensitive comparison with an upper- or lower-case word.
 bool Is(std::string_view text, std::string_view word);
 

@@ -31,10 +31,9 @@ void Ping(CallContext& ctx, Args args, Writer& reply) {
 void Echo(CallContext&, Args args, Writer& reply) { reply.Bulk(args[1]); }
 
 void Select(CallContext& ctx, Args args, Writer& reply) {
-  int64_t db = 0;
-  if (!ParseInt64(args[1], &db)) return reply.Error(resp::kNotInteger);
-  if (db < 0 || db >= ctx.keyspace.databases()) return reply.Error(resp::kDbOutOfRange);
-  ctx.session->db.store(static_cast<int>(db), std::memory_order_relaxed);
+  int db = 0;
+  if (!ReadDb(ctx, args[1], &db, reply)) return;
+  ctx.session->db.store(db, std::memory_order_relaxed);
   reply.Ok();
 }
 

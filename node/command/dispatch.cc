@@ -118,9 +118,10 @@ bool Dispatcher::IsHttp(std::string_view word) { return Is(word, "post") || Is(w
 
 const Row* Dispatcher::Resolve(WorkerState& state, const Row* row, Args args, resp::Writer& reply) {
   if (row == nullptr) {
-    std::string text = "ERR unknown command '" + std::string(args[0].substr(0, 128)) + "', with args beginning with: ";
-    for (size_t i = 1; i < args.size() && text.size() < 256; ++i) {
-      text += "'" + std::string(args[i].substr(0, 128)) + "' ";
+    std::string text = "ERR unknown command '" + resp::Printed(args[0], 128) + "', with args beginning with: ";
+    const size_t before = text.size();
+    for (size_t i = 1; i < args.size() && text.size() - before < 128; ++i) {
+      text += "'" + resp::Printed(args[i], 128 - (text.size() - before)) + "' ";
     }
     reply.Error(text);
     return nullptr;
@@ -132,7 +133,7 @@ const Row* Dispatcher::Resolve(WorkerState& state, const Row* row, Args args, re
     if (row == nullptr) {
       std::string name(parent->name);
       for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-      reply.Error("ERR unknown subcommand '" + std::string(args[1].substr(0, 128)) + "'. Try " + name + " HELP.");
+      reply.Error("ERR unknown subcommand '" + resp::Printed(args[1], 128) + "'. Try " + name + " HELP.");
       return nullptr;
     }
   }
@@ -148,9 +149,12 @@ const Row* Dispatcher::Resolve(WorkerState& state, const Row* row, Args args, re
 void Dispatcher::Reject(WorkerState& state, Session& session, const Row* row, std::string_view error,
                         resp::Writer& reply) {
   if (row != nullptr) state.stats.by_command[row->index].rejected.Add();
-  if (row != nullptr && (row->flags & kRunsQueue) && session.transaction) {
+  if (row != nullptr && (row->flags & kRunsQueue)) {
+    constexpr std::string_view kCode = "ERR ";
+    if (error.starts_with(kCode)) error.remove_prefix(kCode.size());
     reply.Error("EXECABORT Transaction discarded because of: " + std::string(error));
     state.stats.CountError(reply.last_error_code());
+    if (!session.transaction) return;
     if (state.busy || state.outside) {
       // The shards are a script's: its watches stay, and may fail the next transaction in vain.
       session.transaction.reset();
@@ -172,6 +176,9 @@ void Dispatcher::RunCommand(WorkerState& state, Session& session, const Plan& pl
     if (row == nullptr && IsHttp(args[0])) {
       LOG_WARN("client {} closed: it speaks HTTP, perhaps a page that a browser was lured to", session.connection.peer_address());
       return session.connection.Close();
+    }
+    if (row != nullptr && (row->flags & kRunsQueue)) {
+      return Reject(state, session, row, "wrong number of arguments for '" + std::string(row->name) + "' command", reply);
     }
     row = Resolve(state, row, args, reply);
     if (row == nullptr) return Reject(state, session, nullptr, {}, reply);

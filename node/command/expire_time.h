@@ -23,6 +23,9 @@ struct ExpireOption {
   std::string_view text;  // the number, for ReadExpireTime
   ExpireUnit unit = ExpireUnit::kSeconds;
   ExpireBase base = ExpireBase::kRelative;
+
+  // The same word, with any number.
+  bool IsLike(const ExpireOption& other) const { return unit == other.unit && base == other.base; }
 };
 // If options[*i] is one and a number follows: takes both, and *i is that of the number.
 bool TakeExpireOption(std::span<const std::string_view> options, size_t* i, ExpireOption* out);

@@ -72,20 +72,6 @@ void RenameTo(CallContext& ctx, Args args, bool only_if_absent, Writer& reply) {
 void Rename(CallContext& ctx, Args args, Writer& reply) { RenameTo(ctx, args, false, reply); }
 void RenameNx(CallContext& ctx, Args args, Writer& reply) { RenameTo(ctx, args, true, reply); }
 
-bool ReadDb(CallContext& ctx, std::string_view text, int* db, Writer& reply) {
-  int64_t number = 0;
-  if (!ParseInt64(text, &number)) {
-    reply.Error(resp::kNotInteger);
-    return false;
-  }
-  if (number < 0 || number >= ctx.keyspace.databases()) {
-    reply.Error(resp::kDbOutOfRange);
-    return false;
-  }
-  *db = static_cast<int>(number);
-  return true;
-}
-
 void Move(CallContext& ctx, Args args, Writer& reply) {
   const Key key = FirstKey(ctx, args[1]);
   int64_t number = 0;

@@ -34,7 +34,7 @@ void Scan(CallContext& ctx, Args args, Writer& reply) {
   if (!ReadScanOptions(args.subspan(2), std::nullopt, &options, reply)) return;
   std::vector<std::string> names, expired;
   const auto visit = [&](const store::Entry& entry) {
-    if (!options.type.empty() && !Is(options.type, store::TypeName(entry.type()))) return;
+    if (options.type && !Is(*options.type, store::TypeName(entry.type()))) return;
     if (!options.Matches(entry.key())) return;
     const bool gone = ctx.view == store::View::kNormal && entry.ExpiredAt(ctx.now_ms);
     (gone ? expired : names).emplace_back(entry.key());
@@ -94,8 +94,11 @@ void FlushAll(CallContext& ctx, Args args, Writer& reply) {
 
 void SwapDb(CallContext& ctx, Args args, Writer& reply) {
   int64_t first = 0, second = 0;
-  if (!ParseInt64(args[1], &first)) return reply.Error("ERR invalid first DB index");
-  if (!ParseInt64(args[2], &second)) return reply.Error("ERR invalid second DB index");
+  const auto is_int32 = [](std::string_view text, int64_t* out) {
+    return ParseInt64(text, out) && *out == static_cast<int32_t>(*out);
+  };
+  if (!is_int32(args[1], &first)) return reply.Error("ERR invalid first DB index");
+  if (!is_int32(args[2], &second)) return reply.Error("ERR invalid second DB index");
   const int64_t most = ctx.keyspace.databases();
   if (first < 0 || first >= most || second < 0 || second >= most) return reply.Error(resp::kDbOutOfRange);
   if (first != second) {

@@ -245,11 +245,11 @@ const Row kRows[] = {
   {"lmpop", -4, kWrite, kLMPopKeys, KeyAccess::kTake, "@list", "list", "7.0.0", "Takes elements off the first list that has some.", "numkeys key [key ...] LEFT|RIGHT [COUNT count]", LMPop},
   {"lmove", 5, kWrite | kDenyOom, kMove, KeyAccess::kTake, "@list", "list", "6.2.0", "Takes an element off a list and puts it into another one.", "source destination LEFT|RIGHT LEFT|RIGHT", LMove},
   {"rpoplpush", 3, kWrite | kDenyOom, kMove, KeyAccess::kTake, "@list", "list", "1.2.0", "Takes the last element of a list and makes it the first of another one.", "source destination", RPopLPush},
-  {"blpop", -3, kWaits | kNoScript, kAllButLast, KeyAccess::kTake, "@list", "list", "2.0.0", "Takes the first element of the first list that has one; waits for it.", "key [key ...] timeout", BLPop},
-  {"brpop", -3, kWaits | kNoScript, kAllButLast, KeyAccess::kTake, "@list", "list", "2.0.0", "Takes the last element of the first list that has one; waits for it.", "key [key ...] timeout", BRPop},
+  {"blpop", -3, kWaits, kAllButLast, KeyAccess::kTake, "@list", "list", "2.0.0", "Takes the first element of the first list that has one; waits for it.", "key [key ...] timeout", BLPop},
+  {"brpop", -3, kWaits, kAllButLast, KeyAccess::kTake, "@list", "list", "2.0.0", "Takes the last element of the first list that has one; waits for it.", "key [key ...] timeout", BRPop},
   {"blmpop", -5, kWaits, kBLMPopKeys, KeyAccess::kTake, "@list", "list", "7.0.0", "Takes elements off the first list that has some; waits for them.", "timeout numkeys key [key ...] LEFT|RIGHT [COUNT count]", BLMPop},
-  {"blmove", 6, kWaits | kDenyOom | kNoScript, kMove, KeyAccess::kTake, "@list", "list", "6.2.0", "Takes an element off a list and puts it into another one; waits for it.", "source destination LEFT|RIGHT LEFT|RIGHT timeout", BLMove},
-  {"brpoplpush", 4, kWaits | kDenyOom | kNoScript, kMove, KeyAccess::kTake, "@list", "list", "2.2.0", "Takes the last element of a list and makes it the first of another one; waits for it.", "source destination timeout", BRPopLPush},
+  {"blmove", 6, kWaits | kDenyOom, kMove, KeyAccess::kTake, "@list", "list", "6.2.0", "Takes an element off a list and puts it into another one; waits for it.", "source destination LEFT|RIGHT LEFT|RIGHT timeout", BLMove},
+  {"brpoplpush", 4, kWaits | kDenyOom, kMove, KeyAccess::kTake, "@list", "list", "2.2.0", "Takes the last element of a list and makes it the first of another one; waits for it.", "source destination timeout", BRPopLPush},
 };
 // clang-format on
 

@@ -17,7 +17,7 @@ struct ScanOptions {
   uint64_t cursor = 0;
   size_t count = 10;
   std::string_view pattern = "*";
-  std::string_view type;    // of SCAN; empty: all
+  std::optional<std::string_view> type;  // of SCAN; none: all
   bool only_names = false;  // NOVALUES of HSCAN, NOSCORES of ZSCAN
 
   bool Matches(std::string_view name) const { return resp::MatchesAll(pattern) || resp::GlobMatch(pattern, name); }

@@ -100,7 +100,7 @@ class ScriptHost final : public script::Host {
       }
     }
     if (!(row.flags & kStale) && IsStale(ctx_)) return "Can not execute the command on a stale replica";
-    if ((row.flags & kWrite) && read_only_) return "Write commands are not allowed from read-only scripts.";
+    if ((row.flags & (kWrite | kMayReplicate)) && read_only_) return "Write commands are not allowed from read-only scripts.";
     // After the first write a script can't be stopped half way.
     if (wrote_) return std::nullopt;
     if (row.flags & kWrite) {

@@ -19,8 +19,9 @@ void AddScored(CallContext& ctx, Args args, const types::SortedSet::AddRule& rul
     if (rule.only_existing) return rule.increment ? reply.Null() : reply.Integer(0);
     NotifyIfNew(ctx, key);
   }
+  // As Redis: of a set that is there only the number counts, as with XX no member may come to it.
   size_t longest = 0;
-  for (const ScoredName& m : members) longest = std::max(longest, m.member.size());
+  for (const ScoredName& m : members) longest = entry == nullptr ? std::max(longest, m.member.size()) : 0;
   const types::Limits limits = ctx.services.config.limits();
   int64_t added = 0, updated = 0;
   SortedSet::AddResult last{};

@@ -1,5 +1,7 @@
 // Sorted sets, member by member. Ranges of them are in sorted_set_range_family.cc, their ends in
 // sorted_set_pop_family.cc, what combines several in sorted_set_algebra_family.cc.
+#include <cmath>
+#include <cstdio>
 #include <string>
 #include <unordered_set>
 #include <utility>
@@ -64,6 +66,10 @@ void ZAdd(CallContext& ctx, Args args, Writer& reply) {
 }
 
 void ZIncrBy(CallContext& ctx, Args args, Writer& reply) {
+  // Redis takes ZADD's options here too, after which too few words are left.
+  SortedSet::AddRule options;
+  bool count_changed = false;
+  if (TakeAddOption(args[2], &options, &count_changed)) return reply.Error(resp::kSyntaxError);
   const auto increment = types::ParseScore(args[2]);
   if (!increment) return reply.Error(resp::kNotFloat);
   const ScoredName member{*increment, args[3]};
@@ -135,6 +141,13 @@ void Rank(CallContext& ctx, Args args, bool reverse, Writer& reply) {
 void ZRank(CallContext& ctx, Args args, Writer& reply) { Rank(ctx, args, false, reply); }
 void ZRevRank(CallContext& ctx, Args args, Writer& reply) { Rank(ctx, args, true, reply); }
 
+// Redis keeps scores as text in a listpack, and as numbers in a table: those ZSCAN alone writes with 17 digits.
+std::string_view FormatScanned(double score, types::Encoding encoding, types::ScoreBuffer& buffer) {
+  if (encoding == types::Encoding::kListpack || std::isinf(score)) return types::FormatScore(score, buffer);
+  const int size = std::snprintf(buffer, sizeof buffer, "%.17g", score);
+  return {buffer, static_cast<size_t>(size)};
+}
+
 void ZScan(CallContext& ctx, Args args, Writer& reply) {
   ScanOptions options;
   if (!ReadScanCursor(args[2], &options.cursor, reply)) return;
@@ -156,7 +169,7 @@ void ZScan(CallContext& ctx, Args args, Writer& reply) {
   for (const auto& [member, score] : members) {
     reply.Bulk(member);
     types::ScoreBuffer buffer;
-    if (!options.only_names) reply.Bulk(types::FormatScore(score, buffer));
+    if (!options.only_names) reply.Bulk(FormatScanned(score, entry->As<SortedSet>()->encoding(), buffer));
   }
 }
 

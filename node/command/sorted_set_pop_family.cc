@@ -82,7 +82,7 @@ bool ReadPopRequest(Args args, size_t at, PopRequest* request, Writer& reply) {
   const bool end_follows = static_cast<uint64_t>(keys) < rest.size();
   const Args options = end_follows ? rest.subspan(static_cast<size_t>(keys)) : Args{};
   const bool max = end_follows && Is(options[0], "max");
-  const bool counts = options.size() == 3 && Is(options[1], "count");
+  const bool counts = options.size() >= 3 && Is(options[1], "count");
   if (!end_follows || (!max && !Is(options[0], "min")) || (options.size() > 1 && !counts)) {
     reply.Error(resp::kSyntaxError);
     return false;
@@ -91,6 +91,10 @@ bool ReadPopRequest(Args args, size_t at, PopRequest* request, Writer& reply) {
   request->end = max ? SortedSetEnd::kMax : SortedSetEnd::kMin;
   if (counts && (!ParseInt64(options[2], &request->most) || request->most < 1)) {
     reply.Error("ERR count should be greater than 0");
+    return false;
+  }
+  if (options.size() > 3) {
+    reply.Error(resp::kSyntaxError);
     return false;
   }
   return true;
@@ -152,8 +156,8 @@ const Row kRows[] = {
   {"zpopmin", -2, kWrite | kFast, kOne, KeyAccess::kTake, "@sortedset", "sorted-set", "5.0.0", "Removes the members with the lowest scores and returns them.", "key [count]", ZPopMin},
   {"zpopmax", -2, kWrite | kFast, kOne, KeyAccess::kTake, "@sortedset", "sorted-set", "5.0.0", "Removes the members with the highest scores and returns them.", "key [count]", ZPopMax},
   {"zmpop", -4, kWrite, kCounted, KeyAccess::kTake, "@sortedset", "sorted-set", "7.0.0", "Takes members from the first of the sorted sets that there is.", "numkeys key [key ...] MIN|MAX [COUNT count]", ZMPop},
-  {"bzpopmin", -3, kWaits | kNoScript | kFast, kAllButLast, KeyAccess::kTake, "@sortedset", "sorted-set", "5.0.0", "Takes the member with the lowest score of the first sorted set that there is; waits for one.", "key [key ...] timeout", BZPopMin},
-  {"bzpopmax", -3, kWaits | kNoScript | kFast, kAllButLast, KeyAccess::kTake, "@sortedset", "sorted-set", "5.0.0", "Takes the member with the highest score of the first sorted set that there is; waits for one.", "key [key ...] timeout", BZPopMax},
+  {"bzpopmin", -3, kWaits | kFast, kAllButLast, KeyAccess::kTake, "@sortedset", "sorted-set", "5.0.0", "Takes the member with the lowest score of the first sorted set that there is; waits for one.", "key [key ...] timeout", BZPopMin},
+  {"bzpopmax", -3, kWaits | kFast, kAllButLast, KeyAccess::kTake, "@sortedset", "sorted-set", "5.0.0", "Takes the member with the highest score of the first sorted set that there is; waits for one.", "key [key ...] timeout", BZPopMax},
   {"bzmpop", -5, kWaits, kCountedBehindTimeout, KeyAccess::kTake, "@sortedset", "sorted-set", "7.0.0", "Takes members from the first of the sorted sets that there is; waits for one.", "timeout numkeys key [key ...] MIN|MAX [COUNT count]", BZMPop},
 };
 // clang-format on

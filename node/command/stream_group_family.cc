@@ -25,7 +25,7 @@ using types::StreamId;
 using types::StreamPending;
 
 void ReplyNoGroup(std::string_view key, std::string_view group, Writer& reply) {
-  reply.Error("NOGROUP No such key '" + std::string(key) + "' or consumer group '" + std::string(group) + "'");
+  reply.Error("NOGROUP No such key '" + resp::Printed(key) + "' or consumer group '" + resp::Printed(group) + "'");
 }
 
 // ---------------------------------------------------------------------------------------------- XGROUP
@@ -66,7 +66,7 @@ bool LookupForGroup(CallContext& ctx, Args args, bool group, store::Entry** entr
     return false;
   }
   if (!group || (*entry)->As<Stream>()->FindGroup(args[3]) != nullptr) return true;
-  reply.Error("NOGROUP No such consumer group '" + std::string(args[3]) + "' for key name '" + std::string(args[2]) +
+  reply.Error("NOGROUP No such consumer group '" + resp::Printed(args[3]) + "' for key name '" + resp::Printed(args[2]) +
               "'");
   return false;
 }
@@ -313,7 +313,7 @@ bool ReadClaimOptions(const CallContext& ctx, Args options, ClaimWords* out, Wri
     } else if (Is(options[i], "lastid") && !last) {
       if (!Accept(types::ParseStreamId(options[++i]), &out->last_id, reply)) return false;
     } else {
-      reply.Error("ERR Unrecognized XCLAIM option '" + std::string(options[i]) + "'");
+      reply.Error("ERR Unrecognized XCLAIM option '" + resp::Printed(options[i]) + "'");
       return false;
     }
   }

@@ -1,4 +1,5 @@
 // XINFO: what a stream holds and remembers, its groups and their consumers.
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -132,7 +133,7 @@ void InfoStream(CallContext& ctx, Args args, Writer& reply) {
   reply.Map(full ? 9 : 10);
   Field("length", log.size(), reply);
   Field("radix-tree-keys", log.nodes(), reply);
-  Field("radix-tree-nodes", log.index_nodes(), reply);
+  Field("radix-tree-nodes", std::max<uint64_t>(log.index_nodes(), 1), reply);  // an empty tree has its root
   Field("last-generated-id", log.last_id(), reply);
   Field("max-deleted-entry-id", log.max_deleted_id(), reply);
   Field("entries-added", log.entries_added(), reply);
@@ -164,8 +165,8 @@ void InfoConsumers(CallContext& ctx, Args args, Writer& reply) {
   const auto stream = entry->As<Stream>();
   const StreamGroup* const group = stream->FindGroup(args[3]);
   if (group == nullptr) {
-    return reply.Error("NOGROUP No such consumer group '" + std::string(args[3]) + "' for key name '" +
-                       std::string(args[2]) + "'");
+    return reply.Error("NOGROUP No such consumer group '" + resp::Printed(args[3]) + "' for key name '" +
+                       resp::Printed(args[2]) + "'");
   }
   reply.Array(group->consumers());
   group->ForEachConsumer([&](const StreamConsumer& consumer) {

@@ -149,8 +149,8 @@ bool Resolve(CallContext& ctx, Args args, const ReadWords& words, std::vector<So
       if (!LookupStreamWrite(ctx, key, &found, reply)) return false;
       entry = found;
       if (entry == nullptr || entry->As<Stream>()->FindGroup(*words.group) == nullptr) {
-        reply.Error("NOGROUP No such key '" + std::string(key.name) + "' or consumer group '" +
-                    std::string(*words.group) + "' in XREADGROUP with GROUP option");
+        reply.Error("NOGROUP No such key '" + resp::Printed(key.name) + "' or consumer group '" +
+                    resp::Printed(*words.group) + "' in XREADGROUP with GROUP option");
         return false;
       }
     } else if (ctx.waits_on == nullptr && !LookupStream(ctx, key, &entry, reply)) {

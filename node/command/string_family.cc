@@ -42,12 +42,12 @@ struct SetArguments {
 
 enum class SetWords : uint8_t { kSet, kMSetEx, kGetEx };
 
-// The options of a command. False after the error reply.
+// The options of a command; each may come twice, and its last value counts. False after the error reply.
 bool ReadSetOptions(Args options, SetWords words, SetArguments* out, bool* persist, Writer& reply) {
   const bool sets = words != SetWords::kGetEx;
   for (size_t i = 0; i < options.size(); ++i) {
     const std::string_view option = options[i];
-    const bool expiry_free = !out->expire.given && !out->keep_ttl && !*persist;
+    ExpireOption expire;
     if (sets && Is(option, "nx") && !out->if_present && !out->if_equal) {
       out->if_absent = true;
     } else if (sets && Is(option, "xx") && !out->if_absent && !out->if_equal) {
@@ -59,9 +59,12 @@ bool ReadSetOptions(Args options, SetWords words, SetArguments* out, bool* persi
       out->get = true;
     } else if (sets && Is(option, "keepttl") && !out->expire.given) {
       out->keep_ttl = true;
-    } else if (!sets && Is(option, "persist") && expiry_free) {
+    } else if (!sets && Is(option, "persist") && !out->expire.given) {
       *persist = true;
-    } else if (!expiry_free || !TakeExpireOption(options, &i, &out->expire)) {
+    } else if (!out->keep_ttl && !*persist && TakeExpireOption(options, &i, &expire) &&
+               (!out->expire.given || expire.IsLike(out->expire))) {
+      out->expire = expire;
+    } else {
       reply.Error(resp::kSyntaxError);
       return false;
     }

@@ -42,6 +42,7 @@ bool MatchOne(std::string_view pattern, size_t* p, char c, bool ignore_case) {
 }  // namespace
 
 bool GlobMatch(std::string_view pattern, std::string_view text, bool ignore_case) {
+  if (text.empty()) return pattern.empty();
   size_t p = 0, t = 0;
   size_t star = std::string_view::npos, star_text = 0;
   while (t < text.size()) {

@@ -6,7 +6,8 @@
 namespace understudy::resp {
 
 // Linear in the text for patterns with one "*", at worst text times pattern: a "*" only ever needs to be
-// retried from the last one, so there is no exponential pattern.
+// retried from the last one, so there is no exponential pattern. As in Redis only the empty pattern matches the empty
+// text, not even "*" does: where that means all, MatchesAll is asked before.
 bool GlobMatch(std::string_view pattern, std::string_view text, bool ignore_case = false);
 
 // Exactly "*": everything matches.

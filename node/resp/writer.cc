@@ -20,6 +20,7 @@ void Writer::SimpleString(std::string_view text) {
 
 void Writer::Error(std::string_view text) {
   errors_++;
+  while (!text.empty() && (text.back() == '\r' || text.back() == '\n')) text.remove_suffix(1);
   const std::string_view code = text.substr(0, text.find(' '));
   last_error_code_size_ = static_cast<uint8_t>(std::min(code.size(), sizeof(last_error_code_)));
   std::copy_n(code.begin(), last_error_code_size_, last_error_code_);

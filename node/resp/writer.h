@@ -37,8 +37,8 @@ class Writer {
 
   void Ok() { out_->Append("+OK\r\n"); }
   void SimpleString(std::string_view text);
-  // text: code and sentence, "ERR syntax error". Line ends in it are replaced by spaces, as clients would
-  // lose their place. errors() counts them; last_error_code() is the first word of the last one.
+  // text: code and sentence, "ERR syntax error". Line ends behind it are left out, others are replaced by spaces, as
+  // clients would lose their place. errors() counts them; last_error_code() is the first word of the last one.
   void Error(std::string_view text);
   // The same, of an error that somebody has told of already: last_error_code() is empty.
   void ErrorToldBefore(std::string_view text) {

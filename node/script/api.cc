@@ -179,6 +179,13 @@ int ReplicateCommands(lua_State* L) {
   return 1;
 }
 
+// There is no debugger to stop for.
+int Breakpoint(lua_State* L) {
+  lua_pushboolean(L, 0);
+  return 1;
+}
+int Debug(lua_State*) { return 0; }
+
 int RegisterFunction(lua_State* L) {
   const Interpreter::Register* const registered = Interpreter::Of(L).registering();
   if (registered == nullptr) return Fail(L, "redis.register_function can only be called on FUNCTION LOAD command");
@@ -250,6 +257,8 @@ void AddApi(lua_State* L, bool functions) {
     Set(L, "register_function", RegisterFunction);
   } else {
     Set(L, "replicate_commands", ReplicateCommands);
+    Set(L, "breakpoint", Breakpoint);
+    Set(L, "debug", Debug);
   }
 }
 

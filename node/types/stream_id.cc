@@ -1,6 +1,7 @@
 #include "node/types/stream_id.h"
 
 #include <bit>
+#include <cctype>
 #include <charconv>
 #include <cstring>
 
@@ -9,7 +10,10 @@ namespace {
 
 Status BadId() { return Invalid("ERR Invalid stream ID specified as stream command argument"); }
 
+// As strtoull, which Redis asks: spaces and a plus may stand before it.
 bool ParseNumber(std::string_view text, uint64_t* out) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text[0])) != 0) text.remove_prefix(1);
+  if (text.starts_with('+')) text.remove_prefix(1);
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, *out);
   return error == std::errc() && stop == end;
@@ -22,6 +26,7 @@ uint64_t Swapped(uint64_t n) {
 
 // auto_seq: nullptr where ms-* is not allowed.
 bool ParseId(std::string_view text, uint64_t missing_seq, StreamId* out, bool* auto_seq) {
+  text = text.substr(0, text.find('\0'));
   const size_t dash = text.find('-');
   if (!ParseNumber(text.substr(0, dash), &out->ms)) return false;
   out->seq = missing_seq;

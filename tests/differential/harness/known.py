@@ -187,7 +187,7 @@ KNOWN = [
     Known("redis-7.0", "XINFO", _but_for(*_GROUP_FIELDS, b"entries-read", b"consumers"), _NO_CONSUMER),
     Known("redis-7.0", "XINFO", _sub(b"CONSUMERS", _fewer), _NO_CONSUMER),
     Known("redis-7.0", "XGROUP", _sub(b"CREATECONSUMER"), _NO_CONSUMER),
-    Known("redis-7.0", "COMMAND", _sub(b"GETKEYS", _errors), "asks GETKEYS for an argument of the command first"),
+    Known("redis-7.0", "COMMAND", _sub(b"GETKEYS"), "asks GETKEYS for an argument of the command first"),
     Known("redis-7.0", "BITPOS|BITCOUNT", _only_we_refuse, "looks at the key before the range"),
     Known("redis-7.0", "BITPOS", _errors, "looks at the bit before the range"),
     Known("redis-7.0", "LPOS", _only_we_refuse, "takes the smallest number as a rank"),

@@ -6,6 +6,7 @@ connections from one thread has then executed the command, and has written all t
 compared by connection; a reply or message that one server has sent is waited for from the others.
 """
 import dataclasses
+import time
 
 import known
 import normal
@@ -92,7 +93,10 @@ class Player:
 
     def renew(self, start):
         """Starts peers anew that have ended; returns their names. Our node must not end: that is for the caller to see."""
-        ended = [name for name, server in self.servers.items() if server.process.poll() is not None]
+        ended = []
+        deadline = time.monotonic() + 5  # a connection ends a moment before its process
+        while not ended and time.monotonic() < deadline:
+            ended = [name for name, server in self.servers.items() if server.process.poll() is not None]
         for name in ended:
             if name != "understudy":
                 self.servers[name] = start(self.servers[name].contender)

@@ -107,6 +107,7 @@ TEST_F(KeyTest, KeysAndScan) {
   std::this_thread::sleep_for(std::chrono::milliseconds(5));
   Expect({{"DBSIZE", ":5"}, {"SCAN 0 MATCH key:* TYPE string COUNT 100", "[\"0\", [\"key:c\"]]"}, {"DBSIZE", ":3"}, {"MULTI", "+OK"}, {"SCAN 0 COUNT 100", "+QUEUED"},
           {"EXEC", "[[\"0\", [\"key:c\"]]]"}, {"DBSIZE", ":1"}});
+  EXPECT_EQ(Do("SCAN 0 TYPE '' COUNT 10000"), "[\"0\", []]");
   ExpectError({"SCAN x", "SCAN -1", "SCAN 1x"}, "ERR invalid cursor");
   ExpectError({"SCAN 0 COUNT 0", "SCAN 0 FOO 1", "SCAN 0 MATCH"}, kSyntax);
   ExpectError({"SCAN 0 COUNT x"}, kNotInteger);
@@ -120,6 +121,9 @@ TEST_F(KeyTest, DatabasesAreApart) {
           {"FLUSHALL ASYNC", "+OK"}, {"DBSIZE", ":0"},   {"FLUSHALL SYNC", "+OK"}, {"FLUSHDB ASYNC", "+OK"},
           {"RANDOMKEY", "nil"},   {"SWAPDB 1 1", "+OK"}});
   ExpectError({"SELECT 16", "SELECT -1", "SWAPDB 0 16"}, "ERR DB index is out of range");
+  ExpectError({"SELECT 2147483648", "MOVE a -2147483649", "COPY a b DB 4294967296"},
+              "ERR value is out of range, value must between -2147483648 and 2147483647");
+  ExpectError({"SWAPDB 4294967296 0"}, "ERR invalid first DB index");
   ExpectError({"SELECT x"}, kNotInteger);
   ExpectError({"SWAPDB x 1"}, "ERR invalid first DB index");
   ExpectError({"SWAPDB 1 x"}, "ERR invalid second DB index");

@@ -126,6 +126,8 @@ TEST_F(ScriptTest, ShebangsSayWhatAScriptDoes) {
               {"#!lua", "-ERR Invalid script shebang"}});
   EXPECT_EQ(Eval("return redis.call('set','a','b')", {"0"}, "EVAL_RO"),
             "-ERR Write commands are not allowed from read-only scripts. script: H, on @user_script:1.");
+  EXPECT_EQ(Eval("return redis.call('publish','a','b')", {"0"}, "EVAL_RO"),
+            "-ERR Write commands are not allowed from read-only scripts. script: H, on @user_script:1.");
   EXPECT_EQ(Eval("#!lua\nreturn 1", {"0"}, "EVAL_RO"),
             "-ERR Can not execute a script with write flag using *_ro command.");
   EXPECT_EQ(Eval("return redis.call('get','a')", {"0"}, "EVAL_RO"), "nil");
@@ -301,6 +303,17 @@ TEST_F(ScriptTest, WithoutMemoryAScriptMayOnlyRead) {
               {"#!lua flags=allow-oom\nreturn redis.call('set','k','x')", "+OK"},
               {"#!lua flags=no-writes\nreturn redis.call('get','k')", "\"x\""}});
   EXPECT_EQ(Do("CONFIG SET maxmemory 0"), "+OK");
+}
+
+TEST_F(ScriptTest, CommandsThatWaitDoNotWaitInScripts) {
+  ExpectEval({{"return redis.call('blpop','none',0)", "nil"},
+              {"return redis.call('blmove','none','other','left','right',0)", "nil"},
+              {"return redis.call('bzpopmin','none',0)", "nil"},
+              {"redis.call('rpush','l','a') return redis.call('brpop','l',0)", "[\"l\", \"a\"]"}});
+}
+
+TEST_F(ScriptTest, WhereADebuggerWouldStopScriptsGoOn) {
+  ExpectEval({{"return redis.breakpoint()", "nil"}, {"redis.debug('x') return 1", ":1"}});
 }
 
 TEST_F(ScriptTest, HashesAndVersionsAreTold) {

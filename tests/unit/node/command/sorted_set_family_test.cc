@@ -142,8 +142,15 @@ TEST_F(SortedSetTest, Scan) {
           {"ZSCAN z 0", "[\"0\", [\"a\", \"1\", \"b\", \"2\", \"ab\", \"3.5\"]]"},
           {"ZSCAN z 0 MATCH a* COUNT 1", "[\"0\", [\"a\", \"1\", \"ab\", \"3.5\"]]"},
           {"ZSCAN z 0 NOSCORES", "[\"0\", [\"a\", \"b\", \"ab\"]]"},
-          {"ZSCAN none 0 OOPS", "[\"0\", []]"}});
+          {"ZSCAN none 0 OOPS", "[\"0\", []]"},
+          {"ZADD u 0.1 a -3 b", ":2"}, {"ZSCAN u 0 MATCH a", "[\"0\", [\"a\", \"0.1\"]]"},
+          {"ZADD u -inf " + std::string(65, 'l'), ":1"}, {"OBJECT ENCODING u", "\"skiplist\""},
+          {"ZSCAN u 0 MATCH a", "[\"0\", [\"a\", \"0.10000000000000001\"]]"}, {"ZSCAN u 0 MATCH b", "[\"0\", [\"b\", \"-3\"]]"},
+          {"ZSCAN u 0 MATCH l*", "[\"0\", [\"" + std::string(65, 'l') + "\", \"-inf\"]]"}});
   ExpectError({"ZSCAN z x"}, "ERR invalid cursor");
+  ExpectError({"ZINCRBY z NX a", "ZINCRBY z incr a", "ZMPOP 1 z MIN COUNT 1 COUNT 1", "ZMPOP 1 z MIN COUNT"}, "ERR syntax error");
+  ExpectError({"ZMPOP 1 z MIN COUNT COUNT 1"}, "ERR count should be greater than 0");
+  Expect({{"ZADD v 1 a", ":1"}, {"ZADD v XX 2 " + std::string(65, 'l'), ":0"}, {"OBJECT ENCODING v", "\"listpack\""}});
   ExpectError({"ZSCAN z 0 COUNT 0", "ZSCAN z 0 OOPS"}, "ERR syntax error");
   ExpectError({"SCAN 0 NOSCORES"}, "ERR NOSCORES option can only be used in ZSCAN");
   for (int i = 0; i < 2000; ++i) Do("ZADD z " + std::to_string(i) + " m" + std::to_string(i));

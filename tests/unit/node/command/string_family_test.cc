@@ -49,7 +49,8 @@ TEST_F(StringTest, SetAndDelTakeAConditionOnTheOldValue) {
 }
 
 TEST_F(StringTest, SetTimesToLive) {
-  Expect({{"SET k v EX 100", "+OK"}, {"TTL k", ":100"},    {"SET k w KEEPTTL", "+OK"}, {"TTL k", ":100"},
+  Expect({{"SET k v EX 5 EX 200", "+OK"}, {"TTL k", ":200"}, {"GETEX k PERSIST PERSIST", "\"v\""}, {"TTL k", ":-1"},
+          {"SET k v EX 100", "+OK"}, {"TTL k", ":100"},    {"SET k w KEEPTTL", "+OK"}, {"TTL k", ":100"},
           {"SET k v", "+OK"},        {"TTL k", ":-1"},     {"SET k v PX 50000", "+OK"}, {"TTL k", ":50"},
           {"SET k v EXAT 33000000000", "+OK"},             {"EXPIRETIME k", ":33000000000"},
           {"SET k v PXAT 33000000000123", "+OK"},          {"PEXPIRETIME k", ":33000000000123"},
@@ -120,7 +121,7 @@ TEST_F(StringTest, NumbersWithFractions) {
           {"INCRBYFLOAT none 3", "\"3\""},
           {"OBJECT ENCODING none", "\"embstr\""},
           {"SET n abc", "+OK"}});
-  ExpectError({"INCRBYFLOAT n 1", "INCRBYFLOAT x abc", "INCRBYFLOAT x ' 1'", "INCRBYFLOAT x nan"},
+  ExpectError({"INCRBYFLOAT n 1", "INCRBYFLOAT x abc", "INCRBYFLOAT x ' 1'", "INCRBYFLOAT x nan", "INCRBYFLOAT x 1e5000", "INCRBYFLOAT x 1e-5000"},
               "ERR value is not a valid float");
   ExpectError({"INCRBYFLOAT x +inf"}, "ERR increment would produce NaN or Infinity");
 }

@@ -24,6 +24,12 @@ TEST_F(TransactionTest, AnErrorWhileQueueingAborts) {
           {"SET a 1", "+QUEUED"}, {"EXEC", "[+OK]"}});
 }
 
+TEST_F(TransactionTest, ARefusedExecEndsTheTransactionIfThereIsOne) {
+  const std::string refused = "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command";
+  Expect({{"EXEC x", refused}, {"MULTI", "+OK"}, {"SET a 1", "+QUEUED"}, {"EXEC x", refused}, {"EXEC", "-ERR EXEC without MULTI"},
+          {"GET a", "nil"}});
+}
+
 TEST_F(TransactionTest, AnErrorWhileRunningDoesNotStopTheRest) {
   Expect({{"SET a x", "+OK"}, {"MULTI", "+OK"}, {"INCR a", "+QUEUED"}, {"SET b 1", "+QUEUED"},
           {"EXEC", "[-ERR value is not an integer or out of range, +OK]"}, {"GET b", "\"1\""}});

@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 
+#include "node/resp/errors.h"
 #include "node/resp/glob.h"
 
 namespace understudy::resp {
@@ -27,6 +28,7 @@ TEST(Writer, WritesEachTypeInBothProtocols) {
       {[](Writer& w) { w.Ok(); }, "+OK\r\n", "+OK\r\n"},
       {[](Writer& w) { w.SimpleString("PONG"); }, "+PONG\r\n", "+PONG\r\n"},
       {[](Writer& w) { w.Error("ERR a\r\nb"); }, "-ERR a  b\r\n", "-ERR a  b\r\n"},
+      {[](Writer& w) { w.Error("ERR a\n\r\n"); }, "-ERR a\r\n", "-ERR a\r\n"},
       {[](Writer& w) { w.Integer(-12); }, ":-12\r\n", ":-12\r\n"},
       {[](Writer& w) { w.Integer(INT64_MIN); }, ":-9223372036854775808\r\n", ":-9223372036854775808\r\n"},
       {[](Writer& w) { w.Bulk("a\r\n"); }, "$3\r\na\r\n\r\n", "$3\r\na\r\n\r\n"},
@@ -81,17 +83,23 @@ TEST(Output, KeepsWhatWasWrittenWhenItGrows) {
   EXPECT_EQ(out.view(), expected);
 }
 
+TEST(Errors, AWordIsPrintedUpToItsFirstZeroByte) {
+  EXPECT_EQ(Printed("word"), "word");
+  EXPECT_EQ(Printed(std::string_view("k\0x", 3)), "k");
+  EXPECT_EQ(Printed("word", 2), "wo");
+}
+
 TEST(Glob, MatchesAsRedis) {
   struct Case {
     std::string_view pattern, text;
     bool matches;
   };
   const Case cases[] = {
-      {"*", "", true},          {"*", "anything", true},   {"a*c", "abbbc", true},     {"a*c", "abbbd", false},
+      {"*", "", false},         {"*", "anything", true},   {"a*c", "abbbc", true},     {"a*c", "abbbd", false},
       {"h?llo", "hello", true}, {"h?llo", "hllo", false},  {"h[ae]llo", "hallo", true}, {"h[ae]llo", "hillo", false},
       {"h[^e]llo", "hallo", true}, {"h[^e]llo", "hello", false}, {"h[a-c]llo", "hbllo", true}, {"h[c-a]llo", "hbllo", true},
       {"a\\*b", "a*b", true},   {"a\\*b", "axb", false},   {"[\\]]", "]", true},       {"[", "[", false},
-      {"a**b", "ab", true},     {"", "", true},            {"", "a", false},           {"foo*", "foo", true},
+      {"a**b", "ab", true},     {"", "", true},   {"**", "", false},            {"", "a", false},           {"foo*", "foo", true},
   };
   for (const Case& c : cases) EXPECT_EQ(GlobMatch(c.pattern, c.text), c.matches) << c.pattern << " " << c.text;
   EXPECT_TRUE(GlobMatch("MAX*", "maxmemory", true));

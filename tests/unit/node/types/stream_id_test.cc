@@ -66,6 +66,16 @@ TEST(StreamId, RefusesWhatIsNoId) {
   }
 }
 
+TEST(StreamId, NumbersMayHaveSpacesAndAPlusBeforeThem) {
+  for (const char* text : {" 1-2", "+1-2", "1- 2", "1-+2", "01-002"}) {
+    const Result<StreamId> id = ParseStreamId(text);
+    ASSERT_TRUE(id.ok()) << text;
+    EXPECT_EQ(*id, (StreamId{1, 2})) << text;
+  }
+  EXPECT_EQ(*ParseStreamId(std::string_view("1-2\0x", 5)), (StreamId{1, 2}));
+  for (const char* text : {"+-1", " ", "+", "++1", "+ 1", "1-+"}) EXPECT_EQ(ErrorOf(ParseStreamId(text)), kBadId) << text;
+}
+
 TEST(StreamId, NewOnesMayLeavePartsToTheStream) {
   auto id = ParseNewStreamId("*");
   ASSERT_TRUE(id.ok());
