@@ -116,7 +116,8 @@ void SPublish(CallContext& ctx, Args args, Writer& reply) { PublishTo(ctx, args,
 
 void ReplyNames(CallContext& ctx, Args args, Kind kind, Writer& reply) {
   if (args.size() > 3) return ReplyUnknownSubcommand(args, "PUBSUB", reply);
-  const std::vector<std::string> names = ctx.services.channels.Names(kind, args.size() == 3 ? args[2] : "*");
+  const auto pattern = args.size() == 3 ? std::optional(args[2]) : std::nullopt;
+  const std::vector<std::string> names = ctx.services.channels.Names(kind, pattern);
   reply.Array(names.size());
   for (const std::string& name : names) reply.Bulk(name);
 }

@@ -198,11 +198,11 @@ void Channels::WakeAll() {
 
 // ---------------------------------------------------------------------------------------------- questions
 
-std::vector<std::string> Channels::Names(Kind kind, std::string_view pattern) const {
+std::vector<std::string> Channels::Names(Kind kind, std::optional<std::string_view> pattern) const {
   std::vector<std::string> names;
   std::lock_guard lock(mutex_);
   for (const auto& [name, entry] : directory(kind)) {
-    if (resp::GlobMatch(pattern, name)) names.push_back(name);
+    if (!pattern || resp::GlobMatch(*pattern, name)) names.push_back(name);
   }
   return names;
 }

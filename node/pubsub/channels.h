@@ -30,6 +30,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -115,8 +116,8 @@ class Channels {
   bool Used() const { return subscriptions_.load(std::memory_order_acquire) > 0; }
   bool Crowded() const { return crowded_.load(std::memory_order_relaxed) > 0; }
 
-  // Names that have listeners and match the pattern.
-  std::vector<std::string> Names(Kind kind, std::string_view pattern) const;
+  // Names that have listeners and match the pattern; all without one (no pattern matches an empty name).
+  std::vector<std::string> Names(Kind kind, std::optional<std::string_view> pattern) const;
   size_t CountNames(Kind kind) const;
   size_t CountListeners(Kind kind, std::string_view name) const;
 

@@ -181,6 +181,9 @@ KNOWN = [
     # What Redis 7.2 changed after 7.0.
     Known("redis-7.0", "Z.*|GEO.*|BZ.*|EXEC|SORT.*|EVAL.*", _numbers, "writes scores with 17 digits, 7.2 with as many as are needed"),
     Known("redis-7.0", "OBJECT", _sub(b"ENCODING", _either(b"quicklist", b"hashtable")), "has no listpacks for lists and for sets"),
+    Known("redis-7.0", "OBJECT", _sub(b"ENCODING", lambda _words, ours, theirs: (ours[1], theirs[1]) == (b"hashtable", b"listpack")),
+          "does not take the number of arguments for that of a hash's fields"),
+    Known("redis-7.0", "XSETID", _only_we_refuse, "sets an id below that of an entry that was deleted", False),
     Known("redis-7.0", "XREAD|XREADGROUP", _error_starts(b"ERR Unbalanced"), "names no command in this error"),
     Known("redis-7.0", "Z(REV)?RANK", _error_starts(b"ERR wrong number of arguments"), "has no WITHSCORE"),
     Known("redis-7.0", "XINFO", _but_for(*_GROUP_FIELDS), "has no active-time; entries that were trimmed count in lag"),
@@ -224,6 +227,9 @@ KNOWN = [
     # What the node takes and Redis refuses.
     *_rows(("redis-7.0", "redis-8.0"), "BITCOUNT", _only_they_refuse, "BITCOUNT with a start alone is Valkey's"),
     *_rows(("redis-7.0", "redis-8.0"), "BITCOUNT", lambda words, _ours, _theirs: len(words) == 3, "BITCOUNT with a start alone is Valkey's"),
+    *_rows(("redis-7.0", "redis-8.0"), "BITCOUNT", _errors, "reads the range before its unit; the node and Valkey after it"),
+    Known("valkey-9.1", "OBJECT", _sub(b"ENCODING", lambda _words, ours, theirs: (ours[1], theirs[1]) == (b"listpack", b"skiplist")),
+          "makes a skiplist for the longest member before it looks at XX", after=lambda words: words[0].upper() == b"ZADD" and b"XX" in words),
     *_rows(("redis-7.0", "redis-8.0"), "OBJECT", _sub(b"REFCOUNT"), "shares small integers"),
     *_rows(_EVERY, "OBJECT", _sub(b"ENCODING", lambda _words, ours, theirs: theirs[1] == b"raw" and ours[1] != b"raw"),
            "a SETBIT that changes no bit leaves the node's value as it is", after=_is(b"SETBIT")),
@@ -263,6 +269,7 @@ def excuse(peer, words, ours, theirs, same, queued, earlier):
 _HASHES_WITH_TIMES = {22, 24, 25}
 _STREAM_OF_REDIS_7_0 = 19
 _SORTED_SET = 5
+_MINUS_ZERO = b"\x00\x00\x00\x00\x00\x00\x00\x80"
 
 
 def excuse_state(source, target, payload, restored):
@@ -270,8 +277,8 @@ def excuse_state(source, target, payload, restored):
     if payload is not None and payload[0] == _STREAM_OF_REDIS_7_0:
         # It lacks consumers that found nothing.
         return restored == b"+OK\r\n"
-    if payload is not None and source == "redis-7.0" and payload[0] == _SORTED_SET:
-        # It adds members one by one, first to a listpack, where -0 is 0.
+    if payload is not None and payload[0] == _SORTED_SET and (source == "redis-7.0" or _MINUS_ZERO in payload):
+        # In a listpack -0 is 0. Redis 7.0 adds the first members to one, Valkey none when a longer one follows.
         return restored == b"+OK\r\n"
     if payload is None or payload[0] not in _HASHES_WITH_TIMES:
         return False

@@ -104,9 +104,11 @@ def _without_delivery_times(value):
 
 
 def _sort(words, value):
-    """Elements of a set that are not sorted come in any order."""
     upper = [word.upper() for word in words]
-    return _sorted(value) if b"BY" in upper else value
+    if b"BY" in upper:
+        # Elements of the same weight come in any order; a LIMIT takes some of them.
+        return _length(words, value) if b"LIMIT" in upper else _sorted(value)
+    return value
 
 
 def _script(_, value):

@@ -37,6 +37,13 @@ TEST_F(PubsubTest, AMessageReachesSubscribers) {
   Expect({{"PUBLISH b hello", ":0"}});
 }
 
+TEST_F(PubsubTest, AnEmptyNameMatchesNoPattern) {
+  auto listener = Connect();
+  ExpectAnswers(*listener, "SUBSCRIBE ''", {"[\"subscribe\", \"\", :1]"});
+  ExpectAnswers(*listener, "PSUBSCRIBE *", {"[\"psubscribe\", \"*\", :2]"});
+  Expect({{"PUBLISH '' x", ":1"}, {"PUBSUB CHANNELS", "[\"\"]"}, {"PUBSUB CHANNELS *", "[]"}});
+}
+
 TEST_F(PubsubTest, ShardChannelsAreApart) {
   auto listener = Connect();
   ExpectAnswers(*listener, "SSUBSCRIBE a b", {"[\"ssubscribe\", \"a\", :1]", "[\"ssubscribe\", \"b\", :2]"});
