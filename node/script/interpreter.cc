@@ -33,7 +33,9 @@ std::string_view TextAt(lua_State* L, int index) {
 
 // Makes a table of what was raised, with the place: {err, source, line}. What all scripts share is not written to.
 int DescribeError(lua_State* L) {
-  if (!lua_istable(L, 1) || IsProtected(L, 1)) {
+  if (IsProtected(L, 1)) {
+    lua_newtable(L);
+  } else if (!lua_istable(L, 1)) {
     lua_getglobal(L, "tostring");
     lua_pushvalue(L, 1);
     lua_call(L, 1, 1);

@@ -59,7 +59,7 @@ TEST(Floor, ScriptsWithoutEndKeepNobodyOut) {
       while (entries < 200) {
         ASSERT_NE(floor.Enter(worker), Floor::Entry::kBusy);
         if (worker >= 2) {
-          ++entries;
+          if (scripts > 0) ++entries;
           floor.Leave(worker);
           continue;
         }
@@ -74,7 +74,6 @@ TEST(Floor, ScriptsWithoutEndKeepNobodyOut) {
     });
   }
   for (auto& thread : threads) thread.join();
-  EXPECT_GT(scripts, 0);
 }
 
 TEST(Floor, OneWorkerNeedsNoFlagOfItsOwn) {

@@ -117,8 +117,8 @@ TEST_F(InterpreterTest, ThePaceOfCollectionIsNotAScriptsToChange) {
             "*4\r\n:0\r\n:0\r\n:0\r\n:0\r\n");
   for (int i = 0; i < 100; ++i) Eval("return #string.rep('x', 1e6)");
   EXPECT_LT(interpreter_.bytes(), size_t{20} << 20);
-  EXPECT_EQ(Eval("return type(collectgarbage('count')) .. collectgarbage() .. tostring(collectgarbage('step'))"),
-            "$11\r\nnumber0true\r\n");
+  EXPECT_EQ(Eval("return type(collectgarbage('count')) .. collectgarbage() .. type(collectgarbage('step'))"),
+            "$14\r\nnumber0boolean\r\n");
 }
 
 TEST_F(InterpreterTest, SettingsOfARunEndWithIt) {

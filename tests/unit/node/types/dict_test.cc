@@ -66,10 +66,14 @@ TEST(Dict, DoesWhatAMapDoesWhileItGrowsAndShrinks) {
         dict.Insert(place, made);
       }
       dict.NoteDue(dict.Locate(key), step);
+      dict.CountDue(model.count(key) == 1, true);
       model[key] = step;
     } else {
-      ASSERT_EQ(Remove(dict, key), model.erase(key) == 1);
+      const bool removed = Remove(dict, key);
+      ASSERT_EQ(removed, model.erase(key) == 1);
+      dict.CountDue(removed, false);
     }
+    ASSERT_EQ(dict.due_elements(), model.size());
     ASSERT_EQ(dict.size(), model.size());
     if (step % 5000 == 0) {
       dict.Validate(DueOf);
@@ -192,6 +196,7 @@ TEST(Dict, TakesOutWhatIsDueInSteps) {
     dict.Insert(place, New(Name(i), due));
     if (!ever) continue;
     dict.NoteDue(dict.Locate(Name(i)), due);
+    dict.CountDue(false, true);
     model.emplace(due, Name(i));
   }
   const size_t never = 20000 - model.size();
