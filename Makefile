@@ -7,7 +7,7 @@ export CCACHE_NOHASHDIR := 1
 IMAGE ?= docker.io/understudy/understudy:0.1.0
 CLUSTER := deploy/local/cluster
 
-.PHONY: help build image cluster install demo test unit simulation tsan instructions e2e bench compat interop differential failover-report switchover-report chaos format style fuzz golden-update clean
+.PHONY: help build image cluster install demo test unit simulation tsan instructions e2e bench compat interop differential failover-report switchover-report chaos format style golden-update clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,10 +51,6 @@ e2e: ## end-to-end tests on the local Kubernetes only
 
 style: ## include order, file sizes, no clock in pure folders
 	@tests/run style
-
-fuzz: ## each parser against made-up input, a minute each; what is found stays in build/fuzz (SECONDS=60 JOBS=2 FUZZERS=rdb,dump)
-	@cmake/install-deps fuzz
-	@tests/fuzz/fuzz
 
 bench: ## the node beside Valkey and Redis, written to docs/benchmarks.md; 110 minutes (SHORT=1: 3 minutes, ROUNDS=5)
 	@cmake/install-deps test

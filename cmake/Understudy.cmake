@@ -1,7 +1,6 @@
 # One CMake target per folder: understudy_folder(node_store DEPS common) makes a static library of the
 # folder's *.cc (but main.cc), understudy_test(node_store_test DEPS node_store) a GoogleTest program of the
-# test folder's *.cc, whose tests ctest runs one by one, and understudy_fuzzer(resp DEPS node_resp) a fuzzer of
-# resp_fuzz.cc, which without libFuzzer is a test that runs it on the files of corpus/resp.
+# test folder's *.cc, whose tests ctest runs one by one.
 find_package(Threads REQUIRED)
 
 set(CMAKE_CXX_STANDARD 20)
@@ -24,7 +23,7 @@ add_compile_options(-Wall -Wextra -Werror -Wno-missing-field-initializers -fno-o
 add_compile_definitions(_TURN_OFF_PLATFORM_STRING BOOST_ASIO_NO_DEPRECATED)
 include_directories("${CMAKE_SOURCE_DIR}")
 
-set(UNDERSTUDY_SANITIZE "" CACHE STRING "address, thread, fuzzer or empty")
+set(UNDERSTUDY_SANITIZE "" CACHE STRING "address, thread or empty")
 if(UNDERSTUDY_SANITIZE STREQUAL "address")
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all)
   add_link_options(-fsanitize=address,undefined)
@@ -32,13 +31,8 @@ elseif(UNDERSTUDY_SANITIZE STREQUAL "thread")
   # g++ 12 has no support for fences, which Asio uses; the tests that matter here do not rely on them.
   add_compile_options(-fsanitize=thread -Wno-tsan)
   add_link_options(-fsanitize=thread)
-elseif(UNDERSTUDY_SANITIZE STREQUAL "fuzzer")
-  # clang only. Warnings are the other compiler's business: -Werror would make each of its releases a change of ours.
-  set(fuzzer_options -fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow -fno-sanitize-recover=all)
-  add_compile_options(${fuzzer_options} -w)
-  add_link_options(${fuzzer_options})
 elseif(NOT UNDERSTUDY_SANITIZE STREQUAL "")
-  message(FATAL_ERROR "UNDERSTUDY_SANITIZE is '${UNDERSTUDY_SANITIZE}'; it may be address, thread, fuzzer or empty")
+  message(FATAL_ERROR "UNDERSTUDY_SANITIZE is '${UNDERSTUDY_SANITIZE}'; it may be address, thread or empty")
 endif()
 
 function(understudy_folder target)
@@ -57,17 +51,4 @@ function(understudy_test target)
   include(GoogleTest)
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}"
                        PROPERTIES TIMEOUT 300 LABELS ${target})
-endfunction()
-
-function(understudy_fuzzer name)
-  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
-  add_executable(${name}_fuzz ${name}_fuzz.cc)
-  target_link_libraries(${name}_fuzz PRIVATE ${ARG_DEPS})
-  if(UNDERSTUDY_SANITIZE STREQUAL "fuzzer")
-    target_link_options(${name}_fuzz PRIVATE -fsanitize=fuzzer)
-  else()
-    target_sources(${name}_fuzz PRIVATE corpus_main.cc)
-    add_test(NAME FuzzCorpus.${name} COMMAND ${name}_fuzz "${CMAKE_CURRENT_SOURCE_DIR}/corpus/${name}")
-    set_tests_properties(FuzzCorpus.${name} PROPERTIES TIMEOUT 300 LABELS fuzz)
-  endif()
 endfunction()
