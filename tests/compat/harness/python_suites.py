@@ -128,8 +128,9 @@ class Fakeredis:
         folder = _LOGS / "fakeredis" / rival.name / "source"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.environment.source, folder)
-        conftest = folder / "test" / "conftest.py"
-        conftest.write_text(_at_port(conftest.read_text(encoding="utf-8"), server.port), encoding="utf-8")
+        for path, change in ((folder / "test" / "conftest.py", lambda text: _at_port(text, server.port)),
+                             (folder / self._FOLDER / "conftest.py", _untimed)):
+            path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
         os.environ["FAKEREDIS_HYPOTHESIS_EXAMPLES"] = self.examples
         try:
             # A machine of 250 examples takes minutes.
@@ -144,7 +145,17 @@ class Fakeredis:
 def _at_port(conftest, port):
     """The port is written into fakeredis' tests. Beside a server that calls itself Valkey their model would be another
     one, and their handling of errors does not work there."""
-    named = 'if "server_name" in client_info:'
-    if conftest.count(named) != 1:
-        raise Failure(f"test/conftest.py of fakeredis is not as expected: {named!r} is there {conftest.count(named)} times, not once")
-    return re.sub(r"\b6390\b", str(port), conftest.replace(named, "if False:"))
+    return re.sub(r"\b6390\b", str(port), _with(conftest, 'if "server_name" in client_info:', "if False:"))
+
+
+def _untimed(conftest):
+    """How long an example takes is the machine's."""
+    profile = 'settings.register_profile("fakeredis", '
+    conftest = _with(conftest, "from hypothesis import settings", "from hypothesis import HealthCheck, settings")
+    return _with(conftest, profile, profile + "deadline=None, suppress_health_check=list(HealthCheck), ")
+
+
+def _with(text, old, new):
+    if text.count(old) != 1:
+        raise Failure(f"a conftest.py of fakeredis is not as expected: {old!r} is there {text.count(old)} times, not once")
+    return text.replace(old, new)
