@@ -27,9 +27,12 @@ const char* malloc_conf = "background_thread:true";
 namespace {
 
 // Test suites of other servers look for these words in the output (docs: valkey's tests/support/server.tcl).
-void AnnounceStart(uint16_t port) {
+void AnnounceStart() {
   std::printf("understudy-node %s PID: %d Server initialized\n", std::string(understudy::config::kServerVersion).c_str(),
               getpid());
+  std::fflush(stdout);
+}
+void AnnounceService(uint16_t port) {
   std::printf("Ready to accept connections tcp, port %d\n", port);
   std::fflush(stdout);
 }
@@ -67,6 +70,27 @@ void HandOver(understudy::control::ControlPlane& plane, const understudy::config
   LOG_WARN("SIGTERM: ends although no other node has become primary");
 }
 
+// SIGTERM or SIGINT without an operator: as SHUTDOWN. If that is not possible the node goes on; who insists by SIGINT
+// ends it at once. Never returns.
+[[noreturn]] void EndInOrder(understudy::Server& server, int signal_number, const sigset_t& signals) {
+  for (;;) {
+    if (server.saver().loading()) {
+      LOG_INFO("signal {} while data is loaded: ending at once", signal_number);
+      _exit(0);
+    }
+    if (signal_number == SIGINT && server.shutdown().under_way()) {
+      LOG_WARN("SIGINT while shutting down: ending at once");
+      server.saver().Abandon();
+      _exit(1);
+    }
+    LOG_INFO("Received {} scheduling shutdown...", signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
+    server.shutdown().Begin({}, [] {
+      LOG_WARN("the signal was received, but there were errors trying to shut down the server");
+    });
+    sigwait(&signals, &signal_number);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -86,8 +110,8 @@ int main(int argc, char** argv) {
   if (const Status status = config.Load(arguments); !status.ok()) {
     return Fail(status, kBadConfigurationExit);
   }
-  if (chdir(config.dir.c_str()) != 0) {
-    return Fail(NotFound("can't change to the directory '" + config.dir + "' (option dir)"), kBadConfigurationExit);
+  if (chdir(config.dir().c_str()) != 0) {
+    return Fail(NotFound("can't change to the directory '" + config.dir() + "' (option dir)"), kBadConfigurationExit);
   }
   if (const Status status = log::Init("understudy-node", LogLevel(config.log_level)); !status.ok()) return Fail(status);
   const char* pod_uid = getenv("POD_UID");
@@ -107,7 +131,8 @@ int main(int argc, char** argv) {
   const SystemClock clock;
   const std::string incarnation = RandomHex(16);
   metrics::Registry registry;
-  Server server(config, clock, incarnation);
+  // No destructors: every socket, listeners included, is closed by the end of the process and not before.
+  Server server(config, clock, incarnation, [] { _exit(0); });
   config::Declaration declaration(config, arguments);
   ServerDataPath data_path(server, declaration);
   std::unique_ptr<control::ControlPlane> plane;
@@ -130,15 +155,20 @@ int main(int argc, char** argv) {
   if (plane) plane->Start();
   LOG_INFO("serving port {} with {} worker threads{}", server.port(), server.dispatcher().workers().size(),
            config.standalone ? "" : ", incarnation " + incarnation + ", waiting for a role");
-  AnnounceStart(server.port());
+  AnnounceStart();
+  server.Load([&server](Status status) {
+    // Never with a part of the data, or without it: its owner decides what is to become of it.
+    if (!status.ok()) _exit(Fail(status.Prefixed("Fatal error loading the DB, exiting")));
+    AnnounceService(server.port());
+  });
 
   int signal_number = 0;
   sigwait(&signals, &signal_number);
-  if (plane && signal_number == SIGTERM) {
+  if (!plane) EndInOrder(server, signal_number, signals);
+  if (signal_number == SIGTERM) {
     HandOver(*plane, config, clock, signals);
   } else {
     LOG_INFO("signal {}: ending at once", signal_number);
   }
-  // No destructors: every socket, listeners included, is closed by the end of the process and not before.
   _exit(0);
 }

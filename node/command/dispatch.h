@@ -85,6 +85,9 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   // A client of the worker `here` changed options: what it does next meets them, others soon after.
   void OnConfigSet(const net::Worker& here);
 
+  // What clients are told while a script is slow.
+  std::string_view BusyText() const;
+
   // `task` runs once on the worker after the next OnAcks (WAIT). The worker's thread.
   void WhenAcksGrow(net::Worker& worker, std::function<void()> task);
 
@@ -94,6 +97,10 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   Blocking& blocking() { return blocking_; }
   const std::vector<net::Worker*>& workers() const { return workers_; }
   WorkerStats& stats(uint32_t worker) const;
+  // Since the start, by clients and by the primary's stream: Effects::changes.
+  uint64_t changes() const;
+  // The replication thread.
+  void NoteAppliedChanges(uint64_t changes) { applied_changes_.Add(changes); }
   // Ticks() per microsecond.
   double ticks_per_us() const { return ticks_per_us_.load(std::memory_order_relaxed); }
   void set_active_expire(bool on) { active_expire_.store(on, std::memory_order_relaxed); }
@@ -162,7 +169,6 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void OnBusyBatch(WorkerState& state, const net::Batch& batch, std::span<uint32_t> executed);
   uint32_t RunBusySegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment);
   void CallBusy(WorkerState& state, Session& session, const Row& row, Args args, resp::Writer& reply);
-  std::string_view BusyText() const;
   void EndWatches(WorkerState& state, net::Connection& connection);
   void EndOrphans(WorkerState& state);
   void ServeLeftOutsideBatch(WorkerState& state);
@@ -232,6 +238,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   uint64_t first_ticks_ = 0;
   MonoTime first_time_;
 
+  OwnedCounter applied_changes_;
   std::atomic<size_t> startup_bytes_{0}, peak_bytes_{0};
   std::atomic<uint64_t> evicted_clients_{0};
   std::atomic<int64_t> exceeded_ms_{0}, exceeded_since_ms_{0};  // worker 0 writes

@@ -17,6 +17,7 @@ constexpr std::string_view kKilled = "Script killed by user with SCRIPT KILL.";
 // Why the node would refuse a write now; nothing: it would not. A pause that began meanwhile waits for the script.
 std::string_view WriteRefusal(const CallContext& ctx) {
   if (ctx.session == nullptr) return {};
+  if (ctx.keyspace.WritesFail()) return resp::kDiskError;
   return role::ErrorText(ctx.services.gate.Check(true, ctx.services.clock.Mono()));
 }
 
@@ -161,9 +162,15 @@ void RunScript(CallContext& ctx, Args args, const ScriptCall& call, resp::Writer
   if (!(call.flags & script::kSaysNothing)) {
     if (!(call.flags & script::kNoWrites)) {
       if (const std::string_view refusal = WriteRefusal(ctx); !refusal.empty()) {
-        return reply.Error(refusal.starts_with("READONLY")
-                               ? "READONLY Can not run script with write flag on readonly replica."
-                               : refusal);
+        if (refusal.starts_with("READONLY")) {
+          return reply.Error("READONLY Can not run script with write flag on readonly replica.");
+        }
+        if (refusal == resp::kDiskError) {
+          return reply.Error(
+              "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Writable "
+              "scripts are blocked. Use 'no-writes' flag for read only scripts.");
+        }
+        return reply.Error(refusal);
       }
       if (call.read_only) return reply.Error("ERR Can not execute a script with write flag using *_ro command.");
     }

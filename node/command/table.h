@@ -181,6 +181,7 @@ std::span<const Row> AclCommands();
 std::span<const Row> ClientCommands();
 std::span<const Row> ServerCommands();
 std::span<const Row> DebugCommands();
+std::span<const Row> SaveCommands();
 std::span<const Row> MemoryCommands();
 std::span<const Row> CommandCommands();
 std::span<const Row> TransactionCommands();

@@ -1,5 +1,7 @@
 #include "node/config/config.h"
 
+#include <stdlib.h>
+
 #include <algorithm>
 #include <fstream>
 #include <sstream>
@@ -112,6 +114,7 @@ Status Config::Load(std::span<const std::string> arguments) {
     RETURN_IF_ERROR(LoadText(text.str(), arguments[i]));
     ++i;
   }
+  save_adds_up_ = false;
   while (i < arguments.size()) {
     if (!arguments[i].starts_with("--")) {
       return Invalid("'" + arguments[i] + "' is not expected here; usage: understudy-node [redis.conf] [--name value ...]");
@@ -136,6 +139,17 @@ Status Config::Load(std::span<const std::string> arguments) {
     return Invalid("users are given by 'user' and by 'aclfile': only one of the two may be used");
   }
   if (!standalone && !replica_of_host.empty()) return Invalid("replicaof is allowed only with --standalone");
+  if (!standalone && !save_points_.empty()) {
+    return Invalid("save points are allowed only with --standalone: in a group replicas keep the data");
+  }
+  if (standalone && !save_given_) save_points_ = {{3600, 1}, {300, 100}, {60, 10000}};
+  if (standalone && !shutdown_timeout_given) shutdown_timeout_s = 10;
+  // Whoever starts the process changes to it, and says what is wrong with it.
+  if (char* path = realpath(dir_.c_str(), nullptr); path != nullptr) {
+    dir_ = path;
+    free(path);
+  }
+  loading_ = false;
   return {};
 }
 
@@ -154,7 +168,7 @@ std::vector<Config::Pair> Config::Get(std::span<const std::string_view> patterns
   return out;
 }
 
-Status Config::Set(std::span<const std::pair<std::string_view, std::string_view>> changes, bool managed) {
+Status Config::Set(std::span<const std::pair<std::string_view, std::string_view>> changes, Caller caller) {
   std::lock_guard lock(set_mutex_);
   std::vector<const Option*> options;
   for (const auto& [name, value] : changes) {
@@ -163,7 +177,8 @@ Status Config::Set(std::span<const std::pair<std::string_view, std::string_view>
       return NotFound("Unknown option or number of arguments for CONFIG SET - '" + std::string(name) + "'");
     }
     if (!(option->flags & kLive)) return Failed(name, "can't set immutable config");
-    if (managed && (option->flags & kManaged)) {
+    if ((option->flags & kProtected) && !caller.may_set_protected) return Failed(name, "can't set protected config");
+    if (caller.managed && (option->flags & kManaged)) {
       return Failed(name, "it is managed by the Understudy operator: change the object instead");
     }
     if (std::find(options.begin(), options.end(), option) != options.end()) return Failed(name, "duplicate parameter");

@@ -22,8 +22,14 @@
 
 namespace understudy::config {
 
-// enable-debug-command: from where DEBUG may be used.
-enum class DebugCommand : uint8_t { kNo, kLocal, kYes };
+// enable-debug-command, enable-protected-configs: from where it may be used.
+enum class AllowedFrom : uint8_t { kNowhere, kLocal, kAnywhere };
+
+// A point of `save`: after so many seconds if so much changed.
+struct SavePoint {
+  int64_t seconds = 0, changes = 0;
+  bool operator==(const SavePoint&) const = default;
+};
 
 // As maxmemory-policy names it.
 std::string_view PolicyName(EvictionPolicy policy);
@@ -42,7 +48,7 @@ class Config {
   uint16_t port = 6379;
   uint16_t admin_port = 8379;      // 0 = none (standalone only)
   bool admin_port_given = false;   // --standalone has none unless it is asked for
-  bool max_clients_memory_given = false;
+  bool max_clients_memory_given = false, shutdown_timeout_given = false;
   std::string operator_key_dir = "/etc/understudy";      // holds the operator's public key, operator.pub
   std::string termination_log = "/dev/termination-log";  // where the kubelet looks for a last message
   std::vector<std::string> bind = {"*"};
@@ -50,11 +56,12 @@ class Config {
   uint32_t shards = 64;
   int databases = 16;
   int tcp_backlog = 511;
-  std::string dir = ".";
   std::string log_level = "notice";
   std::string replica_of_host;     // standalone; empty = a primary
   uint16_t replica_of_port = 0;
-  DebugCommand debug_command = DebugCommand::kNo;
+  AllowedFrom debug_command = AllowedFrom::kNowhere;
+  AllowedFrom protected_configs = AllowedFrom::kNowhere;
+  bool rdb_checksum = true;
   std::string file;                // the configuration file, empty = none
   std::string acl_file;            // empty = none
   std::vector<std::vector<std::string>> users;  // name and rules of each `user` line
@@ -67,7 +74,7 @@ class Config {
   // 25 s cover the worst of it: the leading operator was on the same host (10 s), a first switchover that ran
   // over its budget (2 s), the wait before the second (5 s), that one (3.5 s) and a takeover out of it (2 s).
   // The kubelet kills 30 s after SIGTERM (operator/manifests/stateful_set.cc), 5 s later, which is the end of
-  // a process with 100 GB.
+  // a process with 100 GB. With --standalone it waits for replicas, and the default is Redis's 10 s.
   std::atomic<int64_t> shutdown_timeout_s{25};
   std::atomic<int64_t> max_memory_bytes{0};
   std::atomic<EvictionPolicy> max_memory_policy{EvictionPolicy::kNone};
@@ -89,7 +96,10 @@ class Config {
   std::atomic<int64_t> zset_max_listpack_entries{128}, zset_max_listpack_value{64};
   std::atomic<int64_t> list_max_listpack_size{-2};
   std::atomic<int64_t> stream_node_max_bytes{4096}, stream_node_max_entries{100};
-  std::atomic<int> hz{10};                 // asked for by nobody but CONFIG GET
+  // Asked for by nobody but CONFIG GET.
+  std::atomic<int> hz{10};
+  std::atomic<bool> rdb_compression{true}, rdb_del_sync_files{false};
+  std::atomic<bool> stop_writes_on_save_error{true};
   std::atomic<int64_t> slowlog_us{10000};  // < 0 = off
   std::atomic<int64_t> slowlog_entries{128};
   std::atomic<int64_t> acl_log_entries{128};
@@ -107,6 +117,14 @@ class Config {
   std::string master_user() const { return Text(&master_user_); }
   std::string master_auth() const { return Text(&master_auth_); }
   std::string announce_ip() const { return Text(&announce_ip_); }
+  // Absolute once Load has succeeded.
+  std::string dir() const { return Text(&dir_); }
+  std::string db_filename() const { return Text(&db_filename_); }
+  // Without --standalone always empty.
+  std::vector<SavePoint> save_points() const {
+    std::lock_guard lock(mutex_);
+    return save_points_;
+  }
   OutputLimit normal_limit() const;
   OutputLimit replica_limit() const;
   OutputLimit pubsub_limit() const;
@@ -129,8 +147,12 @@ class Config {
   using Pair = std::pair<std::string, std::string>;
   // CONFIG GET: options that match any of the patterns, in order of their names.
   std::vector<Pair> Get(std::span<const std::string_view> patterns) const;
-  // CONFIG SET: all or none. The message is Redis's, without "ERR ". managed: refuse what the operator manages.
-  Status Set(std::span<const std::pair<std::string_view, std::string_view>> changes, bool managed);
+  // CONFIG SET: all or none. The message is Redis's, without "ERR ".
+  struct Caller {
+    bool managed = false;          // refuse what the operator manages
+    bool may_set_protected = true;
+  };
+  Status Set(std::span<const std::pair<std::string_view, std::string_view>> changes, Caller caller);
   // Called after Set changed something; by the thread that called Set. Before threads start.
   void OnChange(std::function<void()> callback) { on_change_ = std::move(callback); }
 
@@ -147,6 +169,10 @@ class Config {
 
   mutable std::mutex mutex_;
   std::string password_, master_user_, master_auth_, announce_ip_;  // mutex_
+  std::string dir_ = ".", db_filename_ = "dump.rdb";                // mutex_
+  std::vector<SavePoint> save_points_;                              // mutex_
+  // While options are read at the start, several `save` add up; the first of the command line starts anew.
+  bool loading_ = true, save_given_ = false, save_adds_up_ = false;
   OutputLimit normal_limit_, replica_limit_{256LL << 20, 64LL << 20, 60},
       pubsub_limit_{32LL << 20, 8LL << 20, 60};  // mutex_
   std::mutex set_mutex_;  // one Set at a time

@@ -19,6 +19,7 @@ enum OptionFlag : uint32_t {
   kSwitch = 8,      // the word may be left out
   kManaged = 16,    // under the operator CONFIG SET is refused
   kSecret = 32,     // its value is not shown in messages
+  kProtected = 64,  // CONFIG SET changes it only where enable-protected-configs allows it
 };
 
 struct Option {

@@ -118,10 +118,6 @@ void Engine::Attach(int fd, std::string leftover, ReplicaHandshake handshake) {
     if (peer) peer->needs_full_copy = false;
   } else {
     if (shake.replid != "?") ++partial_refused_;
-    if (!shake.capa_eof) {
-      return Refuse(*link, "-ERR a full copy is sent in the diskless form only: REPLCONF capa eof is required",
-                    "it does not understand the diskless form");
-    }
     if (!data_.complete || data_.loading) {
       return Refuse(*link, "-LOADING Redis is loading the dataset in memory", "this node is loading itself");
     }
@@ -218,15 +214,19 @@ void Engine::StartCopy() {
   copy_starting_ = false;
   receivers_.clear();
   int rdb_version = persist::kValkeyRdbVersion;
+  bool spool = false;  // as the first of them needs it; the others get the next copy
   for (const auto& [id, link] : replicas_) {
     if (link->state() != ReplicaLink::State::kWaitCopy) continue;
+    const ReplicaHandshake& shake = link->handshake();
+    if (receivers_.empty()) spool = !shake.capa_eof;
+    if (spool == shake.capa_eof) continue;
     receivers_.push_back(id);
-    rdb_version = std::min(rdb_version, RdbVersionFor(link->handshake().has_hello, link->handshake().version));
+    rdb_version = std::min(rdb_version, RdbVersionFor(shake.has_hello, shake.rdb_only, shake.version));
   }
   if (receivers_.empty()) return hooks_.UnshareKeyspace();  // they left meanwhile
   copy_cut_told_ = false;
   copy_ = std::make_unique<FullCopy>(keyspace_, log_, hooks_, data_.dataset, receivers_.size(), rdb_version,
-                                     [this] { WakeNow(); });
+                                     spool ? settings_.spool_dir : "", [this] { WakeNow(); });
 }
 
 void Engine::CopyProgress() {
@@ -237,7 +237,7 @@ void Engine::CopyProgress() {
       for (uint64_t id : receivers_) {
         std::unique_ptr<Log::Reader> reader = copy_->TakeReader();
         if (const auto it = replicas_.find(id); it != replicas_.end()) {
-          it->second->StartCopy(*cut, std::move(reader), RandomHex(20));
+          it->second->StartCopy(*cut, std::move(reader), copy_->length(), RandomHex(20));
           ++full_syncs_;
         }
       }

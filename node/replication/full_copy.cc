@@ -1,18 +1,27 @@
 #include "node/replication/full_copy.h"
 
+#include <fcntl.h>
+#include <spdlog/fmt/fmt.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
 #include "common/check.h"
 #include "node/persist/rdb_format.h"
 
 namespace understudy::replication {
 
 FullCopy::FullCopy(store::Keyspace& keyspace, Log& log, Hooks& hooks, std::string dataset, size_t receivers,
-                   int rdb_version, std::function<void()> notify)
+                   int rdb_version, std::string spool_dir, std::function<void()> notify)
     : keyspace_(keyspace),
       log_(log),
       hooks_(hooks),
       dataset_(std::move(dataset)),
       receivers_(receivers),
       rdb_version_(rdb_version),
+      spool_dir_(std::move(spool_dir)),
       notify_(std::move(notify)),
       thread_([this] { Run(); }) {}
 
@@ -46,7 +55,8 @@ void FullCopy::Run() {
     return aux;
   };
   Status status;
-  {
+  if (!spool_dir_.empty()) status = MakeSpool();
+  if (status.ok()) {
     Result<std::unique_ptr<persist::Snapshot>> snapshot =
         persist::Snapshot::Begin(keyspace_, {.chunk_bytes = kChunkBytes, .rdb_version = rdb_version_,
                                               .functions = [this] { return hooks_.Functions(); }}, at_cut);
@@ -61,6 +71,8 @@ void FullCopy::Run() {
     }
     // The snapshot ends here, before anybody is told: its tables are this thread's to free.
   }
+  if (status.ok() && spool_ >= 0) status = SendSpool();
+  if (spool_ >= 0) close(spool_);
   {
     std::lock_guard lock(mutex_);
     finished_ = true;
@@ -69,7 +81,51 @@ void FullCopy::Run() {
   notify_();
 }
 
-Status FullCopy::Write(std::string_view bytes) {
+Status FullCopy::Write(std::string_view bytes) { return spool_ >= 0 ? Spool(bytes) : Enqueue(bytes); }
+
+Status FullCopy::MakeSpool() {
+  std::string path = spool_dir_ + "/temp-copy-XXXXXX";
+  spool_ = mkostemp(path.data(), O_CLOEXEC);
+  if (spool_ < 0) return Unavailable(fmt::format("can't make a file in '{}': {}", spool_dir_, std::strerror(errno)));
+  unlink(path.c_str());  // it goes with the descriptor, however this ends
+  return {};
+}
+
+Status FullCopy::Spool(std::string_view bytes) {
+  while (!bytes.empty()) {
+    if (cancelled_) return Unavailable("the full copy was given up");
+    const ssize_t n = write(spool_, bytes.data(), bytes.size());
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      return Unavailable(fmt::format("can't write a file in '{}': {}", spool_dir_, std::strerror(errno)));
+    }
+    bytes.remove_prefix(static_cast<size_t>(n));
+    std::lock_guard lock(mutex_);
+    spooled_bytes_ += static_cast<uint64_t>(n);
+  }
+  return {};
+}
+
+Status FullCopy::SendSpool() {
+  {
+    std::lock_guard lock(mutex_);
+    spooled_ = true;
+  }
+  notify_();
+  const auto buffer = std::make_unique<char[]>(kChunkBytes);
+  for (uint64_t at = 0; at < spooled_bytes_;) {
+    const ssize_t n = pread(spool_, buffer.get(), kChunkBytes, static_cast<off_t>(at));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      return Unavailable(fmt::format("can't read a file in '{}': {}", spool_dir_, n < 0 ? std::strerror(errno) : "cut off"));
+    }
+    at += static_cast<uint64_t>(n);
+    RETURN_IF_ERROR(Enqueue({buffer.get(), static_cast<size_t>(n)}));
+  }
+  return {};
+}
+
+Status FullCopy::Enqueue(std::string_view bytes) {
   while (!bytes.empty()) {
     auto chunk = std::make_shared<const std::string>(bytes.substr(0, kChunkBytes));
     bytes.remove_prefix(chunk->size());
@@ -88,7 +144,13 @@ Status FullCopy::Write(std::string_view bytes) {
 
 const Log::Cut* FullCopy::cut() const {
   std::lock_guard lock(mutex_);
-  return has_cut_ ? &cut_ : nullptr;
+  return has_cut_ && (spool_dir_.empty() || spooled_) ? &cut_ : nullptr;
+}
+
+std::optional<uint64_t> FullCopy::length() const {
+  std::lock_guard lock(mutex_);
+  if (spool_dir_.empty()) return std::nullopt;
+  return spooled_bytes_;
 }
 
 std::unique_ptr<Log::Reader> FullCopy::TakeReader() {

@@ -4,6 +4,9 @@
 // the cut, while all shards are locked, a place in the log is kept for each receiver, so that the stream goes
 // on exactly where the copy ends. The slowest receiver sets the pace (and is dropped by its own limits).
 //
+// Receivers that must know its length first (no REPLCONF capa eof: SYNC of old tools) share a copy that goes into a file
+// without a name, and from there into the queue. What waits for them meanwhile is in the log.
+//
 // Threads: everything but the snapshot itself belongs to the replication thread.
 #pragma once
 
@@ -14,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -31,14 +35,16 @@ class FullCopy final : private persist::ChunkSink {
   static constexpr size_t kQueueBytes = 4 * 1024 * 1024;
 
   // The keyspace is shared (Hooks::ShareKeyspace) as long as this lives. rdb_version: one that all receivers can
-  // read. notify: called on the copy's thread
-  // when there is something new to look at.
+  // read. spool_dir: not empty if the receivers must know the length, a directory for the file.
+  // notify: called on the copy's thread when there is something new to look at.
   FullCopy(store::Keyspace& keyspace, Log& log, Hooks& hooks, std::string dataset, size_t receivers, int rdb_version,
-           std::function<void()> notify);
+           std::string spool_dir, std::function<void()> notify);
   ~FullCopy();  // gives up, joins
 
-  // Null before the cut.
+  // Null before sending can begin: before the cut, or with a spool before all of it is there.
   const Log::Cut* cut() const;
+  // Bytes of all chunks, with a spool.
+  std::optional<uint64_t> length() const;
   // The place in the log of one receiver, once each, after the cut.
   std::unique_ptr<Log::Reader> TakeReader();
 
@@ -53,6 +59,10 @@ class FullCopy final : private persist::ChunkSink {
  private:
   void Run();
   Status Write(std::string_view bytes) override;
+  Status MakeSpool();
+  Status Spool(std::string_view bytes);
+  Status SendSpool();
+  Status Enqueue(std::string_view bytes);
 
   store::Keyspace& keyspace_;
   Log& log_;
@@ -60,6 +70,8 @@ class FullCopy final : private persist::ChunkSink {
   const std::string dataset_;
   const size_t receivers_;
   const int rdb_version_;
+  const std::string spool_dir_;
+  int spool_ = -1;                                            // the copy's thread
   const std::function<void()> notify_;
   std::atomic<bool> cancelled_{false};
 
@@ -67,6 +79,8 @@ class FullCopy final : private persist::ChunkSink {
   std::condition_variable room_;
   bool has_cut_ = false;                                      // mutex_
   Log::Cut cut_;                                              // mutex_; constant once has_cut_
+  bool spooled_ = false;                                      // mutex_: the spool is complete
+  uint64_t spooled_bytes_ = 0;                                // mutex_; constant once spooled_
   std::vector<std::unique_ptr<Log::Reader>> readers_;         // mutex_
   std::deque<std::shared_ptr<const std::string>> queue_;      // mutex_
   uint64_t first_chunk_ = 0;                                  // mutex_: index of queue_.front()

@@ -58,13 +58,18 @@ void ReplicaLink::WaitForCopy(bool beside, std::optional<uint64_t> parted_at) {
   parted_at_ = parted_at;
 }
 
-void ReplicaLink::StartCopy(const Log::Cut& cut, std::unique_ptr<Log::Reader> reader, std::string end_mark) {
+void ReplicaLink::StartCopy(const Log::Cut& cut, std::unique_ptr<Log::Reader> reader, std::optional<uint64_t> length,
+                            std::string end_mark) {
   CHECK(state_ == State::kWaitCopy && end_mark.size() == 40);
   if (!handshake_.sync) {
     text_ += FormatFullResync(cut.history.replid, cut.offset, handshake_.has_hello, beside_, parted_at_) + "\r\n";
   }
-  text_ += fmt::format("$EOF:{}\r\n", end_mark);
-  end_mark_ = std::move(end_mark);
+  if (length) {
+    text_ += fmt::format("${}\r\n", *length);
+  } else {
+    text_ += fmt::format("$EOF:{}\r\n", end_mark);
+    end_mark_ = std::move(end_mark);
+  }
   reader_ = std::move(reader);
   state_ = State::kSendCopy;
 }
@@ -190,7 +195,7 @@ Result<ReplicaLink::Sent> ReplicaLink::SendCopy(MonoTime now, const FullCopy& co
           if (!sent.ok() || *sent == Sent::kBlocked) return sent;
           continue;
         }
-        state_ = handshake_.sync ? State::kOnline : State::kWaitFirstAck;
+        state_ = handshake_.sync || end_mark_.empty() ? State::kOnline : State::kWaitFirstAck;
         return Sent::kAll;
       }
       chunk_ = copy.Chunk(next_chunk_);

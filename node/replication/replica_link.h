@@ -4,7 +4,7 @@
 //   kOnline                                                  partial resynchronisation
 //
 // The stream waits for the first REPLCONF ACK after a copy: in the diskless form ($EOF:) nothing else tells
-// that the replica has read the end mark. Nothing is copied per replica: chunks and log blocks are shared.
+// that the replica has read the end mark. Behind a copy whose length was told it goes on at once. Nothing is copied per replica: chunks and log blocks are shared.
 // Replication thread only.
 #pragma once
 
@@ -37,8 +37,9 @@ class ReplicaLink {
   void StartPartial(const std::string& replid, std::unique_ptr<Log::Reader> reader);
   // Waits for a copy; `beside` and `parted_at` are told to own nodes.
   void WaitForCopy(bool beside, std::optional<uint64_t> parted_at);
-  // The cut is taken.
-  void StartCopy(const Log::Cut& cut, std::unique_ptr<Log::Reader> reader, std::string end_mark);
+  // The copy can be sent. length: if the replica must know it; otherwise the copy ends with a mark.
+  void StartCopy(const Log::Cut& cut, std::unique_ptr<Log::Reader> reader, std::optional<uint64_t> length,
+                 std::string end_mark);
   // The answer to PSYNC is an error; the link ends then.
   void SendError(std::string_view line);
 
@@ -89,7 +90,7 @@ class ReplicaLink {
   std::string text_;            // lines to send before anything else
   size_t text_sent_ = 0;
   std::unique_ptr<Log::Reader> reader_;
-  std::string end_mark_;
+  std::string end_mark_;        // empty: the replica knows the copy's length
   bool mark_queued_ = false;
   bool beside_ = false;
   std::optional<uint64_t> parted_at_;

@@ -34,8 +34,9 @@ struct ResyncDecision {
 ResyncDecision DecideResync(const LogView& log, std::string_view replid, int64_t wanted_offset);
 
 // The newest RDB that a replica reads, of those that we write. own_node: it said hello. version: what it said of itself
-// with REPLCONF; Valkey does, and one that says nothing may be an old Redis.
-int RdbVersionFor(bool own_node, std::string_view version);
+// with REPLCONF; Valkey does, and one that says nothing may be an old Redis, unless it says rdb-only, as redis-cli has
+// since 7.0.
+int RdbVersionFor(bool own_node, bool rdb_only, std::string_view version);
 
 bool IsReplid(std::string_view text);  // 40 hex digits
 

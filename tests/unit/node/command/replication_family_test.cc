@@ -19,11 +19,12 @@ class ReplicationFamilyTest : public ServerTest {
   };
   std::unique_ptr<Node> MakeNode(bool standalone = true) {
     auto node = std::make_unique<Node>();
-    const std::vector<std::string> arguments = {"--standalone", "--bind", "127.0.0.1", "--workers", "2"};
+    const std::vector<std::string> arguments = {"--standalone", "--bind", "127.0.0.1", "--workers", "2",
+                                                "--dir", dir_.path(), "--save", ""};
     EXPECT_TRUE(node->config.Load(arguments).ok());
     node->config.port = 0;
     node->config.standalone = standalone;
-    node->server = std::make_unique<Server>(node->config, clock_, std::string(32, 'b'));
+    node->server = std::make_unique<Server>(node->config, clock_, std::string(32, 'b'), [] {});
     EXPECT_TRUE(node->server->Start().ok());
     node->client = std::make_unique<RespClient>(node->server->port());
     return node;
@@ -153,7 +154,41 @@ TEST_F(ReplicationFamilyTest, ErrorsSayWhatIsAllowed) {
           {"REPLCONF listening-port 6380 capa eof capa psync2 capa unknown version 8.1.0", "+OK"},
           {"PSYNC ? x", "-ERR value is not an integer or out of range"},
           {"PSYNC ? -1 FAILOVER", "-ERR PSYNC with FAILOVER is not supported: use REPLICAOF on both nodes"}});
-  EXPECT_EQ(Connect()->Do("SYNC"), "-ERR a full copy is sent in the diskless form only: REPLCONF capa eof is required");
+}
+
+// Old tools, and suites that look at the stream.
+TEST_F(ReplicationFamilyTest, WhoDoesNotSayCapaEofIsToldTheLengthOfTheCopyAndTheStreamFollowsAtOnce) {
+  Expect({{"SET k before", "+OK"}, {"HSET h f v", ":1"}});
+  const auto line_of = [](RespClient& client) {
+    std::string line;
+    while (!line.ends_with("\r\n")) {
+      line += client.ReadRaw(1);
+      if (line == "\n") line.clear();  // it may be kept waiting
+    }
+    return line.substr(0, line.size() - 2);
+  };
+  for (const char* request : {"SYNC\r\n", "PSYNC ? -1\r\n"}) {
+    auto tool = Connect();
+    tool->SendRaw(request);
+    if (request[0] == 'P') {
+      EXPECT_THAT(line_of(*tool), StartsWith("+FULLRESYNC "));
+    }
+    const std::string header = line_of(*tool);
+    ASSERT_EQ(header.front(), '$');
+    const std::string copy = tool->ReadRaw(std::stoul(header.substr(1)));
+    EXPECT_THAT(copy, StartsWith("REDIS0009"));
+    EXPECT_THAT(copy, HasSubstr("before"));
+    EXPECT_EQ(copy[copy.size() - 9], '\xff') << "the end mark, then the checksum";
+    EXPECT_EQ(Do("SET k after"), "+OK");
+    const std::string wanted = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$5\r\nafter\r\n";
+    std::string stream;
+    while (!stream.ends_with(wanted)) {
+      const std::string more = tool->ReadRaw(1);
+      ASSERT_EQ(more.size(), 1u) << stream;
+      stream += more;
+    }
+    EXPECT_EQ(Do("SET k before"), "+OK");
+  }
 }
 
 TEST_F(ReplicationFamilyTest, UnderTheOperatorNoClientMovesARole) {
