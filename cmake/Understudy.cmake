@@ -11,7 +11,8 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER "${CCACHE}")
+  # Without these it does not cache what is compiled with a precompiled header.
+  set(CMAKE_CXX_COMPILER_LAUNCHER env CCACHE_SLOPPINESS=pch_defines,time_macros "${CCACHE}")
 endif()
 find_program(MOLD mold)
 if(MOLD)
@@ -23,17 +24,51 @@ add_compile_options(-Wall -Wextra -Werror -Wno-missing-field-initializers -fno-o
 add_compile_definitions(_TURN_OFF_PLATFORM_STRING BOOST_ASIO_NO_DEPRECATED)
 include_directories("${CMAKE_SOURCE_DIR}")
 
+# What compiles slowly and is not what the sanitizers are for: test code, where assertions become long functions,
+# and files that are mostly a library's templates.
+set(UNDERSTUDY_LIGHT_TEST_CODE "")
+set(UNDERSTUDY_LIGHT_LIBRARY_CODE "")
 set(UNDERSTUDY_SANITIZE "" CACHE STRING "address, thread or empty")
 if(UNDERSTUDY_SANITIZE STREQUAL "address")
-  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all)
+  # A null pointer that is used faults anyway.
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize=null -fno-sanitize-recover=all)
   add_link_options(-fsanitize=address,undefined)
+  add_compile_definitions(UNDERSTUDY_ADDRESS_SANITIZER)
+  set(UNDERSTUDY_LIGHT_TEST_CODE -O0 -fno-sanitize=vptr,alignment,object-size)
+  set(UNDERSTUDY_LIGHT_LIBRARY_CODE -O0 -fno-sanitize=undefined)
 elseif(UNDERSTUDY_SANITIZE STREQUAL "thread")
-  # g++ 12 has no support for fences, which Asio uses; the tests that matter here do not rely on them.
-  add_compile_options(-fsanitize=thread -Wno-tsan)
+  add_compile_options(-fsanitize=thread)
   add_link_options(-fsanitize=thread)
+  add_compile_definitions(UNDERSTUDY_THREAD_SANITIZER)
+  set(UNDERSTUDY_LIGHT_TEST_CODE -O0)
+  set(UNDERSTUDY_LIGHT_LIBRARY_CODE -O0)
 elseif(NOT UNDERSTUDY_SANITIZE STREQUAL "")
   message(FATAL_ERROR "UNDERSTUDY_SANITIZE is '${UNDERSTUDY_SANITIZE}'; it may be address, thread or empty")
 endif()
+
+# In the sanitizers' builds, whose compiler makes good use of it, half of a file's time is the headers of the standard
+# library, GoogleMock and the JSON library: `headers` (product_headers or test_headers) holds them precompiled. The
+# other builds show that each file includes what it needs.
+function(understudy_precompiled target headers)
+  if(NOT UNDERSTUDY_SANITIZE)
+    return()
+  endif()
+  if(NOT TARGET ${headers})
+    file(WRITE "${CMAKE_BINARY_DIR}/${headers}.cc" "")
+    add_library(${headers} OBJECT "${CMAKE_BINARY_DIR}/${headers}.cc")
+    target_link_libraries(${headers} PRIVATE common)
+    target_compile_options(${headers} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+    target_precompile_headers(${headers} PRIVATE <algorithm> <chrono> <functional> <map> <memory> <mutex> <optional>
+                              <span> <string> <string_view> <thread> <unordered_map> <vector> <nlohmann/json.hpp>)
+    if(headers STREQUAL "test_headers")
+      target_link_libraries(${headers} PRIVATE GTest::gmock)
+      target_compile_options(${headers} PRIVATE ${UNDERSTUDY_LIGHT_TEST_CODE})
+      target_precompile_headers(${headers} PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
+    endif()
+  endif()
+  target_compile_options(${target} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+  target_precompile_headers(${target} REUSE_FROM ${headers})
+endfunction()
 
 function(understudy_folder target)
   cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
@@ -41,6 +76,17 @@ function(understudy_folder target)
   list(FILTER sources EXCLUDE REGEX "/main\\.cc$")
   add_library(${target} STATIC ${sources})
   target_link_libraries(${target} PUBLIC ${ARG_DEPS} Threads::Threads)
+  if(NOT target STREQUAL "common")
+    understudy_precompiled(${target} product_headers)
+  endif()
+endfunction()
+
+# Files of this folder that are mostly a library's templates.
+function(understudy_template_files)
+  if(UNDERSTUDY_LIGHT_LIBRARY_CODE)
+    set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS ${UNDERSTUDY_LIGHT_LIBRARY_CODE})
+    set_property(SOURCE ${ARGN} PROPERTY SKIP_PRECOMPILE_HEADERS ON)
+  endif()
 endfunction()
 
 function(understudy_test target)
@@ -48,6 +94,8 @@ function(understudy_test target)
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cc")
   add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  target_compile_options(${target} PRIVATE ${UNDERSTUDY_LIGHT_TEST_CODE})
+  understudy_precompiled(${target} test_headers)
   include(GoogleTest)
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}"
                        PROPERTIES TIMEOUT 300 LABELS ${target})

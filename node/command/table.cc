@@ -29,6 +29,12 @@ bool OnCollections(std::string_view group) {
          group == "stream";
 }
 
+// Rows are shared by all tables of a process, whose numbering is the same: a later one only reads.
+template <typename T>
+void Give(T& field, T value) {
+  if (field != value) field = value;
+}
+
 }  // namespace
 
 Table::Table(std::span<const std::span<const Row>> families) {
@@ -36,15 +42,15 @@ Table::Table(std::span<const std::span<const Row>> families) {
     for (const Row& row : family) {
       CHECK(Find(row.name) == nullptr);
       rows_.push_back(&row);
-      row.index = static_cast<uint32_t>(indexed_.size());
+      Give(row.index, static_cast<uint32_t>(indexed_.size()));
       // MOVE names a second database, which its user may be kept from: only the whole check looks at that.
-      row.ordinary = !(row.flags & kNotOrdinary) && row.name != "move" && row.subcommands.empty() && row.keys.first > 0 &&
-                     row.keys.find == nullptr && row.keys.beyond == nullptr;
-      row.reads_collection = row.keys.first > 0 && OnCollections(row.group);
+      Give(row.ordinary, !(row.flags & kNotOrdinary) && row.name != "move" && row.subcommands.empty() &&
+                             row.keys.first > 0 && row.keys.find == nullptr && row.keys.beyond == nullptr);
+      Give(row.reads_collection, row.keys.first > 0 && OnCollections(row.group));
       indexed_.push_back(&row);
       parents_.push_back(nullptr);
       for (const Row& sub : row.subcommands) {
-        sub.index = static_cast<uint32_t>(indexed_.size());
+        Give(sub.index, static_cast<uint32_t>(indexed_.size()));
         indexed_.push_back(&sub);
         parents_.push_back(&row);
       }

@@ -118,8 +118,8 @@ struct Row {
   Handler handler;
   std::span<const Row> subcommands = {};  // names without the parent's; their handlers get all arguments
   Channels channels = Channels::kNone;
-  // Given by the one Table of the process: its number there (Table::At), and whether it is a data command that
-  // Dispatcher::RunOrdinary may run when it comes with one key.
+  // Given by the process's first Table, and the same in each later one: its number there (Table::At), and whether it
+  // is a data command that Dispatcher::RunOrdinary may run when it comes with one key.
   mutable uint32_t index = 0;
   mutable bool ordinary = false;
   mutable bool reads_collection = false;  // of its keys' types: memory behind the entry is worth fetching ahead

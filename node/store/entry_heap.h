@@ -17,7 +17,7 @@ namespace understudy::store {
 
 class EntryHeap {
  public:
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(UNDERSTUDY_ADDRESS_SANITIZER)
   static constexpr size_t kSlabMaxBytes = 0;  // so that the sanitizer sees each entry
 #else
   static constexpr size_t kSlabMaxBytes = 1024;

@@ -181,7 +181,7 @@ Keyspace::SweepResult Keyspace::Sweep(int64_t now_ms, const Clock& clock, const 
 void Keyspace::SampleTtls(int64_t now_ms) {
   constexpr size_t kSample = 16;
   constexpr int64_t kWeight = 50;
-  const uint32_t first = sample_at_++ % shard_count();
+  const uint32_t first = sample_at_.fetch_add(1, std::memory_order_relaxed) % shard_count();
   for (int db = 0; db < databases_; ++db) {
     std::atomic<int64_t>& average = average_ttls_[static_cast<size_t>(db)];
     int64_t sample = 0, count = 0;

@@ -182,7 +182,7 @@ class Keyspace {
   Shard::Totals totals_;
   std::atomic<uint32_t> sweep_at_{0};  // shard where the next Sweep starts
   std::unique_ptr<std::atomic<int64_t>[]> average_ttls_;  // by database
-  uint32_t sample_at_ = 0;  // shard where the next SampleTtls starts; of the thread that sweeps
+  std::atomic<uint32_t> sample_at_{0};  // shard where the next SampleTtls starts
 };
 
 }  // namespace understudy::store

@@ -76,7 +76,7 @@ class StreamBuilder {
   // Of what has begun: how many are to come, and what was read of the next one.
   uint64_t nodes_ = 0, groups_ = 0, pendings_ = 0, consumers_ = 0, owns_ = 0;
   uint64_t owned_ = 0;  // pending entries of the group that have a consumer
-  uint64_t size_ = 0, ms_ = 0;
+  uint64_t size_ = 0;
   StreamId id_;
   StreamLog::Counters counters_;
   std::string name_;

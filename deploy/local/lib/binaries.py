@@ -38,17 +38,18 @@ def _kubernetes_flags():
 class Module:
     """One Go module of k8s/: what it builds and how long that takes on two cores."""
 
-    def __init__(self, name, title, programs, flags, expect):
+    def __init__(self, name, title, programs, flags, expect, package="tool"):
         self.name = name
         self.title = title
         self.programs = programs
         self.flags = flags
         self.expect = expect
+        self.package = package  # what is built: the tools of go.mod, or a main.go of ours
         self.source = os.path.join(settings.MODULES, name)
 
     def directory(self):
         digest = hashlib.sha256(self.flags.encode())
-        for part in ("go.mod", "go.sum"):
+        for part in sorted(os.listdir(self.source)):
             with open(os.path.join(self.source, part), "rb") as f:
                 digest.update(f.read())
         return os.path.join(settings.CACHE, "bin", f"{self.name}-{digest.hexdigest()[:16]}")
@@ -64,7 +65,7 @@ MODULES = [
            ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet",
             "kube-proxy", "kubectl"], _kubernetes_flags(), "about 5 minutes on two cores"),
     Module("coredns", f"CoreDNS {settings.COREDNS_VERSION}", ["coredns"],
-           "", "about 90 s on two cores"),
+           "", "about 90 s on two cores", package="."),
     Module("helm", f"Helm {settings.HELM_VERSION}", ["helm"],
            f"-X helm.sh/helm/v4/internal/version.version={settings.HELM_VERSION}",
            "about 1 minute on two cores"),
@@ -176,7 +177,7 @@ def _build(module, go):
     jobs = str(min(os.cpu_count() or 1, 4))
     run_logged(f"building {module.title} ({module.expect} when nothing is cached)",
                [go, "build", "-v", "-p", jobs, "-trimpath", "-ldflags",
-                f"-s -w {module.flags}".strip(), "-o", partial + "/", "tool"],
+                f"-s -w {module.flags}".strip(), "-o", partial + "/", module.package],
                log, note, cwd=module.source, env=_go_environment())
     if module.name == "kubernetes":
         # etcd's main package is the directory `server`.

@@ -256,7 +256,7 @@ TEST(Log, ManyWritersAndReadersSeeOneOrder) {
   }
   std::vector<std::thread> readers;
   for (std::string& out : seen) {
-    readers.emplace_back([&log, &out, &done, reader = std::shared_ptr<Log::Reader>(log->ReadFrom(0))] {
+    readers.emplace_back([&out, &done, reader = std::shared_ptr<Log::Reader>(log->ReadFrom(0))] {
       while (!done || reader->pending_bytes() > 0) out += Read(*reader, 10'000);
     });
   }

@@ -54,7 +54,7 @@ inline Entry* Get(Keyspace& keyspace, int db, std::string_view key, int64_t now_
   return at.shard.Find(db, key, at.hash, now_ms, view);
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(UNDERSTUDY_ADDRESS_SANITIZER) || defined(UNDERSTUDY_THREAD_SANITIZER)
 inline constexpr size_t kSlowdown = 10;
 #else
 inline constexpr size_t kSlowdown = 1;

@@ -311,7 +311,7 @@ TEST_F(WatcherTest, TwoWatchersSeeTheSameWhileWritersRace) {
     for (const Json& item : all) {
       const auto got = follower->cache().Get(ObjectKeyOf(item));
       ASSERT_NE(got, nullptr) << item.dump();
-      EXPECT_EQ(*got, item["data"]["key"]);
+      EXPECT_EQ(*got, item["data"]["key"].get<std::string>());
     }
   }
 }
