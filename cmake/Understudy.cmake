@@ -1,6 +1,6 @@
 # One CMake target per folder: understudy_folder(node_store DEPS common) makes a static library of the
 # folder's *.cc (but main.cc), understudy_test(node_store_test DEPS node_store) a GoogleTest program of the
-# test folder's *.cc, whose tests ctest runs one by one.
+# test folder's *.cc, whose tests ctest runs one by one (LONG: they take minutes).
 find_package(Threads REQUIRED)
 
 set(CMAKE_CXX_STANDARD 20)
@@ -24,31 +24,34 @@ add_compile_options(-Wall -Wextra -Werror -Wno-missing-field-initializers -fno-o
 add_compile_definitions(_TURN_OFF_PLATFORM_STRING BOOST_ASIO_NO_DEPRECATED)
 include_directories("${CMAKE_SOURCE_DIR}")
 
-# What compiles slowly and is not what the sanitizers are for: test code, where assertions become long functions,
-# and files that are mostly a library's templates.
-set(UNDERSTUDY_LIGHT_TEST_CODE "")
-set(UNDERSTUDY_LIGHT_LIBRARY_CODE "")
+# What compiles slowly and is not what the sanitizers are for: test code, where assertions become long functions, and
+# files that are mostly a library's templates. Long tests are optimised all the same: what they share with the product
+# of header code is linked from one of the two.
+set(UNDERSTUDY_TEST_OPTIONS "")
+set(UNDERSTUDY_LONG_TEST_OPTIONS "")
+set(UNDERSTUDY_TEMPLATE_OPTIONS "")
 set(UNDERSTUDY_SANITIZE "" CACHE STRING "address, thread or empty")
 if(UNDERSTUDY_SANITIZE STREQUAL "address")
   # A null pointer that is used faults anyway.
   add_compile_options(-fsanitize=address,undefined -fno-sanitize=null -fno-sanitize-recover=all)
   add_link_options(-fsanitize=address,undefined)
   add_compile_definitions(UNDERSTUDY_ADDRESS_SANITIZER)
-  set(UNDERSTUDY_LIGHT_TEST_CODE -O0 -fno-sanitize=vptr,alignment,object-size)
-  set(UNDERSTUDY_LIGHT_LIBRARY_CODE -O0 -fno-sanitize=undefined)
+  set(UNDERSTUDY_TEST_OPTIONS -O0 -fno-sanitize=vptr,alignment,object-size)
+  set(UNDERSTUDY_LONG_TEST_OPTIONS -fno-sanitize=undefined)
+  set(UNDERSTUDY_TEMPLATE_OPTIONS -O0 -fno-sanitize=undefined)
 elseif(UNDERSTUDY_SANITIZE STREQUAL "thread")
   add_compile_options(-fsanitize=thread)
   add_link_options(-fsanitize=thread)
   add_compile_definitions(UNDERSTUDY_THREAD_SANITIZER)
-  set(UNDERSTUDY_LIGHT_TEST_CODE -O0)
-  set(UNDERSTUDY_LIGHT_LIBRARY_CODE -O0)
+  set(UNDERSTUDY_TEST_OPTIONS -O0)
+  set(UNDERSTUDY_TEMPLATE_OPTIONS -O0)
 elseif(NOT UNDERSTUDY_SANITIZE STREQUAL "")
   message(FATAL_ERROR "UNDERSTUDY_SANITIZE is '${UNDERSTUDY_SANITIZE}'; it may be address, thread or empty")
 endif()
 
 # In the sanitizers' builds, whose compiler makes good use of it, half of a file's time is the headers of the standard
-# library, GoogleMock and the JSON library: `headers` (product_headers or test_headers) holds them precompiled. The
-# other builds show that each file includes what it needs.
+# library, GoogleMock and the JSON library: `headers` (product_headers, test_headers or long_test_headers) holds them
+# precompiled. The other builds show that each file includes what it needs.
 function(understudy_precompiled target headers)
   if(NOT UNDERSTUDY_SANITIZE)
     return()
@@ -60,9 +63,11 @@ function(understudy_precompiled target headers)
     target_compile_options(${headers} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
     target_precompile_headers(${headers} PRIVATE <algorithm> <chrono> <functional> <map> <memory> <mutex> <optional>
                               <span> <string> <string_view> <thread> <unordered_map> <vector> <nlohmann/json.hpp>)
-    if(headers STREQUAL "test_headers")
+    if(NOT headers STREQUAL "product_headers")
       target_link_libraries(${headers} PRIVATE GTest::gmock)
-      target_compile_options(${headers} PRIVATE ${UNDERSTUDY_LIGHT_TEST_CODE})
+      string(REPLACE "_headers" "_options" options ${headers})
+      string(TOUPPER ${options} options)
+      target_compile_options(${headers} PRIVATE ${UNDERSTUDY_${options}})
       target_precompile_headers(${headers} PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
     endif()
   endif()
@@ -83,19 +88,24 @@ endfunction()
 
 # Files of this folder that are mostly a library's templates.
 function(understudy_template_files)
-  if(UNDERSTUDY_LIGHT_LIBRARY_CODE)
-    set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS ${UNDERSTUDY_LIGHT_LIBRARY_CODE})
+  if(UNDERSTUDY_TEMPLATE_OPTIONS)
+    set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_OPTIONS ${UNDERSTUDY_TEMPLATE_OPTIONS})
     set_property(SOURCE ${ARGN} PROPERTY SKIP_PRECOMPILE_HEADERS ON)
   endif()
 endfunction()
 
 function(understudy_test target)
-  cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "LONG" "" "DEPS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cc")
   add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
-  target_compile_options(${target} PRIVATE ${UNDERSTUDY_LIGHT_TEST_CODE})
-  understudy_precompiled(${target} test_headers)
+  if(ARG_LONG)
+    target_compile_options(${target} PRIVATE ${UNDERSTUDY_LONG_TEST_OPTIONS})
+    understudy_precompiled(${target} long_test_headers)
+  else()
+    target_compile_options(${target} PRIVATE ${UNDERSTUDY_TEST_OPTIONS})
+    understudy_precompiled(${target} test_headers)
+  endif()
   include(GoogleTest)
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}"
                        PROPERTIES TIMEOUT 300 LABELS ${target})
