@@ -28,9 +28,12 @@ const char* malloc_conf = "background_thread:true";
 namespace {
 
 // Test suites of other servers look for these words in the output (docs: valkey's tests/support/server.tcl).
-void AnnounceStart(uint16_t port) {
+void AnnounceStart() {
   std::printf("understudy-node %s PID: %d Server initialized\n", std::string(understudy::config::kServerVersion).c_str(),
               getpid());
+  std::fflush(stdout);
+}
+void AnnounceService(uint16_t port) {
   std::printf("Ready to accept connections tcp, port %d\n", port);
   std::fflush(stdout);
 }
@@ -49,26 +52,56 @@ int Fail(const understudy::Status& status, int exit_code = 1) {
   return exit_code;
 }
 
+// No destructors: every socket, listeners included, is closed by the end of the process and not before.
+[[noreturn]] void End(understudy::Server& server, const understudy::config::Config& config) {
+  server.saver().Abandon();
+  if (!config.unix_socket.empty()) unlink(config.unix_socket.c_str());
+  if (!config.pid_file.empty()) unlink(config.pid_file.c_str());
+  _exit(0);
+}
+
 // SIGTERM of a node that the operator leads: a primary with voters asks for a switchover and goes on serving
 // until it is no longer primary (FAILOVER.md section 7); every other node ends at once. Returns when the
 // time is up, as it must without an operator, or at SIGINT. The kubelet may send SIGTERM more than once (its
 // own restart, a deletion with a shorter grace period): that changes nothing.
-void HandOver(understudy::control::ControlPlane& plane, const understudy::config::Config& config,
-              const understudy::Clock& clock, const sigset_t& signals) {
+void HandOver(understudy::Server& server, understudy::control::ControlPlane& plane,
+              const understudy::config::Config& config, const understudy::Clock& clock, const sigset_t& signals) {
   using namespace understudy;
   const Duration bound = Seconds(config.shutdown_timeout_s.load());
   const MonoTime until = clock.Mono() + bound;
   LOG_INFO("SIGTERM: ends as soon as no other node has to become primary first, at most {} s from now",
            bound.ms() / 1000);
-  plane.Terminate([] {
+  plane.Terminate([&server, &config] {
     LOG_INFO("SIGTERM: nothing is left to hand over");
-    _exit(0);
+    End(server, config);
   });
   for (Duration left = bound; left > Duration{}; left = until - clock.Mono()) {
     const timespec wait{left.ns / 1'000'000'000, left.ns % 1'000'000'000};
     if (sigtimedwait(&signals, nullptr, &wait) == SIGINT) break;
   }
   LOG_WARN("SIGTERM: ends although no other node has become primary");
+}
+
+// SIGTERM or SIGINT without an operator: as SHUTDOWN. If that is not possible the node goes on; who insists by SIGINT
+// ends it at once. Never returns.
+[[noreturn]] void EndInOrder(understudy::Server& server, const understudy::config::Config& config, int signal_number,
+                             const sigset_t& signals) {
+  for (;;) {
+    if (server.saver().loading()) {
+      LOG_INFO("signal {} while data is loaded: ending at once", signal_number);
+      End(server, config);
+    }
+    if (signal_number == SIGINT && server.shutdown().under_way()) {
+      LOG_WARN("SIGINT while shutting down: ending at once");
+      server.saver().Abandon();
+      _exit(1);
+    }
+    LOG_INFO("Received {} scheduling shutdown...", signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
+    server.shutdown().Begin({}, [] {
+      LOG_WARN("the signal was received, but there were errors trying to shut down the server");
+    });
+    sigwait(&signals, &signal_number);
+  }
 }
 
 }  // namespace
@@ -90,8 +123,8 @@ int main(int argc, char** argv) {
   if (const Status status = config.Load(arguments); !status.ok()) {
     return Fail(status, kBadConfigurationExit);
   }
-  if (chdir(config.dir.c_str()) != 0) {
-    return Fail(NotFound("can't change to the directory '" + config.dir + "' (option dir)"), kBadConfigurationExit);
+  if (chdir(config.dir().c_str()) != 0) {
+    return Fail(NotFound("can't change to the directory '" + config.dir() + "' (option dir)"), kBadConfigurationExit);
   }
   if (const Status status = log::Init("understudy-node", LogLevelOf(config), config.log_file); !status.ok()) {
     return Fail(status);
@@ -113,7 +146,7 @@ int main(int argc, char** argv) {
   const SystemClock clock;
   const std::string incarnation = RandomHex(16);
   metrics::Registry registry;
-  Server server(config, clock, incarnation);
+  Server server(config, clock, incarnation, [&] { End(server, config); });
   config::Declaration declaration(config, arguments);
   ServerDataPath data_path(server, declaration);
   std::unique_ptr<control::ControlPlane> plane;
@@ -140,17 +173,20 @@ int main(int argc, char** argv) {
   }
   LOG_INFO("serving port {} with {} worker threads{}", server.port(), server.dispatcher().workers().size(),
            config.standalone ? "" : ", incarnation " + incarnation + ", waiting for a role");
-  AnnounceStart(server.port());
+  AnnounceStart();
+  server.Load([&server](Status status) {
+    // Never with a part of the data, or without it: its owner decides what is to become of it.
+    if (!status.ok()) _exit(Fail(status.Prefixed("Fatal error loading the DB, exiting")));
+    AnnounceService(server.port());
+  });
 
   int signal_number = 0;
   sigwait(&signals, &signal_number);
-  if (plane && signal_number == SIGTERM) {
-    HandOver(*plane, config, clock, signals);
+  if (!plane) EndInOrder(server, config, signal_number, signals);
+  if (signal_number == SIGTERM) {
+    HandOver(server, *plane, config, clock, signals);
   } else {
     LOG_INFO("signal {}: ending at once", signal_number);
   }
-  if (!config.unix_socket.empty()) unlink(config.unix_socket.c_str());
-  if (!config.pid_file.empty()) unlink(config.pid_file.c_str());
-  // No destructors: every socket, listeners included, is closed by the end of the process and not before.
-  _exit(0);
+  End(server, config);
 }

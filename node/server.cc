@@ -37,6 +37,7 @@ replication::Settings ReplicationSettings(const config::Config& config) {
   s.announce_ip = config.announce_ip();
   s.source_ip = config.source_ip();
   s.announce_port = static_cast<uint16_t>(config.announce_port.load());
+  s.spool_dir = config.dir();
   s.limits = config.limits();
   return s;
 }
@@ -57,6 +58,7 @@ command::Table BuildCommandTable() {
       command::KeyspaceCommands(),   command::ExpireCommands(),       command::ConnectionCommands(),
       command::AclCommands(),        command::ClientCommands(),       command::ServerCommands(),
       command::LatencyCommands(),    command::ClusterCommands(),      command::DebugCommands(),
+      command::SaveCommands(),
       command::MemoryCommands(),     command::CommandCommands(),      command::BitmapCommands(),
       command::BitfieldCommands(),   command::PubsubCommands(),       command::HyperLogLogCommands(),
       command::TransactionCommands(), command::ReplicationCommands(), command::StreamCommands(),
@@ -70,7 +72,7 @@ command::Table BuildCommandTable() {
   return command::Table(families);
 }
 
-Server::Server(config::Config& config, const Clock& clock, std::string incarnation)
+Server::Server(config::Config& config, const Clock& clock, std::string incarnation, std::function<void()> exit)
     : config_(config), clock_(clock), incarnation_(std::move(incarnation)), table_(BuildCommandTable()) {
   keyspace_ = std::make_unique<store::Keyspace>(store::Keyspace::Options{config.shards, config.databases});
   replication::Replication::Options options;
@@ -83,15 +85,19 @@ Server::Server(config::Config& config, const Clock& clock, std::string incarnati
   dispatcher_ = std::make_unique<command::Dispatcher>(table_, workers);
   channels_ = std::make_unique<pubsub::Channels>(workers);
   scripts_ = std::make_unique<script::Scripts>(workers);
+  saver_ = std::make_unique<command::Saver>(gate_);
+  shutdown_ = std::make_unique<command::Shutdown>(std::move(exit));
   services_ = std::make_unique<command::Services>(command::Services{
       clock_, config_, *keyspace_, *replication_, gate_, table_, *dispatcher_, *channels_, *scripts_,
-      config.standalone});
+      *saver_, *shutdown_, config.standalone});
+  shutdown_->Attach(*services_);
   sink_.set_services(services_.get());
   keyspace_->SetExpirySink(dispatcher_.get());
   if (workers > 1) keyspace_->SetShared(true);
 }
 
 Server::~Server() {
+  saver_->Stop();
   for (auto& worker : workers_) worker->Stop();
   replication_->Stop();
   workers_.clear();
@@ -115,6 +121,7 @@ Status Server::Start() {
     ApplySettings();
     replication_->Configure(ReplicationSettings(config_));
     dispatcher_->acl().FollowPassword(config_.password());
+    saver_->OnOptions();
   });
   const uint32_t count = config_.workers > 0 ? config_.workers : config::AvailableCpus();
   std::vector<std::vector<int>> listeners;
@@ -129,7 +136,11 @@ Status Server::Start() {
     workers_[worker]->Post([this, worker] { channels_->Hand(worker); });
   });
   dispatcher_->Attach(*services_, std::move(pointers));
-  if (config_.standalone) gate_.ServeStandalone();
+  saver_->Start(*services_);
+  if (config_.standalone) {
+    gate_.ServeStandalone();
+    loads_ = saver_->WillLoad();
+  }
   RETURN_IF_ERROR(replication_->Start());
   // What else is allocated from here on is in one of the accounts.
   if (const command::MemoryFigures memory = command::ReadMemoryFigures(); memory.from_allocator) {
@@ -137,12 +148,20 @@ Status Server::Start() {
     dispatcher_->set_startup_bytes(memory.allocated - std::min(memory.allocated, counted));
   }
   for (auto& worker : workers_) worker->Start();
-  if (!config_.replica_of_host.empty()) {
-    replication_->FollowForeign(config_.replica_of_host, config_.replica_of_port, [](Status status) {
-      if (!status.ok()) LOG_WARN("replicaof: {}", status.ToString());
-    });
-  }
   return {};
+}
+
+void Server::Load(std::function<void(Status)> done) {
+  const auto serve = [this, done = std::move(done)](Status status) {
+    if (status.ok() && !config_.replica_of_host.empty()) {
+      replication_->FollowForeign(config_.replica_of_host, config_.replica_of_port, [](Status followed) {
+        if (!followed.ok()) LOG_WARN("replicaof: {}", followed.ToString());
+      });
+    }
+    done(status);
+  };
+  if (!loads_) return serve({});
+  saver_->Load(serve);
 }
 
 Status Server::OpenListeners(uint32_t workers, std::vector<std::vector<int>>* listeners) {
@@ -285,9 +304,7 @@ Duration Server::LongestTurn() const {
 // ---------------------------------------------------------------------------------------------- hooks
 
 std::vector<std::string> Server::Functions() {
-  std::vector<std::string> codes;
-  for (const auto& [name, library] : scripts_->functions().libraries()) codes.push_back(library.code);
-  return codes;
+  return command::FunctionCodes(*services_);
 }
 
 Status Server::ReplaceFunctions(const std::vector<std::string>& codes) {

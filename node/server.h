@@ -22,6 +22,8 @@
 #include "node/command/apply_sink.h"
 #include "node/command/call_context.h"
 #include "node/command/dispatch.h"
+#include "node/command/saver.h"
+#include "node/command/shutdown.h"
 #include "node/command/table.h"
 #include "node/config/config.h"
 #include "node/net/worker.h"
@@ -49,14 +51,19 @@ class RoleEvents {
 
 class Server final : public replication::Hooks {
  public:
-  // config: loaded; must outlive this object, as clock must. incarnation: of this process.
-  Server(config::Config& config, const Clock& clock, std::string incarnation);
+  // config: loaded; must outlive this object, as clock must. incarnation: of this process. exit: ends the process, for
+  // SHUTDOWN and Shutdown::Begin.
+  Server(config::Config& config, const Clock& clock, std::string incarnation, std::function<void()> exit);
   ~Server() override;
 
   // Before Start; without it (and with --standalone) the server is its own role machine.
   void set_role_events(RoleEvents* events) { role_events_ = events; }
-  // Binds, then starts the threads. An error is one sentence.
+  // Binds, then starts the threads. An error is one sentence. If there is a file to load (--standalone), data commands
+  // are answered -LOADING until Load is done.
   Status Start();
+  // After Start, once: loads it, and follows the primary of the option replicaof. done: on any thread; at once if there
+  // is nothing to load. An error means that the data can't be served.
+  void Load(std::function<void(Status)> done);
   // The port that is served: config.port, or the one that the kernel chose for port 0.
   uint16_t port() const { return port_; }
 
@@ -71,6 +78,8 @@ class Server final : public replication::Hooks {
   void CloseClients() { dispatcher_->CloseAllClients(); }
   // A pause of the gate ended, or its end moved.
   void WakePausedClients() { dispatcher_->WakePaused(); }
+  command::Saver& saver() { return *saver_; }
+  command::Shutdown& shutdown() { return *shutdown_; }
   // What /metrics shows of memory. Any thread, after Start.
   void CollectMetrics(metrics::Writer& writer) const;
   // Runs on each worker; `done` (on the last worker) after all did.
@@ -111,7 +120,10 @@ class Server final : public replication::Hooks {
   std::unique_ptr<command::Dispatcher> dispatcher_;
   std::unique_ptr<pubsub::Channels> channels_;
   std::unique_ptr<script::Scripts> scripts_;
+  std::unique_ptr<command::Saver> saver_;
+  std::unique_ptr<command::Shutdown> shutdown_;
   std::unique_ptr<command::Services> services_;
+  bool loads_ = false;  // there is a file
   std::vector<std::unique_ptr<net::Worker>> workers_;
 
   // --standalone only: what was last published. Replication thread.

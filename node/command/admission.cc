@@ -3,6 +3,7 @@
 #include "node/command/dispatch.h"
 #include "node/command/dispatch_state.h"
 #include "node/command/notify.h"
+#include "node/command/saver.h"
 #include "node/command/script_host.h"
 #include "node/config/config.h"
 #include "node/pubsub/channels.h"
@@ -14,11 +15,6 @@ namespace {
 
 constexpr Duration kSnapshotPressureStep = Milliseconds(1);
 constexpr Duration kCrowdedStep = Milliseconds(1);  // a worker hands out its mail in every turn
-
-bool MayDebug(config::DebugCommand allowed, const net::Connection& connection) {
-  if (allowed != config::DebugCommand::kLocal) return allowed == config::DebugCommand::kYes;
-  return connection.from_this_machine();
-}
 
 // A Service may lead to the former primary for a second after its EndpointSlice was changed (FAILOVER.md section 8), and
 // longer in a large cluster.
@@ -89,7 +85,7 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
   // users' rules must not keep a group from replicating.
   const bool own_handshake = (flags & kHandshake) && !services_->standalone;
   if (!session.authenticated && !(flags & kNoAuth) && !own_handshake) [[unlikely]] return refuse(resp::kNoAuth);
-  if ((flags & kForTests) && !MayDebug(services_->config.debug_command, session.connection)) {
+  if ((flags & kForTests) && !Allows(services_->config.debug_command, session.connection)) {
     return refuse(
         "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a "
         "local connection, otherwise you need to set this option in the configuration file, and then restart the "
@@ -126,6 +122,9 @@ bool Dispatcher::Admit(WorkerState& state, Session& session, const Row& row, Arg
   }
 
   const bool writes = (flags & kWrite) != 0;
+  if (services_->keyspace.WritesFail() && (writes || row.name == "ping")) [[unlikely]] return refuse(resp::kDiskError);
+  // Whoever waits for the end of the start asks by PING; a copy from a primary must not mix with what is loaded.
+  if (services_->saver.loading() && ((flags & kNoAsyncLoading) || row.name == "ping")) return refuse(resp::kLoading);
   const bool may_write = writes || (flags & kRunsScript) != 0;
   const bool streams = (flags & kMayReplicate) != 0;
   // A transaction's scripts were looked at when they were queued.

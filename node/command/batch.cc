@@ -165,7 +165,7 @@ bool Dispatcher::MayRunRestricted(const Session& session, const Row& row, Args a
 bool Dispatcher::Passes(WorkerState& state, const Session& session, const Row& row, Args args) const {
   const bool writes = (row.flags & kWrite) != 0;
   if (writes) {
-    if (services_->keyspace.WritersShouldWait()) return false;
+    if (!services_->keyspace.WritersMayPass()) return false;
     state.generation = services_->gate.generation();
   }
   if (services_->gate.Check(writes, state.worker->now()) != role::Admission::kServe ||
@@ -221,6 +221,7 @@ void Dispatcher::RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& p
       if (blocking_.noted()) [[unlikely]] ServeNotedOf(state, ctx, plan.hash);
     }
     if (state.effects.changes() > 0) {
+      state.stats.changes.Add(state.effects.changes());
       session.connection.MarkWrote(state.generation);
       if (synchronous) session.connection.HoldFrom(position, session.last_write_offset);
     }

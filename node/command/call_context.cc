@@ -8,6 +8,7 @@
 #include "node/command/notify.h"
 #include "node/command/stats.h"
 #include "node/config/config.h"
+#include "node/net/connection.h"
 #include "node/net/worker.h"
 #include "node/role/role_gate.h"
 #include "node/store/shard_guard.h"
@@ -61,6 +62,24 @@ void ReplyUnknownSubcommand(Args args, std::string_view parent, resp::Writer& re
 
 void ReplyManaged(resp::Writer& reply, std::string_view what) {
   reply.Error("ERR " + std::string(what) + " is managed by the Understudy operator");
+}
+
+std::function<void(std::string)> ReplyLater(const CallContext& ctx) {
+  net::Connection& connection = ctx.session->connection;
+  const bool silent = ctx.session->reply_mode != Session::kReplyOn;  // CLIENT REPLY
+  return [&worker = connection.worker(), id = connection.id(), silent](std::string text) {
+    worker.Post([&worker, id, silent, text = std::move(text)] {
+      net::Connection* connection = worker.Find(id);
+      if (connection == nullptr) return;
+      if (!silent) connection->Append(text);
+      connection->Wake();
+    });
+  };
+}
+
+bool Allows(config::AllowedFrom allowed, const net::Connection& connection) {
+  if (allowed != config::AllowedFrom::kLocal) return allowed == config::AllowedFrom::kAnywhere;
+  return connection.from_this_machine();
 }
 
 void ReplyHelp(std::span<const std::string_view> lines, resp::Writer& reply) {

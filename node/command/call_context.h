@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -21,8 +22,9 @@
 namespace understudy {
 class Clock;
 namespace config {
+enum class AllowedFrom : uint8_t;
 class Config;
-}
+}  // namespace config
 namespace net {
 class Connection;
 class Worker;
@@ -44,6 +46,8 @@ class Scripts;
 namespace understudy::command {
 
 class Dispatcher;
+class Saver;
+class Shutdown;
 struct Services;
 struct WorkerStats;
 
@@ -150,6 +154,8 @@ struct Services {
   Dispatcher& dispatcher;
   pubsub::Channels& channels;
   script::Scripts& scripts;
+  Saver& saver;
+  Shutdown& shutdown;
   bool standalone;  // false: the operator manages roles; what clients may not do then is answered by ReplyManaged
 };
 
@@ -161,9 +167,14 @@ bool MayStream(const CallContext& ctx);
 void ReplyManaged(resp::Writer& reply, std::string_view what);
 // For a subcommand that there is, but not with so many arguments.
 void ReplyUnknownSubcommand(Args args, std::string_view parent, resp::Writer& reply);
+// For a command that is answered later: takes the reply as it is sent, once, on any thread. The caller parks the
+// connection, which it wakes.
+std::function<void(std::string)> ReplyLater(const CallContext& ctx);
 // What HELP answers.
 void ReplyHelp(std::span<const std::string_view> lines, resp::Writer& reply);
 
+// Whether that is where the client is.
+bool Allows(config::AllowedFrom allowed, const net::Connection& connection);
 // Texts as numbers; ReadInt64 and ReadDb write the error reply where there is none. A long double may be infinite.
 bool ParseInt64(std::string_view text, int64_t* out);
 bool ParseLongDouble(std::string_view text, long double* out);

@@ -14,8 +14,8 @@
 #include "node/command/call_context.h"
 #include "node/command/config_rewrite.h"
 #include "node/command/dispatch.h"
+#include "node/command/saver.h"
 #include "node/config/config.h"
-#include "node/persist/rdb_reader.h"
 #include "node/persist/rdb_writer.h"
 #include "node/resp/errors.h"
 #include "node/resp/writer.h"
@@ -30,14 +30,6 @@ namespace understudy::command {
 namespace {
 
 using resp::Writer;
-
-// All keys of the database, expired ones that are still stored included.
-std::vector<std::string> NamesOf(CallContext& ctx) {
-  std::vector<std::string> names;
-  ctx.keyspace.ForEach(ctx.db, ctx.now_ms, store::View::kRaw, ctx.locking(),
-                       [&](const store::Entry& entry) { names.emplace_back(entry.key()); });
-  return names;
-}
 
 // ----------------------------------------------------------------------------------------------
 // DIGEST
@@ -138,33 +130,30 @@ void DebugDigestValue(CallContext& ctx, Args args, Writer& reply) {
 // ----------------------------------------------------------------------------------------------
 // RELOAD
 
-// Through its form in a DUMP and back, as loading an RDB file would do it. Not replicated: nothing
-// changes.
-void ReloadKey(CallContext& ctx, const Key& key) {
-  if (key.shard.EraseIfExpired(ctx.db, key.name, key.hash, ctx.now_ms)) return;
-  const store::Entry* entry = LookupPeek(ctx, key);
-  if (entry == nullptr) return;
-  Result<store::StoredValue> value =
-      persist::ParseDumpPayload(persist::DumpPayload(*entry), ctx.services.config.limits());
-  CHECK(value.ok());
-  store::StoredValue old = *key.shard.Copy(ctx.db, key.name, key.hash, ctx.now_ms);
-  value->expire_ms = old.expire_ms;
-  value->idle_seconds = old.idle_seconds;
-  value->frequency = old.frequency;
-  key.shard.Put(ctx.db, key.name, key.hash, *std::move(value), ctx.now_ms);
+// Through the file and back: what is not in the file is lost.
+void DebugReload(CallContext& ctx, Args args, Writer& reply) {
+  // A role could change in the middle of it.
+  if (!ctx.services.standalone) return ReplyManaged(reply, "DEBUG RELOAD");
+  Saver::Reload reload;
+  for (const std::string_view option : args.subspan(2)) {
+    if (Is(option, "merge")) {
+      reload.merge = true;
+    } else if (Is(option, "noflush")) {
+      reload.flush = false;
+    } else if (Is(option, "nosave")) {
+      reload.save = false;
+    } else {
+      return reply.Error("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.");
+    }
+  }
+  ctx.session->connection.Park();
+  ctx.services.saver.ReloadData(reload, [answer = ReplyLater(ctx)](Status status) {
+    answer(status.ok() ? "+OK\r\n" : "-ERR" + std::string(status.message().empty() ? "" : " ") +
+                                         std::string(status.message()) + "\r\n");
+  });
 }
 
-void DebugReload(CallContext& ctx, Args args, Writer& reply) {
-  // NOSAVE, NOFLUSH and MERGE are about a file beside the data.
-  if (args.size() > 2)
-    return reply.Error("ERR DEBUG RELOAD takes no option here: there is no file that could be loaded instead");
-  const int asked_from = ctx.db;
-  for (ctx.db = 0; ctx.db < ctx.keyspace.databases(); ++ctx.db) {
-    for (const std::string& name : NamesOf(ctx)) ReloadKey(ctx, AnyKey(ctx, name));
-  }
-  ctx.db = asked_from;
-  reply.Ok();
-}
+void DebugLoadLog(CallContext&, Args, Writer& reply) { reply.Error("ERR this server keeps no append-only file"); }
 
 // ----------------------------------------------------------------------------------------------
 // others
@@ -327,8 +316,9 @@ void DebugHelp(CallContext&, Args, Writer& reply) {
       "QUICKLIST-PACKED-THRESHOLD <size>",
       "    Taken for tests that ask for it; large elements of lists have nodes of their own "
       "anyway.",
-      "RELOAD",
-      "    Takes every value through its form in a snapshot and back.",
+      "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
+      "    Saves the data set, removes it from memory and loads it back; NOSAVE and NOFLUSH leave out the",
+      "    first two, and with MERGE keys that are there already are replaced.",
       "SET-ACTIVE-EXPIRE (0|1)",
       "    Whether keys are removed when they expire, or only when they are used.",
       "SET-SKIP-CHECKSUM-VALIDATION (0|1)",
@@ -351,12 +341,13 @@ const Row kDebugRows[] = {
   {"error", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Answers an error.", "string", DebugError},
   {"help", 2, kLoading | kStale, {}, KeyAccess::kNone, "", "server", "1.0.0", "Lists the subcommands.", "", DebugHelp},
   {"jmap", -2, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Refused: it belongs to another kind of server.", "", DebugJmap},
+  {"loadaof", 2, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Refused: there is no append-only file.", "", DebugLoadLog},
   {"log", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Writes to the log.", "message", DebugLog},
   {"object", 3, (kByAdmin & ~kLoading) | kForTests, kSecond, KeyAccess::kRead, "", "server", "1.0.0", "Shows how a key is stored.", "key", DebugObject},
   {"populate", -3, kWrite | kAdmin | kNoScript | kAllShards | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Makes keys.", "count [prefix] [size]", DebugPopulate},
   {"protocol", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "6.0.0", "Answers a value of a type.", "type", DebugProtocol},
   {"quicklist-packed-threshold", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "7.0.0", "Has no effect.", "size", DebugQuicklistPackedThreshold},
-  {"reload", -2, kWrite | kAdmin | kNoScript | kAllShards | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Writes and reads back all values.", "", DebugReload},
+  {"reload", -2, kWrite | kAdmin | kNoScript | kNoMulti | kForTests, {}, KeyAccess::kNone, "", "server", "1.0.0", "Saves and loads the data set.", "[MERGE] [NOFLUSH] [NOSAVE]", DebugReload},
   {"client-enforce-reply-list", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "7.0.0", "Has no effect.", "0|1", DebugTaken},
   {"dict-resizing", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "7.2.0", "Has no effect.", "0|1", DebugTaken},
   {"pause-cron", 3, kByAdmin | kForTests, {}, KeyAccess::kNone, "", "server", "7.0.0", "Has no effect.", "0|1", DebugTaken},

@@ -7,6 +7,8 @@
 #include "common/random.h"
 #include "node/command/dispatch_state.h"
 #include "node/command/notify.h"
+#include "node/command/saver.h"
+#include "node/command/shutdown.h"
 #include "node/command/script_host.h"
 #include "node/config/config.h"
 #include "node/pubsub/channels.h"
@@ -47,6 +49,12 @@ void Dispatcher::Attach(Services& services, std::vector<net::Worker*> workers) {
 }
 
 WorkerStats& Dispatcher::stats(uint32_t worker) const { return states_[worker]->stats; }
+
+uint64_t Dispatcher::changes() const {
+  uint64_t sum = applied_changes_.value();
+  for (const auto& state : states_) sum += state->stats.changes.value();
+  return sum;
+}
 
 // ---------------------------------------------------------------------------------------------- connections
 
@@ -342,6 +350,7 @@ void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args
   }
   if (script) [[unlikely]] ReturnFloor(state);
   if (writes && state.effects.changes() > 0) {
+    state.stats.changes.Add(state.effects.changes());
     session.connection.MarkWrote(state.generation);
     if (synchronous) session.connection.HoldFrom(position, session.last_write_offset);
   }
@@ -493,6 +502,8 @@ void Dispatcher::OnTick(net::Worker& worker) {
   // What no write of a client has changed: keys that expired, a copy that was loaded.
   if (blocking_.noted()) ServeLeftOutsideBatch(state);
   WatchMemory(worker);
+  services_->saver.OnTick(worker.wall_ms());
+  services_->shutdown.OnTick(worker.now());
 }
 
 void Dispatcher::Sweep(net::Worker& worker) {

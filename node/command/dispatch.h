@@ -88,6 +88,9 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   // After a change of options, or of whether anybody monitors: commands from now on meet it, on all workers.
   void SetThresholds();
 
+  // What clients are told while a script is slow.
+  std::string_view BusyText() const;
+
   // `task` runs once on the worker after the next OnAcks (WAIT). The worker's thread.
   void WhenAcksGrow(net::Worker& worker, std::function<void()> task);
 
@@ -100,6 +103,10 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   Latency& latency() { return latency_; }
   const std::vector<net::Worker*>& workers() const { return workers_; }
   WorkerStats& stats(uint32_t worker) const;
+  // Since the start, by clients and by the primary's stream: Effects::changes.
+  uint64_t changes() const;
+  // The replication thread.
+  void NoteAppliedChanges(uint64_t changes) { applied_changes_.Add(changes); }
   // Ticks() per microsecond.
   double ticks_per_us() const { return ticks_per_us_.load(std::memory_order_relaxed); }
   void set_active_expire(bool on) { active_expire_.store(on, std::memory_order_relaxed); }
@@ -171,7 +178,6 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   void OnBusyBatch(WorkerState& state, const net::Batch& batch, std::span<uint32_t> executed);
   uint32_t RunBusySegment(WorkerState& state, const net::Batch& batch, const net::Segment& segment);
   void CallBusy(WorkerState& state, Session& session, const Row& row, Args args, resp::Writer& reply);
-  std::string_view BusyText() const;
   void EndWatches(WorkerState& state, net::Connection& connection);
   // After a command of a client that tracks keys.
   void FinishTracked(WorkerState& state, Session& session, const Row* row);
@@ -258,6 +264,7 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   uint64_t first_ticks_ = 0;
   MonoTime first_time_;
 
+  OwnedCounter applied_changes_;
   std::atomic<size_t> startup_bytes_{0}, peak_bytes_{0};
   std::atomic<uint64_t> evicted_clients_{0};
   std::atomic<int64_t> exceeded_ms_{0}, exceeded_since_ms_{0};  // worker 0 writes

@@ -14,6 +14,7 @@
 #include "node/command/client_registry.h"
 #include "node/command/dispatch.h"
 #include "node/command/memory.h"
+#include "node/command/saver.h"
 #include "node/command/stats.h"
 #include "node/config/config.h"
 #include "node/pubsub/channels.h"
@@ -199,6 +200,55 @@ Sums SumStats(const Services& s) {
   return sums;
 }
 
+void Persistence(const Services& s, std::string* out) {
+  Lines lines(out);
+  const Saver::State saver = s.saver.state();
+  const int64_t now_ms = s.clock.Wall().unix_ms;
+  const bool loads_file = s.saver.loading();
+  const bool loading = loads_file || s.replication.state().loading;
+  lines.Add("loading", loading ? 1 : 0);
+  lines.Add("async_loading", 0);
+  lines.Add("current_cow_peak", s.keyspace.SnapshotBytes());
+  lines.Add("current_cow_size", s.keyspace.SnapshotBytes());
+  lines.Add("current_cow_size_age", 0);
+  lines.Add("current_fork_perc", saver.keys_to_save > 0 ? 100.0 * static_cast<double>(saver.keys_saved) /
+                                                              static_cast<double>(saver.keys_to_save)
+                                                        : 0.0);
+  lines.Add("current_save_keys_processed", saver.keys_saved);
+  lines.Add("current_save_keys_total", saver.keys_to_save);
+  lines.Add("rdb_changes_since_last_save", s.saver.changes_since_save());
+  lines.Add("rdb_bgsave_in_progress", saver.in_background ? 1 : 0);
+  lines.Add("rdb_last_save_time", saver.last_save_s);
+  lines.Add("rdb_last_bgsave_status", saver.last_ok ? "ok" : "err");
+  lines.Add("rdb_last_bgsave_time_sec", saver.last_background_s);
+  lines.Add("rdb_current_bgsave_time_sec", saver.in_background ? (now_ms - saver.save_started_ms) / 1000 : -1);
+  lines.Add("rdb_saves", saver.saves);
+  lines.Add("rdb_last_cow_size", 0);
+  lines.Add("rdb_last_load_keys_expired", saver.keys_expired);
+  lines.Add("rdb_last_load_keys_loaded", saver.keys_loaded);
+  lines.Add("aof_enabled", 0);
+  lines.Add("aof_rewrite_in_progress", 0);
+  lines.Add("aof_rewrite_scheduled", 0);
+  lines.Add("aof_last_rewrite_time_sec", -1);
+  lines.Add("aof_current_rewrite_time_sec", -1);
+  lines.Add("aof_last_bgrewrite_status", "ok");
+  lines.Add("aof_rewrites", 0);
+  lines.Add("aof_rewrites_consecutive_failures", 0);
+  lines.Add("aof_last_write_status", "ok");
+  lines.Add("aof_last_cow_size", 0);
+  lines.Add("module_fork_in_progress", 0);
+  lines.Add("module_fork_last_cow_size", 0);
+  if (!loads_file) return;
+  const auto read = static_cast<double>(saver.load_read_bytes), total = static_cast<double>(saver.load_total_bytes);
+  const int64_t elapsed_s = (now_ms - saver.load_started_ms) / 1000;
+  lines.Add("loading_start_time", saver.load_started_ms / 1000);
+  lines.Add("loading_total_bytes", saver.load_total_bytes);
+  lines.Add("loading_rdb_used_mem", 0);
+  lines.Add("loading_loaded_bytes", saver.load_read_bytes);
+  lines.Add("loading_loaded_perc", total > 0 ? 100.0 * read / total : 0.0);
+  lines.Add("loading_eta_seconds", read > 0 ? static_cast<int64_t>(static_cast<double>(elapsed_s) * (total - read) / read) : 1);
+}
+
 // Longest and sums over all workers; microseconds.
 void AddTurns(const Services& s, Lines& lines) {
   uint64_t turns = 0, long_turns = 0;
@@ -341,6 +391,7 @@ constexpr Section kSections[] = {
     {"server", "Server", Server, true},
     {"clients", "Clients", Clients, true},
     {"memory", "Memory", Memory, true},
+    {"persistence", "Persistence", Persistence, true},
     {"stats", "Stats", Stats, true},
     {"replication", "Replication", AppendReplicationInfo, true},
     {"cpu", "CPU", Cpu, true},

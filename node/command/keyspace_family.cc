@@ -2,8 +2,10 @@
 #include <optional>
 
 #include "node/command/call_context.h"
+#include "node/command/saver.h"
 #include "node/command/scan_options.h"
 #include "node/config/config.h"
+#include "node/net/connection.h"
 #include "node/resp/errors.h"
 #include "node/resp/glob.h"
 #include "node/resp/writer.h"
@@ -89,7 +91,15 @@ void FlushAll(CallContext& ctx, Args args, Writer& reply) {
   if (!ReadFlushMode(ctx, args, &freeing, reply)) return;
   ctx.keyspace.FlushAll(freeing);
   ctx.effects.Verbatim(ctx.db, args);
-  reply.Ok();
+  // With save points the file is emptied, too, or a restart would bring the data back. A client waits for it; in a
+  // transaction or a script nobody can.
+  Saver& saver = ctx.services.saver;
+  if (ctx.session == nullptr || ctx.in_exec) {
+    saver.SaveAfterFlush(nullptr);
+    return reply.Ok();
+  }
+  if (!saver.SaveAfterFlush([answer = ReplyLater(ctx)](Status) { answer("+OK\r\n"); })) return reply.Ok();
+  ctx.session->connection.Park();
 }
 
 void SwapDb(CallContext& ctx, Args args, Writer& reply) {

@@ -144,16 +144,9 @@ void Sync(CallContext& ctx, Args, Writer&) {
 
 // Replies when the replication thread has done it: from then on ROLE and INFO agree.
 replication::Replication::Done ReplyOkLater(CallContext& ctx) {
-  net::Connection& connection = ctx.session->connection;
-  connection.Park();
-  return [&worker = connection.worker(), id = connection.id()](Status status) {
-    const std::string text = status.ok() ? "+OK\r\n" : "-ERR " + std::string(status.message()) + "\r\n";
-    worker.Post([&worker, id, text] {
-      net::Connection* connection = worker.Find(id);
-      if (connection == nullptr) return;
-      connection->Append(text);
-      connection->Wake();
-    });
+  ctx.session->connection.Park();
+  return [answer = ReplyLater(ctx)](Status status) {
+    answer(status.ok() ? "+OK\r\n" : "-ERR " + std::string(status.message()) + "\r\n");
   };
 }
 

@@ -22,6 +22,7 @@ constexpr std::string_view kKilled = "Script killed by user with SCRIPT KILL.";
 // Why the node would refuse a write now; nothing: it would not. A pause that began meanwhile waits for the script.
 std::string_view WriteRefusal(const CallContext& ctx) {
   if (ctx.session == nullptr) return {};
+  if (ctx.keyspace.WritesFail()) return resp::kDiskError;
   return role::ErrorText(ctx.services.gate.Check(true, ctx.services.clock.Mono()));
 }
 

@@ -1,8 +1,6 @@
-// The server itself: INFO, CONFIG, TIME, SLOWLOG, SHUTDOWN.
-#include <signal.h>
-#include <unistd.h>
+// The server itself: INFO, CONFIG, TIME, SLOWLOG.
+#include <time.h>
 
-#include "common/log.h"
 #include "node/command/call_context.h"
 #include "node/command/config_rewrite.h"
 #include "node/command/dispatch.h"
@@ -43,7 +41,10 @@ void ConfigSet(CallContext& ctx, Args args, Writer& reply) {
   if (args.size() % 2 != 0) return reply.Error("ERR wrong number of arguments for 'config|set' command");
   std::vector<std::pair<std::string_view, std::string_view>> changes;
   for (size_t i = 2; i < args.size(); i += 2) changes.emplace_back(args[i], args[i + 1]);
-  const Status status = ctx.services.config.Set(changes, !ctx.services.standalone);
+  const config::Config& config = ctx.services.config;
+  const Status status = ctx.services.config.Set(
+      changes, {.managed = !ctx.services.standalone,
+                .may_set_protected = Allows(config.protected_configs, ctx.session->connection)});
   if (!status.ok()) return reply.Error("ERR " + std::string(status.message()));
   ctx.services.dispatcher.SetThresholds();
   reply.Ok();
@@ -121,20 +122,6 @@ void SlowlogHelp(CallContext&, Args, Writer& reply) {
 
 // ---------------------------------------------------------------------------------------------- others
 
-void Shutdown(CallContext& ctx, Args args, Writer& reply) {
-  if (!ctx.services.standalone) return ReplyManaged(reply, "SHUTDOWN");
-  for (const std::string_view option : args.subspan(1)) {
-    if (Is(option, "abort")) return reply.Error("ERR No shutdown in progress.");
-    if (!Is(option, "nosave") && !Is(option, "save") && !Is(option, "now") && !Is(option, "force")) {
-      return reply.Error(resp::kSyntaxError);
-    }
-    if (Is(option, "save")) return reply.Error("ERR SHUTDOWN SAVE is not possible: data is not written to disk");
-  }
-  LOG_INFO("shutting down: a client asked for it");
-  // The way in which any signal ends the process; listeners stay open to the end.
-  kill(getpid(), SIGTERM);
-}
-
 void Monitor(CallContext& ctx, Args, Writer& reply) {
   if (ctx.in_exec) return reply.Error("ERR MONITOR isn't allowed for DENY BLOCKING client");
   ctx.services.dispatcher.monitors().Add(*ctx.session);
@@ -168,7 +155,6 @@ const Row kRows[] = {
   {"slowlog", -2, 0, {}, KeyAccess::kNone, "", "server", "2.2.12", "Shows slow commands.", "", nullptr, kSlowlogRows},
   {"lolwut", -1, kReadonly | kFast, {}, KeyAccess::kNone, "", "server", "5.0.0", "Tells the version.", "[VERSION version]", Lolwut},
   {"monitor", 1, kByAdmin, {}, KeyAccess::kNone, "", "server", "1.0.0", "Shows every command that clients send.", "", Monitor},
-  {"shutdown", -1, kAdmin | kNoScript | kLoading | kStale | kNoMulti | kAllowBusy, {}, KeyAccess::kNone, "", "server", "1.0.0", "Ends the process.", "[NOSAVE] [NOW] [FORCE]", Shutdown},
 };
 // clang-format on
 

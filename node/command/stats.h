@@ -53,6 +53,7 @@ struct alignas(64) WorkerStats {
   OwnedCounter commands;
   OwnedCounter hits, misses;
   OwnedCounter error_replies;
+  OwnedCounter changes;  // of data: for save points
   std::unique_ptr<CommandStats[]> by_command;
   const uint32_t command_count;
 

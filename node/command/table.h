@@ -210,6 +210,7 @@ std::span<const Row> ServerCommands();
 std::span<const Row> LatencyCommands();
 std::span<const Row> ClusterCommands();
 std::span<const Row> DebugCommands();
+std::span<const Row> SaveCommands();
 std::span<const Row> MemoryCommands();
 std::span<const Row> CommandCommands();
 std::span<const Row> TransactionCommands();

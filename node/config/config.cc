@@ -1,6 +1,7 @@
 #include "node/config/config.h"
 
 #include <glob.h>
+#include <stdlib.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -140,10 +141,9 @@ std::vector<GivenOption> SplitArguments(std::span<const std::string> arguments) 
     given.name = given.words[0];
     given.words.erase(given.words.begin());
     const Option* option = FindOption(given.name);
-    const bool needs_none = option != nullptr && ((option->flags & kSwitch) || option->name == "save");
+    const bool needs_none = option != nullptr && (option->flags & kSwitch);
     if (given.words.empty() && !needs_none && i < arguments.size()) given.words.push_back(arguments[i++]);
     for (; i < arguments.size() && !arguments[i].starts_with("--"); ++i) given.words.push_back(arguments[i]);
-    if (given.words.empty() && option != nullptr && option->name == "save") given.words = {""};
     out.push_back(std::move(given));
   }
   return out;
@@ -159,6 +159,7 @@ Status Config::Load(std::span<const std::string> arguments) {
   if (i < arguments.size() && !arguments[i].starts_with("--")) {
     return Invalid("'" + arguments[i] + "' is not expected here; usage: understudy-node [redis.conf] [--name value ...]");
   }
+  save_adds_up_ = false;
   for (GivenOption& given : SplitArguments(arguments.subspan(i))) {
     // A value that was handed over as one argument, as in a Pod: "normal 0 0 0".
     const Option* option = FindOption(given.name);
@@ -178,6 +179,17 @@ Status Config::Load(std::span<const std::string> arguments) {
   }
   if (!standalone && !renamed_commands.empty()) return Invalid("rename-command is allowed only with --standalone");
   if (!standalone && !replica_of_host.empty()) return Invalid("replicaof is allowed only with --standalone");
+  if (!standalone && save_given_ && !save_points_.empty()) {
+    return Invalid("save points are allowed only with --standalone: in a group replicas keep the data");
+  }
+  if (!standalone) save_points_.clear();
+  if (!standalone && !shutdown_timeout_given) shutdown_timeout_s = 25;
+  // Whoever starts the process changes to it, and says what is wrong with it.
+  if (char* path = realpath(dir_.c_str(), nullptr); path != nullptr) {
+    dir_ = path;
+    free(path);
+  }
+  loading_ = false;
   return {};
 }
 
@@ -196,7 +208,7 @@ std::vector<Config::Pair> Config::Get(std::span<const std::string_view> patterns
   return out;
 }
 
-Status Config::Set(std::span<const std::pair<std::string_view, std::string_view>> changes, bool managed) {
+Status Config::Set(std::span<const std::pair<std::string_view, std::string_view>> changes, Caller caller) {
   std::lock_guard lock(set_mutex_);
   std::vector<const Option*> options;
   for (const auto& [name, value] : changes) {
@@ -205,7 +217,8 @@ Status Config::Set(std::span<const std::pair<std::string_view, std::string_view>
       return NotFound("Unknown option or number of arguments for CONFIG SET - '" + std::string(name) + "'");
     }
     if (!(option->flags & kLive)) return Failed(name, "can't set immutable config");
-    if (managed && (option->flags & kManaged)) {
+    if ((option->flags & kProtected) && !caller.may_set_protected) return Failed(name, "can't set protected config");
+    if (caller.managed && (option->flags & kManaged)) {
       return Failed(name, "it is managed by the Understudy operator: change the object instead");
     }
     if (std::find(options.begin(), options.end(), option) != options.end()) return Failed(name, "duplicate parameter");

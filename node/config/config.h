@@ -24,8 +24,14 @@
 
 namespace understudy::config {
 
-// enable-debug-command: from where DEBUG may be used.
-enum class DebugCommand : uint8_t { kNo, kLocal, kYes };
+// enable-debug-command, enable-protected-configs: from where it may be used.
+enum class AllowedFrom : uint8_t { kNowhere, kLocal, kAnywhere };
+
+// A point of `save`: after so many seconds if so much changed.
+struct SavePoint {
+  int64_t seconds = 0, changes = 0;
+  bool operator==(const SavePoint&) const = default;
+};
 
 // As maxmemory-policy names it.
 std::string_view PolicyName(EvictionPolicy policy);
@@ -44,7 +50,7 @@ class Config {
   uint16_t port = 6379;
   uint16_t admin_port = 8379;      // 0 = none (standalone only)
   bool admin_port_given = false;   // --standalone has none unless it is asked for
-  bool max_clients_memory_given = false;
+  bool max_clients_memory_given = false, shutdown_timeout_given = false;
   std::string operator_key_dir = "/etc/understudy";      // holds the operator's public key, operator.pub
   std::string termination_log = "/dev/termination-log";  // where the kubelet looks for a last message
   std::vector<std::string> bind = {"*"};
@@ -52,14 +58,15 @@ class Config {
   uint32_t shards = 64;
   int databases = 16;
   int tcp_backlog = 511;
-  std::string dir = ".";
   std::string log_file;            // empty = standard error
   std::string pid_file;            // empty = none
   std::string unix_socket;         // path, empty = none
   uint32_t unix_socket_mode = 0;   // 0 = as the umask has it
   std::string replica_of_host;     // standalone; empty = a primary
   uint16_t replica_of_port = 0;
-  DebugCommand debug_command = DebugCommand::kNo;
+  AllowedFrom debug_command = AllowedFrom::kNowhere;
+  AllowedFrom protected_configs = AllowedFrom::kNowhere;
+  bool rdb_checksum = true;
   std::string file;                // absolute path of the configuration file, empty = none
   std::string acl_file;            // empty = none
   std::vector<std::vector<std::string>> users;  // name and rules of each `user` line
@@ -69,12 +76,12 @@ class Config {
   std::atomic<int64_t> max_clients{10000};
   std::atomic<int64_t> timeout_s{0};
   std::atomic<int64_t> tcp_keepalive_s{300};
-  // How long SIGTERM waits for the primary role to move away. In a healthy group it takes well below a second;
-  // 25 s cover the worst of it: the leading operator was on the same host (10 s), a first switchover that ran
-  // over its budget (2 s), the wait before the second (5 s), that one (3.5 s) and a takeover out of it (2 s).
-  // The kubelet kills 30 s after SIGTERM (operator/manifests/stateful_set.cc), 5 s later, which is the end of
-  // a process with 100 GB.
-  std::atomic<int64_t> shutdown_timeout_s{25};
+  // With --standalone: how long the end waits for replicas, as in Redis. Under the operator: how long SIGTERM waits for
+  // the primary role to move away, and the default is 25 s. In a healthy group it takes well below a second; 25 s cover
+  // the worst of it: the leading operator was on the same host (10 s), a first switchover that ran over its budget
+  // (2 s), the wait before the second (5 s), that one (3.5 s) and a takeover out of it (2 s). The kubelet kills 30 s
+  // after SIGTERM (operator/manifests/stateful_set.cc), 5 s later, which is the end of a process with 100 GB.
+  std::atomic<int64_t> shutdown_timeout_s{10};
   std::atomic<int64_t> max_memory_bytes{0};
   std::atomic<EvictionPolicy> max_memory_policy{EvictionPolicy::kNone};
   std::atomic<int64_t> max_memory_samples{5};
@@ -97,6 +104,7 @@ class Config {
   std::atomic<int64_t> list_compress_depth{0};  // asked for by CONFIG GET and DEBUG OBJECT: nodes are never compressed
   std::atomic<int64_t> stream_node_max_bytes{4096}, stream_node_max_entries{100};
   std::atomic<int> hz{10};                 // asked for by nobody but CONFIG GET
+  std::atomic<bool> stop_writes_on_save_error{true};
   std::atomic<int64_t> slowlog_us{10000};  // < 0 = off
   std::atomic<int64_t> slowlog_entries{128};
   std::atomic<int64_t> latency_threshold_ms{0};  // latency-monitor-threshold; 0 = off
@@ -125,6 +133,14 @@ class Config {
   std::string log_level() const { return Text(&log_level_); }  // debug, verbose, notice, warning or nothing
   std::string source_ip() const { return Text(&source_ip_); }
   std::string availability_zone() const { return Text(&availability_zone_); }
+  // Absolute once Load has succeeded.
+  std::string dir() const { return Text(&dir_); }
+  std::string db_filename() const { return Text(&db_filename_); }
+  // Without --standalone always empty.
+  std::vector<SavePoint> save_points() const {
+    std::lock_guard lock(mutex_);
+    return save_points_;
+  }
   OutputLimit normal_limit() const;
   OutputLimit replica_limit() const;
   OutputLimit pubsub_limit() const;
@@ -147,8 +163,12 @@ class Config {
   using Pair = std::pair<std::string, std::string>;
   // CONFIG GET: options that match any of the patterns, in order of their names.
   std::vector<Pair> Get(std::span<const std::string_view> patterns) const;
-  // CONFIG SET: all or none. The message is Redis's, without "ERR ". managed: refuse what the operator manages.
-  Status Set(std::span<const std::pair<std::string_view, std::string_view>> changes, bool managed);
+  // CONFIG SET: all or none. The message is Redis's, without "ERR ".
+  struct Caller {
+    bool managed = false;          // refuse what the operator manages
+    bool may_set_protected = true;
+  };
+  Status Set(std::span<const std::pair<std::string_view, std::string_view>> changes, Caller caller);
   // Called after Set changed something; by the thread that called Set. Before threads start.
   void OnChange(std::function<void()> callback) { on_change_ = std::move(callback); }
 
@@ -169,6 +189,10 @@ class Config {
   std::string password_, master_user_, master_auth_, announce_ip_, source_ip_, availability_zone_;  // mutex_
   std::string log_level_ = "notice";                                                   // mutex_
   std::map<std::string_view, std::string> taken_;  // mutex_; those of taken_options.h that were given
+  std::string dir_ = ".", db_filename_ = "dump.rdb";                // mutex_
+  std::vector<SavePoint> save_points_{{3600, 1}, {300, 100}, {60, 10000}};  // mutex_
+  // While options are read at the start, several `save` add up; the first of the command line starts anew.
+  bool loading_ = true, save_given_ = false, save_adds_up_ = false;
   OutputLimit normal_limit_, replica_limit_{256LL << 20, 64LL << 20, 60},
       pubsub_limit_{32LL << 20, 8LL << 20, 60};  // mutex_
   std::mutex set_mutex_;  // one Set at a time

@@ -87,7 +87,7 @@ void Declaration::TakeOne(const std::string& key, const Given* declared, bool he
   if (value != option->get(now)) {
     if (held || !(option->flags & kLive)) return LeaveOpen(option, name, before, "");
     const std::pair<std::string_view, std::string_view> change[] = {{option->name, value}};
-    const Status status = config_.Set(change, /*managed=*/false);
+    const Status status = config_.Set(change, {});
     if (!status.ok()) return LeaveOpen(option, name, before, std::string(status.message()));
     LOG_INFO("option {} is {} now: {}", option->name, (option->flags & kSecret) ? "another" : value,
              declared == nullptr ? "it is declared no more" : "as declared");

@@ -21,6 +21,7 @@ enum OptionFlag : uint32_t {
   kManaged = 16,    // under the operator CONFIG SET is refused
   kSecret = 32,     // its value is not shown in messages
   kTakenOnly = 64,  // has no effect (taken_options.h)
+  kProtected = 128,  // CONFIG SET changes it only where enable-protected-configs allows it
 };
 
 struct Option {

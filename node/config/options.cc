@@ -1,7 +1,13 @@
 // The table of options. A row: name, whether CONFIG SET may change it, what it takes, what it is for.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <thread>
@@ -72,6 +78,19 @@ Status SetBool(std::atomic<bool>& target, Words words) {
 }
 
 std::string YesNo(bool value) { return value ? "yes" : "no"; }
+
+Status SetAllowedFrom(AllowedFrom& target, Words words) {
+  const std::string& word = words[0];
+  if (word != "no" && word != "local" && word != "yes") {
+    return Invalid("argument(s) must be one of the following: no, local, yes");
+  }
+  target = word == "no" ? AllowedFrom::kNowhere : word == "local" ? AllowedFrom::kLocal : AllowedFrom::kAnywhere;
+  return {};
+}
+
+std::string ShowAllowedFrom(AllowedFrom value) {
+  return value == AllowedFrom::kNowhere ? "no" : value == AllowedFrom::kLocal ? "local" : "yes";
+}
 
 // In the order in which Redis lists them.
 struct NamedPolicy {
@@ -163,6 +182,53 @@ struct OptionTable {
     return show("normal", c.normal_limit()) + " " + show("slave", c.replica_limit()) + " " + show("pubsub", c.pubsub_limit());
   }
 
+  static Status SetDir(Config& c, Words words) {
+    std::string path = words[0];
+    if (!c.loading_) {
+      char* resolved = realpath(path.c_str(), nullptr);
+      if (resolved == nullptr) return Invalid(strerror(errno));
+      path = resolved;
+      free(resolved);
+      std::error_code ignored;
+      if (!std::filesystem::is_directory(path, ignored)) return Invalid(strerror(ENOTDIR));
+      if (access(path.c_str(), X_OK) != 0) return Invalid(strerror(errno));
+    }
+    std::lock_guard lock(c.mutex_);
+    c.dir_ = std::move(path);
+    return {};
+  }
+  static Status SetDbFilename(Config& c, Words words) {
+    if (words[0].empty() || words[0].find('/') != std::string::npos) {
+      return Invalid("dbfilename can't be a path, just a filename");
+    }
+    return SetText(c, c.db_filename_, words);
+  }
+  static Status SetSavePoints(Config& c, Words words) {
+    if (words.size() == 1 && words[0].empty()) words = {};
+    std::vector<SavePoint> points;
+    for (size_t i = 0; i < words.size(); i += 2) {
+      if (i + 1 == words.size()) return Invalid("Invalid save parameters");
+      const Result<int64_t> seconds = ParseInt(words[i], 1, INT32_MAX), changes = ParseInt(words[i + 1], 0, INT32_MAX);
+      if (!seconds.ok() || !changes.ok()) return Invalid("Invalid save parameters");
+      points.push_back({*seconds, *changes});
+    }
+    if (!c.loading_ && !c.standalone && !points.empty()) {
+      return Invalid("save points are allowed only with --standalone: in a group replicas keep the data");
+    }
+    std::lock_guard lock(c.mutex_);
+    if (!c.loading_ || !c.save_adds_up_ || points.empty()) c.save_points_.clear();
+    c.save_points_.insert(c.save_points_.end(), points.begin(), points.end());
+    c.save_given_ = c.save_adds_up_ = true;
+    return {};
+  }
+  static std::string GetSavePoints(const Config& c) {
+    std::string out;
+    for (const SavePoint& point : c.save_points()) {
+      out += (out.empty() ? "" : " ") + Number(point.seconds) + " " + Number(point.changes);
+    }
+    return out;
+  }
+
   static Status SetReplicaOf(Config& c, Words words) {
     if (words.size() != 2) return Invalid("wrong number of arguments: it takes a host and a port");
     if (Lower(words[0]) == "no" && Lower(words[1]) == "one") {
@@ -243,9 +309,8 @@ const Option kOptions[] = {
   {"tcp-backlog", "", kAtStart, "N", "connections that may wait to be accepted",
    [](const Config& c) { return Number(c.tcp_backlog); },
    [](Config& c, Words w) -> Status { return SetInt(c.tcp_backlog, w, 1, 65535); }},
-  {"dir", "", kAtStart, "PATH", "working directory",
-   [](const Config& c) { return c.dir; },
-   [](Config& c, Words w) -> Status { c.dir = w[0]; return {}; }},
+  {"dir", "", kLive | kManaged | kProtected, "PATH", "working directory, and where files are saved",
+   [](const Config& c) { return c.dir(); }, OptionTable::SetDir},
   {"loglevel", "", kLive, "debug|verbose|notice|warning|nothing", "what is logged",
    [](const Config& c) { return c.log_level(); }, OptionTable::SetLogLevel},
   {"logfile", "", kAtStart, "FILE", "file to which it is logged; empty = standard error",
@@ -272,21 +337,20 @@ const Option kOptions[] = {
    [](const Config& c) { return c.replica_of_host.empty() ? std::string() : c.replica_of_host + " " + Number(c.replica_of_port); },
    OptionTable::SetReplicaOf},
   {"enable-debug-command", "", kAtStart, "no|local|yes", "who may use DEBUG: nobody, clients on this machine, everybody",
-   [](const Config& c) { return std::string(c.debug_command == DebugCommand::kNo ? "no" : c.debug_command == DebugCommand::kLocal ? "local" : "yes"); },
-   [](Config& c, Words w) -> Status {
-     if (w[0] != "no" && w[0] != "local" && w[0] != "yes") return Invalid("argument(s) must be one of the following: no, local, yes");
-     c.debug_command = w[0] == "no" ? DebugCommand::kNo : w[0] == "local" ? DebugCommand::kLocal : DebugCommand::kYes;
-     return {};
-   }},
+   [](const Config& c) { return ShowAllowedFrom(c.debug_command); },
+   [](Config& c, Words w) -> Status { return SetAllowedFrom(c.debug_command, w); }},
+  {"enable-protected-configs", "", kAtStart, "no|local|yes", "who may change dir and dbfilename by CONFIG SET",
+   [](const Config& c) { return ShowAllowedFrom(c.protected_configs); },
+   [](Config& c, Words w) -> Status { return SetAllowedFrom(c.protected_configs, w); }},
   {"maxclients", "", kLive, "N", "client connections at most",
    [](const Config& c) { return Number(c.max_clients); },
    [](Config& c, Words w) -> Status { return SetInt(c.max_clients, w, 1, UINT32_MAX); }},
   {"timeout", "", kLive, "SECONDS", "close clients that were idle for so long; 0 = never",
    [](const Config& c) { return Number(c.timeout_s); },
    [](Config& c, Words w) -> Status { return SetInt(c.timeout_s, w, 0, INT32_MAX); }},
-  {"shutdown-timeout", "", kLive | kManaged, "SECONDS", "how long SIGTERM waits until another node is primary; not with --standalone",
+  {"shutdown-timeout", "", kLive | kManaged, "SECONDS", "how long SIGTERM waits until another node is primary (25), with --standalone until replicas have all",
    [](const Config& c) { return Number(c.shutdown_timeout_s); },
-   [](Config& c, Words w) -> Status { return SetInt(c.shutdown_timeout_s, w, 0, 3600); }},
+   [](Config& c, Words w) -> Status { c.shutdown_timeout_given = true; return SetInt(c.shutdown_timeout_s, w, 0, 3600); }},
   {"hz", "", kLive, "N", "taken for the sake of Redis's configuration files; background work here sets its own pace",
    [](const Config& c) { return Number(c.hz); },
    [](Config& c, Words w) -> Status { return SetInt(c.hz, w, 1, 500); }},
@@ -475,12 +539,24 @@ const Option kOptions[] = {
   {"replica-read-only", "slave-read-only", kLive, "yes", "a replica refuses writes of clients",
    [](const Config&) { return std::string("yes"); },
    [](Config&, Words w) -> Status { return Only(w, "yes", "a replica holds what its primary holds"); }},
-  {"save", "", kLive | kManaged, "\"\"", "snapshots to disk",
-   [](const Config&) { return std::string(); },
-   [](Config&, Words w) -> Status { return Only(w, "", "data is not written to disk; replicas keep it"); }},
+  {"save", "", kLive | kManaged | kManyWords | kSwitch, "[SECONDS CHANGES...]", "save to disk after so long if so much changed, and at the end; nothing or \"\" = never. Only with --standalone, where it is 3600 1 300 100 60 10000 by itself",
+   OptionTable::GetSavePoints, OptionTable::SetSavePoints},
+  {"dbfilename", "", kLive | kManaged | kProtected, "NAME", "file in dir that is saved and, with --standalone, loaded at the start",
+   [](const Config& c) { return c.db_filename(); }, OptionTable::SetDbFilename},
+  {"rdbchecksum", "", kAtStart, "yes|no", "files have a checksum",
+   [](const Config& c) { return YesNo(c.rdb_checksum); },
+   [](Config& c, Words w) -> Status {
+     std::atomic<bool> value;
+     RETURN_IF_ERROR(SetBool(value, w));
+     c.rdb_checksum = value;
+     return {};
+   }},
+  {"stop-writes-on-bgsave-error", "", kLive, "yes|no", "refuse writes while the last save failed and there are save points",
+   [](const Config& c) { return YesNo(c.stop_writes_on_save_error); },
+   [](Config& c, Words w) -> Status { return SetBool(c.stop_writes_on_save_error, w); }},
   {"appendonly", "", kLive | kManaged, "no", "log to disk",
    [](const Config&) { return std::string("no"); },
-   [](Config&, Words w) -> Status { return Only(w, "no", "data is not written to disk; replicas keep it"); }},
+   [](Config&, Words w) -> Status { return Only(w, "no", "this server keeps no append-only file"); }},
   {"activedefrag", "", kLive, "no", "defragmentation",
    [](const Config&) { return std::string("no"); },
    [](Config&, Words w) -> Status { return Only(w, "no", "the allocator returns memory by itself"); }},

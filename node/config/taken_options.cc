@@ -50,8 +50,10 @@ constexpr TakenOption kTaken[] = {
   {"aof-timestamp-enabled", "", kLive, Kind::kYesNo, "no"},
   {"aof-rewrite-incremental-fsync", "", kLive, Kind::kYesNo, "yes"},
   {"rdb-save-incremental-fsync", "", kLive, Kind::kYesNo, "yes"},
-  // Nothing is protected by them here: DEBUG has enable-debug-command, there are no modules.
-  {"enable-protected-configs", "", kAtStart, Kind::kOneOf, "no", "no, local, yes"},
+  // Nothing in files is compressed, since writers would wait for it; no file of a full copy is ever left.
+  {"rdbcompression", "", kLive, Kind::kYesNo, "yes"},
+  {"rdb-del-sync-files", "", kLive, Kind::kYesNo, "no"},
+  // There are no modules.
   {"enable-module-command", "", kAtStart, Kind::kOneOf, "no", "no, local, yes"},
   // A copy from elsewhere is always checked.
   {"sanitize-dump-payload", "", kLive, Kind::kOneOf, "yes", "no, yes, clients"},

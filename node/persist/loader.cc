@@ -37,7 +37,7 @@ Status Loader::OnKey(const RdbKey& key) {
   const uint64_t hash = store::Keyspace::Hash(key.key);
   store::Shard& shard = keyspace_.ShardOf(hash);
   store::OneShardGuard guard(keyspace_, shard);
-  if (shard.Peek(key.db, key.key, hash, options_.now_ms, store::View::kRaw) != nullptr) {
+  if (!options_.replace && shard.Peek(key.db, key.key, hash, options_.now_ms, store::View::kRaw) != nullptr) {
     return Invalid(fmt::format("RDB has a key of database {} that is there already", key.db));
   }
   if (key.collection != nullptr) {

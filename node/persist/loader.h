@@ -23,6 +23,7 @@ class Loader final : private RdbHandler {
   struct Options {
     // Expired keys: a replica keeps them, since the primary's DEL will come; anyone else drops them.
     bool keep_expired = true;
+    bool replace = false;  // a key that is there already is replaced, and is no error
     int64_t now_ms = 0;
     size_t max_string_bytes = 512u << 20;
     types::Limits limits;  // of compact encodings

@@ -39,7 +39,7 @@ constexpr size_t kBytesOfAnEntry = 512;
 }  // namespace
 
 Snapshot::Snapshot(store::Keyspace& keyspace, const Options& options, int slot)
-    : keyspace_(keyspace), options_(options), slot_(slot) {}
+    : keyspace_(keyspace), options_(options), slot_(slot), rdb_version_(options.rdb_version) {}
 
 Result<std::unique_ptr<Snapshot>> Snapshot::Begin(store::Keyspace& keyspace, const Options& options,
                                                   const std::function<AuxFields()>& at_cut) {
@@ -58,6 +58,9 @@ Result<std::unique_ptr<Snapshot>> Snapshot::Begin(store::Keyspace& keyspace, con
     for (uint32_t shard = 0; options.keys && shard < keyspace.shard_count(); ++shard) {
       for (store::Keyspace::TableRef& ref : keyspace.TablesOf(shard)) {
         ref.table->AttachSink(slot, snapshot.get(), ref.db, version);
+        if (options.keep_field_expiry && ref.table->may_have_field_expiry()) {
+          snapshot->rdb_version_ = kValkeyRdbVersion;
+        }
         sizes[ref.db].first += ref.table->size();
         sizes[ref.db].second += ref.table->expires();
         snapshot->tables_.push_back({ref.db, shard, std::move(ref.table)});
@@ -65,15 +68,16 @@ Result<std::unique_ptr<Snapshot>> Snapshot::Begin(store::Keyspace& keyspace, con
     }
   }
   std::string& head = snapshot->head_;
-  AppendRdbMagic(head, options.rdb_version);
+  const int rdb_version = snapshot->rdb_version_;
+  AppendRdbMagic(head, rdb_version);
   // What the format corresponds to.
-  const char* const release = options.rdb_version == kOldRdbVersion ? "5.0.0" : "7.2.0";
-  AppendRdbAux(head, options.rdb_version >= kFirstValkeyVersion ? "valkey-ver" : "redis-ver",
-               options.rdb_version >= kFirstValkeyVersion ? "9.0.0" : release);
+  const char* const release = rdb_version == kOldRdbVersion ? "5.0.0" : "7.2.0";
+  AppendRdbAux(head, rdb_version >= kFirstValkeyVersion ? "valkey-ver" : "redis-ver",
+               rdb_version >= kFirstValkeyVersion ? "9.0.0" : release);
   AppendRdbAux(head, "redis-bits", "64");
   for (const auto& [name, value] : fields) AppendRdbAux(head, name, value);
   // Readers of the old version don't know them.
-  if (options.rdb_version == kOldRdbVersion) functions.clear();
+  if (rdb_version == kOldRdbVersion) functions.clear();
   for (const std::string& code : functions) AppendRdbFunction(head, code);
   for (const auto& [db, size] : sizes) {
     AppendRdbSelectDb(head, db);
@@ -115,7 +119,7 @@ size_t Snapshot::AppendTo(std::deque<Piece>& pieces, int db, const store::Entry&
   }
   size_t added = 0;  // in pieces that are full
   size_t start = before;
-  AppendRdbEntryInPieces(&first.bytes, entry, options_.rdb_version, [&](std::string* bytes) -> std::string* {
+  AppendRdbEntryInPieces(&first.bytes, entry, rdb_version_, [&](std::string* bytes) -> std::string* {
     if (bytes->size() < kPieceBytes) return bytes;
     added += bytes->size() - start;
     if (added > most) return nullptr;
@@ -147,7 +151,7 @@ void Snapshot::NotePreImageBytes(size_t bytes) {
   const bool pressure = bytes > options_.pre_image_limit_bytes / (under_pressure_ ? 4 : 2);
   if (pressure == under_pressure_) return;
   under_pressure_ = pressure;
-  keyspace_.snapshots_under_pressure().fetch_add(pressure ? 1 : -1, std::memory_order_relaxed);
+  keyspace_.CountSnapshotPressure(pressure ? 1 : -1);
 }
 
 size_t Snapshot::pre_image_peak_bytes() const {

@@ -58,6 +58,7 @@ class Snapshot final : private store::PreImageSink {
     size_t entries_a_lock = 128;       // entries serialised while a shard is locked
     int rdb_version = kRdbVersion;     // or kOldRdbVersion, kValkeyRdbVersion
     bool keys = true;                  // false: only what comes before them
+    bool keep_field_expiry = false;    // kValkeyRdbVersion if there are hashes whose fields have a TTL, which it keeps
     // Called at the cut: the codes of libraries of functions. May be empty.
     std::function<std::vector<std::string>()> functions = {};
     bool checksum = true;              // false: 8 zero bytes, which every reader accepts
@@ -111,6 +112,7 @@ class Snapshot final : private store::PreImageSink {
   store::Keyspace& keyspace_;
   const Options options_;
   const int slot_;               // among the process's kMaxSnapshots
+  int rdb_version_;              // constant from the cut on
   std::vector<Captured> tables_;
   size_t table_at_ = 0;          // tables_ before it are done
   uint64_t position_ = 0;        // within tables_[table_at_]

@@ -227,12 +227,12 @@ void Engine::StartCopy() {
     }
     if (shake.content != content || needed != form) continue;  // they have their turn after this copy
     receivers_.push_back(id);
-    rdb_version = std::min(rdb_version, RdbVersionFor(shake.has_hello, shake.version, content));
+    rdb_version = std::min(rdb_version, RdbVersionFor(shake.has_hello, shake.rdb_only, shake.version));
   }
   if (receivers_.empty()) return hooks_.UnshareKeyspace();  // they left meanwhile
   copy_cut_told_ = false;
   copy_ = std::make_unique<FullCopy>(keyspace_, log_, hooks_, data_.dataset, *form, receivers_.size(), rdb_version,
-                                     content, [this] { WakeNow(); });
+                                     content, settings_.spool_dir, [this] { WakeNow(); });
 }
 
 void Engine::CopyProgress() {

@@ -22,7 +22,8 @@ Status FileFailed(std::string_view what) {
 }  // namespace
 
 FullCopy::FullCopy(store::Keyspace& keyspace, Log& log, Hooks& hooks, std::string dataset, Form form,
-                   size_t receivers, int rdb_version, CopyContent content, std::function<void()> notify)
+                   size_t receivers, int rdb_version, CopyContent content, std::string spool_dir,
+                   std::function<void()> notify)
     : keyspace_(keyspace),
       log_(log),
       hooks_(hooks),
@@ -31,6 +32,7 @@ FullCopy::FullCopy(store::Keyspace& keyspace, Log& log, Hooks& hooks, std::strin
       receivers_(receivers),
       rdb_version_(rdb_version),
       content_(content),
+      spool_dir_(std::move(spool_dir)),
       notify_(std::move(notify)),
       thread_([this] { Run(); }) {}
 
@@ -94,10 +96,10 @@ Status FullCopy::Write(std::string_view bytes) {
 
 Status FullCopy::Spool(std::string_view bytes) {
   if (spool_ < 0) {
-    char name[] = "full-copy-XXXXXX";
-    spool_ = mkostemp(name, O_CLOEXEC);
+    std::string name = spool_dir_ + "/full-copy-XXXXXX";
+    spool_ = mkostemp(name.data(), O_CLOEXEC);
     if (spool_ < 0) return FileFailed("making");
-    unlink(name);
+    unlink(name.c_str());
   }
   while (!bytes.empty()) {
     if (cancelled_) return Unavailable("the full copy was given up");

@@ -5,7 +5,7 @@
 // on exactly where the copy ends. The slowest receiver sets the pace (and is dropped by its own limits).
 //
 // Receivers that must know the length before the first byte (kSpooled) get their chunks when the snapshot has been
-// written into a file, which has no name: in the working directory, which the option `dir` names.
+// written into a file without a name in the directory `dir`.
 //
 // Threads: everything but the snapshot itself belongs to the replication thread.
 #pragma once
@@ -38,10 +38,10 @@ class FullCopy final : private persist::ChunkSink {
   enum class Form : uint8_t { kStreamed, kSpooled };
 
   // The keyspace is shared (Hooks::ShareKeyspace) as long as this lives. rdb_version: one that all receivers can
-  // read. content: what all of them asked for. notify: called on the copy's thread when there is something new to look
-  // at.
+  // read. content: what all of them asked for. spool_dir: for kSpooled. notify: called on the copy's thread when there
+  // is something new to look at.
   FullCopy(store::Keyspace& keyspace, Log& log, Hooks& hooks, std::string dataset, Form form, size_t receivers,
-           int rdb_version, CopyContent content, std::function<void()> notify);
+           int rdb_version, CopyContent content, std::string spool_dir, std::function<void()> notify);
   ~FullCopy();  // gives up, joins
 
   // Null before the cut.
@@ -76,6 +76,7 @@ class FullCopy final : private persist::ChunkSink {
   const size_t receivers_;
   const int rdb_version_;
   const CopyContent content_;
+  const std::string spool_dir_;
   const std::function<void()> notify_;
   std::atomic<bool> cancelled_{false};
   int spool_ = -1;              // of the copy's thread until finished_

@@ -54,6 +54,7 @@ struct Settings {
   std::string announce_ip;                                // replica-announce-ip
   uint16_t announce_port = 0;                             // replica-announce-port, 0 = listening port
   std::string source_ip;                                  // bind-source-addr; empty = as the system chooses
+  std::string spool_dir = ".";                            // dir: for copies whose length must be told first
   types::Limits limits;                                   // of compact encodings, for what is copied from a primary
 };
 

@@ -37,9 +37,9 @@ std::string FormatFullResync(const std::string& replid, uint64_t offset, bool ow
   return line;
 }
 
-int RdbVersionFor(bool own_node, std::string_view version, CopyContent content) {
+int RdbVersionFor(bool own_node, bool rdb_only, std::string_view version) {
   if (own_node) return persist::kValkeyRdbVersion;
-  if (version.empty()) return content.functions && !content.keys ? persist::kRdbVersion : persist::kOldRdbVersion;
+  if (version.empty()) return rdb_only ? persist::kRdbVersion : persist::kOldRdbVersion;
   int major = 0;
   std::from_chars(version.data(), version.data() + version.size(), major);
   return major >= 9 ? persist::kValkeyRdbVersion : persist::kRdbVersion;

@@ -41,8 +41,9 @@ struct CopyContent {
 };
 
 // The newest RDB that a replica reads, of those that we write. own_node: it said hello. version: what it said of itself
-// with REPLCONF; Valkey does, and one that says nothing may be an old Redis, unless it asks for functions alone.
-int RdbVersionFor(bool own_node, std::string_view version, CopyContent content);
+// with REPLCONF; Valkey does, and one that says nothing may be an old Redis, unless it says rdb-only: that is redis-cli,
+// whose file is as SAVE would write it, with functions, which the old version has not.
+int RdbVersionFor(bool own_node, bool rdb_only, std::string_view version);
 
 bool IsReplid(std::string_view text);  // 40 hex digits
 

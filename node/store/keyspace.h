@@ -145,7 +145,18 @@ class Keyspace {
 
   // True while a snapshot's store of overwritten data is more than half full because its receiver is slow.
   // Admission should then hold writes back, in steps of a millisecond: if it overflows, the copy fails.
-  bool WritersShouldWait() const { return snapshots_under_pressure_.load(std::memory_order_relaxed) > 0; }
+  bool WritersShouldWait() const { return (against_writers_.load(std::memory_order_relaxed) & ~kWritesFail) != 0; }
+  // Writes are to be refused, since the last save failed (stop-writes-on-bgsave-error).
+  bool WritesFail() const { return (against_writers_.load(std::memory_order_relaxed) & kWritesFail) != 0; }
+  void SetWritesFail(bool fail) {
+    if (fail) {
+      against_writers_.fetch_or(kWritesFail, std::memory_order_relaxed);
+    } else {
+      against_writers_.fetch_and(~kWritesFail, std::memory_order_relaxed);
+    }
+  }
+  // Neither: one look for what is usual.
+  bool WritersMayPass() const { return against_writers_.load(std::memory_order_relaxed) == 0; }
 
   // ---- For persist/snapshot --------------------------------------------------------------------------------
   // The tables of one shard that have keys, by database. Shard's lock held.
@@ -154,7 +165,7 @@ class Keyspace {
     std::shared_ptr<Table> table;
   };
   std::vector<TableRef> TablesOf(uint32_t shard_index) const;
-  std::atomic<int>& snapshots_under_pressure() { return snapshots_under_pressure_; }
+  void CountSnapshotPressure(int change) { against_writers_.fetch_add(change, std::memory_order_relaxed); }
   // Bytes that running copies hold: overwritten data, chunks that wait to be sent. Any thread.
   std::atomic<size_t>& snapshot_bytes() { return snapshot_bytes_; }
   size_t SnapshotBytes() const { return snapshot_bytes_.load(std::memory_order_relaxed); }
@@ -177,7 +188,8 @@ class Keyspace {
   std::unique_ptr<LazyFreer> freer_;
   std::vector<std::unique_ptr<Shard>> shards_;
   std::atomic<int> users_{0};  // beside worker 0
-  std::atomic<int> snapshots_under_pressure_{0};
+  static constexpr int kWritesFail = 1 << 16;
+  std::atomic<int> against_writers_{0};  // snapshots under pressure, and kWritesFail
   std::atomic<size_t> snapshot_bytes_{0};
   Shard::Totals totals_;
   std::atomic<uint32_t> sweep_at_{0};  // shard where the next Sweep starts

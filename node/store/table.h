@@ -148,6 +148,10 @@ class Table {
   Collection Take(const Place& place, uint64_t hash);
   static std::span<char> ValueOf(Entry& entry);
 
+  // Whether there may be hashes with fields that have a TTL: false is certain. Once there was one, true lasts until no
+  // key or field of the table has a TTL.
+  bool may_have_field_expiry() const { return noted_field_expiry_ && !due_.empty(); }
+
   // Walking. local: position within the shard, hash << shard_bits; `next` is 0 at the end.
   uint64_t ScanBucket(uint64_t local, FunctionRef<void(const Entry&)> fn) const;
   const Entry* RandomEntry(uint64_t random) const;
@@ -218,6 +222,10 @@ class Table {
   void Attach(Entry& entry, Collection value);
   Entry* Install(const Place& place, uint64_t hash, Entry* entry);
   void NoteExpire(Segment& segment, int64_t at_ms);
+  void NoteFieldExpiry(uint64_t hash, int64_t at_ms) {
+    noted_field_expiry_ = true;
+    NoteExpire(SegmentAt(Local(hash)), at_ms);
+  }
 
   // Comes before every change of a key, also before it is inserted: hands the old state to snapshots.
   void BeforeChange(Segment& segment, uint64_t hash) {
@@ -235,6 +243,7 @@ class Table {
   void HeapErase(Segment& segment);
 
   const int shard_bits_;
+  bool noted_field_expiry_ = false;
   LazyFreer* freer_;
   int depth_ = 0;  // directory_ has 2^depth_ entries
   std::vector<DirectoryEntry> directory_;

@@ -165,7 +165,7 @@ Entry* Table::SetCollection(const Place& place, std::string_view key, uint64_t h
   Attach(*entry, std::move(value));
   Put(place, hash, entry);
   const int64_t due = NextFieldExpiry(entry->type(), entry->encoding(), entry->rep());
-  if (due != types::kNoExpire) NoteExpire(SegmentAt(Local(hash)), due);
+  if (due != types::kNoExpire) NoteFieldExpiry(hash, due);
   return entry;
 }
 
@@ -204,7 +204,7 @@ void Table::CloseValue(Entry& entry, uint64_t hash, Collection value, size_t old
   const types::Encoding encoding = value.encoding();
   entry.set_rep(encoding, value.Release());
   const int64_t due = NextFieldExpiry(entry.type(), entry.encoding(), entry.rep());
-  if (due != types::kNoExpire) NoteExpire(SegmentAt(Local(hash)), due);
+  if (due != types::kNoExpire) NoteFieldExpiry(hash, due);
 }
 
 Entry* Table::Resize(const Place& place, std::string_view key, uint64_t hash, size_t value_bytes, StringHint hint,

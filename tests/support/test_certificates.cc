@@ -6,10 +6,6 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-
 #include "common/check.h"
 
 namespace understudy::test {
@@ -97,28 +93,6 @@ PemPair TestAuthority::Issue(const std::string& common_name,
   }
   CHECK(X509_sign(certificate.get(), impl_->key.get(), EVP_sha256()) > 0);
   return ToPem(certificate.get(), key.get());
-}
-
-TempDirectory::TempDirectory() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "understudy-XXXXXX").string();
-  CHECK(mkdtemp(pattern.data()) != nullptr);
-  path_ = pattern;
-}
-
-TempDirectory::~TempDirectory() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-std::string TempDirectory::Write(const std::string& name, const std::string& content) const {
-  const std::string path = path_ + "/" + name;
-  {
-    std::ofstream out(path + ".new", std::ios::binary);
-    out << content;
-    CHECK(out.good());
-  }
-  std::filesystem::rename(path + ".new", path);
-  return path;
 }
 
 }  // namespace understudy::test

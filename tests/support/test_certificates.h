@@ -26,17 +26,4 @@ class TestAuthority {
   PemPair pem_;
 };
 
-// A new directory that is removed with the object.
-class TempDirectory {
- public:
-  TempDirectory();
-  ~TempDirectory();
-  // Replaces the file as the kubelet does, in one step. Returns its path.
-  std::string Write(const std::string& name, const std::string& content) const;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
 }  // namespace understudy::test

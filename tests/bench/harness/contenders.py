@@ -145,7 +145,7 @@ def _stop_all():
 def _node(path):
     def argv(port, workers, directory):
         return [str(path), "--standalone", "--bind", "127.0.0.1", "--port", str(port), "--workers", str(workers), "--dir", directory,
-                "--maxclients", str(MAX_CLIENTS)]
+                "--maxclients", str(MAX_CLIENTS), "--save", ""]
     return argv
 
 

@@ -15,7 +15,7 @@ ROOT, NODE = contenders.ROOT, contenders.NODE
 def _node(path):
     def argv(port, workers, directory):
         return ["nice", "-n", "19", str(path), "--standalone", "--bind", "127.0.0.1", "--port", str(port), "--workers", str(workers),
-                "--dir", directory, "--enable-debug-command", "yes"]
+                "--dir", directory, "--save", "", "--enable-protected-configs", "yes", "--enable-debug-command", "yes"]
     return argv
 
 

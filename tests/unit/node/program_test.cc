@@ -139,6 +139,27 @@ TEST_F(NodeProgramTest, ClientsThatWaitForAKeyAreServedByAPrimaryAndToldWhenItIs
             "-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n");
 }
 
+TEST_F(NodeProgramTest, InAGroupAFileIsMadeWhenSomebodyAsksForItAndIsNeverLoadedAtAStart) {
+  Start("60");
+  ASSERT_TRUE(op->Do(op->Primary(1, 1)).accepted);
+  {
+    PlainSocket client(node->port());
+    EXPECT_EQ(Ask(client, "SET k v"), "+OK\r\n");
+    EXPECT_EQ(Ask(client, "CONFIG SET save \"60 1\""), "-ERR");
+    EXPECT_EQ(Ask(client, "SAVE"), "+OK\r\n");
+  }
+  EXPECT_EQ(dir.Read("dump.rdb").substr(0, 9), "REDIS0011");
+  node->Signal(SIGTERM);
+  ASSERT_TRUE(node->Ended(std::chrono::seconds(10)));
+  op.reset();
+  Start("60");
+  PlainSocket client(node->port());
+  EXPECT_EQ(Ask(client, "GET k"), "-LOADING") << "it has no role";
+  ASSERT_TRUE(op->Do(op->Primary(1, 1)).accepted);
+  PlainSocket late(node->port());
+  EXPECT_EQ(Ask(late, "DBSIZE"), ":0\r\n");
+}
+
 TEST_F(NodeProgramTest, SigtermOfANodeWithoutARoleEndsItAtOnce) {
   Start("60");
   node->Signal(SIGTERM);

@@ -26,13 +26,13 @@ class AclTest : public ServerTest {
   }
   // What starting with these arguments answers.
   std::string StartError(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"--standalone", "--bind", "127.0.0.1"});
+    arguments.insert(arguments.begin(), {"--standalone", "--bind", "127.0.0.1", "--dir", dir_.path()});
     config::Config config;
     const Status loaded = config.Load(arguments);
     if (!loaded.ok()) return std::string(loaded.message());
     config.port = 0;
     config.workers = 1;
-    Server server(config, clock_, std::string(32, 'b'));
+    Server server(config, clock_, std::string(32, 'b'), [] {});
     return std::string(server.Start().message());
   }
   static std::string Denied(const std::string& user, const std::string& command) {
@@ -489,7 +489,7 @@ TEST_F(AclTest, AUsersRulesDoNotKeepANodeOfTheGroupFromReplicating) {
   ASSERT_TRUE(config_->Load(arguments).ok());
   config_->port = 0;
   config_->workers = 1;
-  server_ = std::make_unique<Server>(*config_, clock_, std::string(32, 'a'));
+  server_ = std::make_unique<Server>(*config_, clock_, std::string(32, 'a'), [] {});
   ASSERT_TRUE(server_->Start().ok());
   c_ = Connect();
   for (const char* command : {"PING", "ROLE", "REPLICAOF NO ONE"}) EXPECT_EQ(Do(command), no_auth) << command;

@@ -37,10 +37,10 @@ class MemoryTest : public ServerTest {
   }
   // A second server that follows the first one.
   void StartReplica(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"--standalone", "--bind", "127.0.0.1"});
+    arguments.insert(arguments.begin(), {"--standalone", "--bind", "127.0.0.1", "--dir", dir_.path(), "--save", ""});
     ASSERT_TRUE(replica_config_.Load(arguments).ok());
     replica_config_.port = 0;
-    replica_ = std::make_unique<Server>(replica_config_, clock_, std::string(32, 'b'));
+    replica_ = std::make_unique<Server>(replica_config_, clock_, std::string(32, 'b'), [] {});
     ASSERT_TRUE(replica_->Start().ok());
     at_replica_ = std::make_unique<RespClient>(replica_->port());
     EXPECT_EQ(at_replica_->Do("REPLICAOF 127.0.0.1 " + std::to_string(server_->port())), "+OK");

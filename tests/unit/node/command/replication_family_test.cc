@@ -21,11 +21,12 @@ class ReplicationFamilyTest : public ServerTest {
   };
   std::unique_ptr<Node> MakeNode(bool standalone = true) {
     auto node = std::make_unique<Node>();
-    const std::vector<std::string> arguments = {"--standalone", "--bind", "127.0.0.1", "--workers", "2"};
+    const std::vector<std::string> arguments = {"--standalone", "--bind", "127.0.0.1", "--workers", "2",
+                                                "--dir", dir_.path(), "--save", ""};
     EXPECT_TRUE(node->config.Load(arguments).ok());
     node->config.port = 0;
     node->config.standalone = standalone;
-    node->server = std::make_unique<Server>(node->config, clock_, std::string(32, 'b'));
+    node->server = std::make_unique<Server>(node->config, clock_, std::string(32, 'b'), [] {});
     EXPECT_TRUE(node->server->Start().ok());
     node->client = std::make_unique<RespClient>(node->server->port());
     return node;

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -13,6 +15,7 @@
 #include "node/config/config.h"
 #include "node/server.h"
 #include "tests/support/resp_client.h"
+#include "tests/support/temp_directory.h"
 
 namespace understudy::command {
 
@@ -22,15 +25,23 @@ class ServerTest : public ::testing::Test {
  protected:
   // arguments: as on the command line, after --standalone.
   void StartServer(std::vector<std::string> arguments = {}) {
-    arguments.insert(arguments.begin(), {"--standalone", "--bind", "127.0.0.1", "--enable-debug-command", "yes"});
+    arguments.insert(arguments.begin(), {"--standalone", "--bind", "127.0.0.1", "--enable-debug-command", "yes",
+                                         "--enable-protected-configs", "yes", "--dir", dir_.path(), "--save", ""});
     config_ = std::make_unique<config::Config>();
     const Status loaded = config_->Load(arguments);
     ASSERT_TRUE(loaded.ok()) << loaded.ToString();
     config_->port = 0;
     if (config_->workers == 0) config_->workers = 1;
-    server_ = std::make_unique<Server>(*config_, clock_, std::string(32, 'a'));
+    server_ = std::make_unique<Server>(*config_, clock_, std::string(32, 'a'), [this] { ++exits_; });
     const Status started = server_->Start();
     ASSERT_TRUE(started.ok()) << started.ToString();
+    const Status data = LoadData();
+    ASSERT_TRUE(data.ok()) << data.ToString();
+  }
+  Status LoadData() {
+    const auto loaded = std::make_shared<std::promise<Status>>();
+    server_->Load([loaded](Status status) { loaded->set_value(std::move(status)); });
+    return loaded->get_future().get();
   }
   void SetUp() override {
     StartServer();
@@ -65,7 +76,9 @@ class ServerTest : public ::testing::Test {
     for (const std::string& command : commands) EXPECT_EQ(Do(command), "-" + error) << command;
   }
 
+  test::TempDirectory dir_;
   SystemClock clock_;
+  std::atomic<int> exits_{0};  // how often the process would have ended
   std::unique_ptr<config::Config> config_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<RespClient> c_;

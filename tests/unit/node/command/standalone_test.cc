@@ -34,15 +34,17 @@ class StandaloneTest : public ServerTest {
     close(fd);
     return std::to_string(ntohs(address.sin_port));
   }
-  void Start(const std::vector<std::string>& arguments) {
+  void Start(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--dir", dir_.path(), "--save", ""});
     c_.reset();
     server_.reset();
     config_ = std::make_unique<config::Config>();
     const Status loaded = config_->Load(arguments);
     ASSERT_TRUE(loaded.ok()) << loaded.ToString();
-    server_ = std::make_unique<Server>(*config_, clock_, std::string(32, 'a'));
+    server_ = std::make_unique<Server>(*config_, clock_, std::string(32, 'a'), [] {});
     const Status started = server_->Start();
     ASSERT_TRUE(started.ok()) << started.ToString();
+    ASSERT_TRUE(LoadData().ok());
     c_ = Connect();
   }
   std::string Written() const {

@@ -301,9 +301,10 @@ TEST_P(TrackingTest, TablesGoWhenNobodyTracks) {
 
 TEST_P(TrackingTest, AReplicaTellsOfWhatItsPrimaryChanged) {
   config::Config config;
-  ASSERT_TRUE(config.Load(std::vector<std::string>{"--standalone", "--bind", "127.0.0.1", "--workers", std::to_string(GetParam())}).ok());
+  ASSERT_TRUE(config.Load(std::vector<std::string>{"--standalone", "--bind", "127.0.0.1", "--workers", std::to_string(GetParam()),
+                                                   "--dir", dir_.path()}).ok());
   config.port = 0;
-  Server replica(config, clock_, std::string(32, 'b'));
+  Server replica(config, clock_, std::string(32, 'b'), [] {});
   ASSERT_TRUE(replica.Start().ok());
   RespClient control(replica.port()), client(replica.port());
   EXPECT_EQ(client.Do("HELLO 3").front(), '{');

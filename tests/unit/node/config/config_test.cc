@@ -20,7 +20,7 @@ std::string Get(const Config& config, std::string_view pattern) {
 }
 
 Status Set(Config& config, std::vector<std::pair<std::string_view, std::string_view>> changes, bool managed = false) {
-  return config.Set(changes, managed);
+  return config.Set(changes, {.managed = managed});
 }
 
 TEST(Config, ReadsFlagsLikeRedisServer) {
@@ -80,7 +80,11 @@ TEST(Config, EveryMistakeIsOneSentenceThatNamesIt) {
       {{"--lazyfree-lazy-expire", "maybe"}, "--lazyfree-lazy-expire: argument must be 'yes' or 'no'"},
       {{"--replica-ignore-maxmemory", "no"},
        "--replica-ignore-maxmemory: argument must be 'yes': a replica holds what its primary holds"},
-      {{"--appendonly", "yes"}, "--appendonly: argument must be 'no': data is not written to disk; replicas keep it"},
+      {{"--appendonly", "yes"}, "--appendonly: argument must be 'no': this server keeps no append-only file"},
+      {{"--standalone", "--save", "60"}, "--save: Invalid save parameters"},
+      {{"--standalone", "--save", "0", "1"}, "--save: Invalid save parameters"},
+      {{"--save", "60", "1"}, "save points are allowed only with --standalone: in a group replicas keep the data"},
+      {{"--dbfilename", "a/b"}, "--dbfilename: dbfilename can't be a path, just a filename"},
       {{"--standalone", "maybe"}, "--standalone: argument must be 'yes' or 'no'"},
       {{"--standalone", "yes", "extra"}, "--standalone: wrong number of arguments: it takes "},
       {{"--admin-port", "0"}, "admin-port 0 is allowed only with --standalone"},
@@ -155,6 +159,51 @@ TEST(Config, GetMatchesPatternsAndAliases) {
   EXPECT_EQ(Get(c, "PORT"), "port=6379;");
   EXPECT_EQ(Get(c, "repl-ping-slave-period"), "repl-ping-slave-period=10;");
   EXPECT_EQ(Get(c, "nothing"), "");
+}
+
+TEST(Config, SavePointsAddUpInTheFileAndTheCommandLineStartsAnew) {
+  const auto points = [](const std::vector<std::string>& arguments) {
+    Config c;
+    EXPECT_TRUE(Load(c, arguments).ok());
+    return Get(c, "save");
+  };
+  EXPECT_EQ(points({"--standalone"}), "save=3600 1 300 100 60 10000;");
+  EXPECT_EQ(points({}), "save=;") << "an operator's node saves nothing by itself";
+  for (const std::vector<std::string>& none : {std::vector<std::string>{"--save", ""}, {"--save"}}) {
+    std::vector<std::string> arguments = {"--standalone"};
+    arguments.insert(arguments.end(), none.begin(), none.end());
+    EXPECT_EQ(points(arguments), "save=;");
+  }
+  const std::string path = ::testing::TempDir() + "/understudy_save_points.conf";
+  std::ofstream(path) << "save 900 1\nsave 300 10 60 100\n";
+  EXPECT_EQ(points({path, "--standalone"}), "save=900 1 300 10 60 100;");
+  EXPECT_EQ(points({path, "--standalone", "--save", "5 1", "--save", "6", "2"}), "save=5 1 6 2;");
+  std::filesystem::remove(path);
+  Config c;
+  ASSERT_TRUE(Load(c, {"--standalone"}).ok());
+  EXPECT_TRUE(Set(c, {{"save", "1 2"}}).ok());
+  EXPECT_EQ(Get(c, "save"), "save=1 2;");
+  EXPECT_EQ(Set(c, {{"save", "1 2 3"}}).message(),
+            "CONFIG SET failed (possibly related to argument 'save') - Invalid save parameters");
+  EXPECT_TRUE(Set(c, {{"save", ""}}).ok());
+  EXPECT_EQ(Get(c, "save"), "save=;");
+  EXPECT_FALSE(Set(c, {{"save", "1 2"}, {"timeout", "x"}}).ok());
+  EXPECT_EQ(Get(c, "save"), "save=;") << "put back";
+}
+
+TEST(Config, WhereFilesLieIsProtected) {
+  Config c;
+  ASSERT_TRUE(Load(c, {"--standalone", "--dir", "/tmp/."}).ok());
+  EXPECT_EQ(c.dir(), "/tmp");
+  const std::pair<std::string_view, std::string_view> change[] = {{"dir", "/"}};
+  EXPECT_EQ(c.Set(change, {.may_set_protected = false}).message(),
+            "CONFIG SET failed (possibly related to argument 'dir') - can't set protected config");
+  EXPECT_TRUE(c.Set(change, {}).ok());
+  EXPECT_EQ(c.dir(), "/");
+  EXPECT_EQ(Set(c, {{"dir", "/nowhere"}}).message(),
+            "CONFIG SET failed (possibly related to argument 'dir') - No such file or directory");
+  EXPECT_EQ(Set(c, {{"dir", "/dev/null"}}).message(),
+            "CONFIG SET failed (possibly related to argument 'dir') - Not a directory");
 }
 
 TEST(Config, SetChangesAllOrNone) {

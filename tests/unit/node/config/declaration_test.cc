@@ -76,7 +76,7 @@ TEST(Declaration, AWrongValueIsRefusedAndTheOthersAreTaken) {
 TEST(Declaration, WhatAClientHasSetHoldsUntilTheDeclarationOfThatOptionChanges) {
   Node node({"--timeout", "5"});
   const std::pair<std::string_view, std::string_view> change[] = {{"timeout", "77"}};
-  ASSERT_TRUE(node.config.Set(change, true).ok());
+  ASSERT_TRUE(node.config.Set(change, {.managed = true}).ok());
   node.Take({{"timeout", "5"}, {"slowlog-max-len", "5"}});
   EXPECT_EQ(node.config.timeout_s, 77);
   node.Take({{"timeout", "6"}});

@@ -114,7 +114,7 @@ class TempDir {
     path_ = mkdtemp(name);
   }
   ~TempDir() {
-    for (const char* file : {"/operator.pub", "/termination-log"})
+    for (const char* file : {"/operator.pub", "/termination-log", "/dump.rdb"})
       std::remove((path_ + file).c_str());
     rmdir(path_.c_str());
   }

@@ -20,14 +20,13 @@ LogView View() {
 }
 
 TEST(ResyncRules, ACopyIsInTheNewestFormThatTheReplicaReads) {
-  EXPECT_EQ(RdbVersionFor(true, "", {}), persist::kValkeyRdbVersion);
-  EXPECT_EQ(RdbVersionFor(false, "9.0.0", {}), persist::kValkeyRdbVersion);
-  EXPECT_EQ(RdbVersionFor(false, "10.1", {}), persist::kValkeyRdbVersion);
-  EXPECT_EQ(RdbVersionFor(false, "8.1.0", {}), persist::kRdbVersion);
-  EXPECT_EQ(RdbVersionFor(false, "oops", {}), persist::kRdbVersion);
-  EXPECT_EQ(RdbVersionFor(false, "", {}), persist::kOldRdbVersion);
-  // The old one has no functions.
-  EXPECT_EQ(RdbVersionFor(false, "", {.keys = false, .functions = true}), persist::kRdbVersion);
+  EXPECT_EQ(RdbVersionFor(true, false, ""), persist::kValkeyRdbVersion);
+  EXPECT_EQ(RdbVersionFor(false, false, "9.0.0"), persist::kValkeyRdbVersion);
+  EXPECT_EQ(RdbVersionFor(false, false, "10.1"), persist::kValkeyRdbVersion);
+  EXPECT_EQ(RdbVersionFor(false, false, "8.1.0"), persist::kRdbVersion);
+  EXPECT_EQ(RdbVersionFor(false, false, "oops"), persist::kRdbVersion);
+  EXPECT_EQ(RdbVersionFor(false, false, ""), persist::kOldRdbVersion);
+  EXPECT_EQ(RdbVersionFor(false, true, ""), persist::kRdbVersion);
 }
 
 TEST(ResyncRules, Table) {

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <thread>
 
+#include "tests/support/temp_directory.h"
 #include "tests/support/test_certificates.h"
 #include "tests/unit/operator/kube/kube_test_env.h"
 

@@ -3,6 +3,7 @@
 #include <set>
 #include <thread>
 
+#include "tests/support/temp_directory.h"
 #include "tests/support/test_certificates.h"
 #include "tests/unit/operator/kube/kube_test_env.h"
 

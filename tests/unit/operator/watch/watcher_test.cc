@@ -4,6 +4,7 @@
 
 #include "operator/watch/cache.h"
 #include "tests/support/fake_api_server.h"
+#include "tests/support/temp_directory.h"
 #include "tests/support/test_certificates.h"
 
 namespace understudy::watch {
