@@ -65,9 +65,11 @@ void Saver::Run() {
     const std::function<void()> job = std::move(jobs_.front());
     jobs_.pop_front();
     given_up_ = false;
+    busy_ = true;
     lock.unlock();
     job();
     lock.lock();
+    busy_ = false;
   }
 }
 
@@ -98,8 +100,8 @@ bool Saver::Save(bool background, Done at_cut, Done done) {
 }
 
 bool Saver::StartSave(bool background, Done at_cut, Done done) {
-  if (saving_) return false;
-  saving_ = true;
+  if (background_) return false;
+  background_ = background;
   Enqueue([this, background, at_cut = std::move(at_cut), done = std::move(done)] {
     RunSave(background, at_cut, done);
   });
@@ -114,7 +116,7 @@ void Saver::Schedule() {
 bool Saver::SaveAfterFlush(Done done) {
   if (services_->config.save_points().empty()) return false;
   std::lock_guard lock(mutex_);
-  given_up_ = true;
+  if (state_.in_background) given_up_ = true;
   Enqueue([this, done = std::move(done)] { RunSave(false, nullptr, done); });
   return true;
 }
@@ -124,17 +126,17 @@ void Saver::Abandon() { persist::RdbFile::RemoveTemporary(services_->config.dir(
 void Saver::SaveLast(Done done) {
   std::lock_guard lock(mutex_);
   given_up_ = true;
-  Enqueue([this, done = std::move(done)] {
+  jobs_.push_front([this, done = std::move(done)] {
     LOG_INFO("Saving the final RDB snapshot before exiting.");
     DrainWorkers();  // what was admitted before writes were paused
     RunSave(false, nullptr, done);
   });
+  wake_.notify_all();
 }
 
 void Saver::RunSave(bool background, const Done& at_cut, const Done& done) {
   {
     std::lock_guard lock(mutex_);
-    saving_ = true;
     state_.in_background = background;
     state_.save_started_ms = last_try_ms_ = services_->clock.Wall().unix_ms;
     ++state_.saves;
@@ -152,8 +154,11 @@ void Saver::RunSave(bool background, const Done& at_cut, const Done& done) {
   {
     std::lock_guard lock(mutex_);
     const int64_t now_ms = services_->clock.Wall().unix_ms;
-    saving_ = state_.in_background = false;
-    if (background) state_.last_background_s = (now_ms - state_.save_started_ms) / 1000;
+    state_.in_background = false;
+    if (background) {
+      background_ = false;
+      state_.last_background_s = (now_ms - state_.save_started_ms) / 1000;
+    }
     if (status.ok()) state_.last_save_s = now_ms / 1000;
     // What was given up says nothing about the disk; a client who waits is told himself.
     if (status.ok() || (background && !given_up_)) state_.last_ok = status.ok();
@@ -214,7 +219,7 @@ Status Saver::WriteFile(const Done& at_cut) {
 void Saver::OnTick(int64_t now_ms) {
   const std::vector<config::SavePoint> points = services_->config.save_points();
   std::lock_guard lock(mutex_);
-  if ((points.empty() && !scheduled_) || saving_ || !jobs_.empty() || loading()) return;
+  if ((points.empty() && !scheduled_) || busy_ || !jobs_.empty() || loading()) return;
   if (!state_.last_ok && now_ms - last_try_ms_ <= kRetryMs) return;
   if (std::exchange(scheduled_, false)) {
     StartSave(true, nullptr, nullptr);

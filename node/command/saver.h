@@ -47,12 +47,13 @@ class Saver {
   void Stop();
 
   // ---- Saving --------------------------------------------------------------------------------------------
-  // False: a save is under way. at_cut: the point in time is fixed, or there is an error; done: the save has ended.
+  // False: a save in the background is under way. Behind another one it waits for its turn. at_cut: the point in time
+  // is fixed, or there is an error; done: the save has ended.
   bool Save(bool background, Done at_cut, Done done);
   // In the background as soon as no save is under way.
   void Schedule();
-  // FLUSHALL has emptied the data. True if there are save points: then a save of what is left begins, a running one is
-  // given up, and `done` is called at the end.
+  // FLUSHALL has emptied the data. True if there are save points: then a save of what is left begins, one in the
+  // background is given up, and `done` is called at the end.
   bool SaveAfterFlush(Done done);
   // Before the process ends: gives up what is under way, then saves what nobody changes any more (writes are paused).
   void SaveLast(Done done);
@@ -117,7 +118,8 @@ class Saver {
   std::condition_variable wake_;
   std::deque<std::function<void()>> jobs_;  // mutex_
   bool stop_ = false;                       // mutex_
-  bool saving_ = false;                     // mutex_: queued or under way
+  bool busy_ = false;                       // mutex_: a job is under way
+  bool background_ = false;                 // mutex_: a save in the background waits or is under way
   bool scheduled_ = false;                  // mutex_
   int64_t last_try_ms_ = 0;                 // mutex_
   State state_;                             // mutex_; the counters above are filled in by state()
