@@ -9,6 +9,7 @@
 #include "node/command/client_registry.h"
 #include "node/command/client_tracking.h"
 #include "node/command/dispatch.h"
+#include "node/command/shutdown.h"
 #include "node/config/config.h"
 #include "node/net/connection.h"
 #include "node/replication/replication.h"
@@ -226,7 +227,8 @@ void Pause(CallContext& ctx, Args args, Writer& reply) {
 }
 
 void Unpause(CallContext& ctx, Args, Writer& reply) {
-  ctx.services.dispatcher.Unpause();
+  // What is written behind the last save would be lost.
+  if (!ctx.services.shutdown.under_way()) ctx.services.dispatcher.Unpause();
   reply.Ok();
 }
 

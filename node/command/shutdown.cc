@@ -9,6 +9,7 @@
 #include "node/command/saver.h"
 #include "node/config/config.h"
 #include "node/replication/replication.h"
+#include "node/script/scripts.h"
 
 namespace understudy::command {
 namespace {
@@ -53,7 +54,9 @@ void Shutdown::OnTick(MonoTime now) {
 void Shutdown::Last(std::unique_lock<std::mutex> lock) {
   phase_ = Phase::kLast;
   const bool points = !services_->config.save_points().empty();
-  const bool save = (options_.save || (points && !options_.no_save)) && !services_->saver.loading();
+  // A signal may come while a script is slow, which could go on for ever.
+  const bool possible = !services_->saver.loading() && !services_->scripts.floor().slow();
+  const bool save = possible && (options_.save || (points && !options_.no_save));
   const bool force = options_.force;
   lock.unlock();
   if (!save) {

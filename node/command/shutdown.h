@@ -1,7 +1,8 @@
 // Shutdown: the orderly end of a node without an operator, by SHUTDOWN or a signal.
 //
 //   wait until attached replicas have all, writes paused (shutdown-timeout; not with NOW)
-//   -> save, if there are save points or SAVE was said (not with NOSAVE, nor while data is being loaded) -> exit
+//   -> save, if there are save points or SAVE was said (not with NOSAVE, nor while data is being loaded or a script is
+//   slow) -> exit
 //
 // What fails leaves the node serving, and all who asked are told, unless FORCE was said. One at a time: who asks while
 // one is under way waits with it. Threads: any; callbacks on any.
