@@ -86,6 +86,7 @@ void HandOver(understudy::Server& server, understudy::control::ControlPlane& pla
 // ends it at once. Never returns.
 [[noreturn]] void EndInOrder(understudy::Server& server, const understudy::config::Config& config, int signal_number,
                              const sigset_t& signals) {
+  using namespace understudy;
   for (;;) {
     if (server.saver().loading()) {
       LOG_INFO("signal {} while data is loaded: ending at once", signal_number);
@@ -97,7 +98,12 @@ void HandOver(understudy::Server& server, understudy::control::ControlPlane& pla
       _exit(1);
     }
     LOG_INFO("Received {} scheduling shutdown...", signal_number == SIGTERM ? "SIGTERM" : "SIGINT");
-    server.shutdown().Begin({}, [] {
+    const uint32_t flags = signal_number == SIGTERM ? config.on_sigterm : config.on_sigint;
+    const command::Shutdown::Options options{.save = (flags & config::kShutdownSave) != 0,
+                                             .no_save = (flags & config::kShutdownNoSave) != 0,
+                                             .now = (flags & config::kShutdownNow) != 0,
+                                             .force = (flags & config::kShutdownForce) != 0};
+    server.shutdown().Begin(options, [] {
       LOG_WARN("the signal was received, but there were errors trying to shut down the server");
     });
     sigwait(&signals, &signal_number);

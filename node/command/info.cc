@@ -15,6 +15,7 @@
 #include "node/command/dispatch.h"
 #include "node/command/memory.h"
 #include "node/command/saver.h"
+#include "node/command/shutdown.h"
 #include "node/command/stats.h"
 #include "node/config/config.h"
 #include "node/pubsub/channels.h"
@@ -111,7 +112,8 @@ void Clients(const Services& s, std::string* out) {
   lines.Add("total_blocking_keys_on_nokey", s.dispatcher.blocking().keys_that_tell_of_end());
   const int64_t now_ms = s.clock.Wall().unix_ms;
   const ClientPause pause = s.dispatcher.pause(now_ms);
-  lines.Add("paused_reason", pause == ClientPause::kNone ? "none" : "client_pause");
+  const std::string_view by = s.shutdown.under_way() ? "shutdown_in_progress" : "client_pause";
+  lines.Add("paused_reason", pause == ClientPause::kNone ? "none" : by);
   lines.Add("paused_actions", pause == ClientPause::kNone ? "none" : pause == ClientPause::kWrite ? "write" : "all");
   lines.Add("paused_timeout_milliseconds", pause == ClientPause::kNone ? 0 : std::max<int64_t>(s.dispatcher.pause_until_ms() - now_ms, 0));
 }

@@ -27,6 +27,9 @@ namespace understudy::config {
 // enable-debug-command, enable-protected-configs: from where it may be used.
 enum class AllowedFrom : uint8_t { kNowhere, kLocal, kAnywhere };
 
+// shutdown-on-sigint, shutdown-on-sigterm: how the signal ends a node without an operator; none: as save points say.
+enum ShutdownFlag : uint32_t { kShutdownSave = 1, kShutdownNoSave = 2, kShutdownNow = 4, kShutdownForce = 8 };
+
 // A point of `save`: after so many seconds if so much changed.
 struct SavePoint {
   int64_t seconds = 0, changes = 0;
@@ -105,6 +108,7 @@ class Config {
   std::atomic<int64_t> stream_node_max_bytes{4096}, stream_node_max_entries{100};
   std::atomic<int> hz{10};                 // asked for by nobody but CONFIG GET
   std::atomic<bool> stop_writes_on_save_error{true};
+  std::atomic<uint32_t> on_sigint{0}, on_sigterm{0};  // ShutdownFlag
   std::atomic<int64_t> slowlog_us{10000};  // < 0 = off
   std::atomic<int64_t> slowlog_entries{128};
   std::atomic<int64_t> latency_threshold_ms{0};  // latency-monitor-threshold; 0 = off

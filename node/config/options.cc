@@ -92,6 +92,42 @@ std::string ShowAllowedFrom(AllowedFrom value) {
   return value == AllowedFrom::kNowhere ? "no" : value == AllowedFrom::kLocal ? "local" : "yes";
 }
 
+struct NamedShutdownFlag {
+  std::string_view name;
+  uint32_t flag;
+};
+constexpr NamedShutdownFlag kShutdownFlags[] = {{"default", 0},
+                                                {"save", kShutdownSave},
+                                                {"nosave", kShutdownNoSave},
+                                                {"now", kShutdownNow},
+                                                {"force", kShutdownForce}};
+
+Status SetShutdownFlags(std::atomic<uint32_t>& target, Words words) {
+  uint32_t flags = 0;
+  for (const std::string& word : words) {
+    const auto named = std::find_if(std::begin(kShutdownFlags), std::end(kShutdownFlags),
+                                    [&](const NamedShutdownFlag& f) { return f.name == Lower(word); });
+    if (named == std::end(kShutdownFlags)) {
+      return Invalid("argument(s) must be one of the following: default, save, nosave, now, force");
+    }
+    flags |= named->flag;
+  }
+  if ((flags & kShutdownSave) && (flags & kShutdownNoSave)) {
+    return Invalid("shutdown options SAVE and NOSAVE can't be used simultaneously");
+  }
+  target = flags;
+  return {};
+}
+
+std::string ShowShutdownFlags(uint32_t flags) {
+  if (flags == 0) return "default";
+  std::string out;
+  for (const NamedShutdownFlag& f : kShutdownFlags) {
+    if (flags & f.flag) out += (out.empty() ? "" : " ") + std::string(f.name);
+  }
+  return out;
+}
+
 // In the order in which Redis lists them.
 struct NamedPolicy {
   std::string_view name;
@@ -351,6 +387,12 @@ const Option kOptions[] = {
   {"shutdown-timeout", "", kLive | kManaged, "SECONDS", "how long SIGTERM waits until another node is primary (25), with --standalone until replicas have all",
    [](const Config& c) { return Number(c.shutdown_timeout_s); },
    [](Config& c, Words w) -> Status { c.shutdown_timeout_given = true; return SetInt(c.shutdown_timeout_s, w, 0, 3600); }},
+  {"shutdown-on-sigint", "", kLive | kManaged | kManyWords, "WORDS", "what SIGINT does as SHUTDOWN would: default, save, nosave, now, force (only with --standalone)",
+   [](const Config& c) { return ShowShutdownFlags(c.on_sigint); },
+   [](Config& c, Words w) -> Status { return SetShutdownFlags(c.on_sigint, w); }},
+  {"shutdown-on-sigterm", "", kLive | kManaged | kManyWords, "WORDS", "the same of SIGTERM",
+   [](const Config& c) { return ShowShutdownFlags(c.on_sigterm); },
+   [](Config& c, Words w) -> Status { return SetShutdownFlags(c.on_sigterm, w); }},
   {"hz", "", kLive, "N", "taken for the sake of Redis's configuration files; background work here sets its own pace",
    [](const Config& c) { return Number(c.hz); },
    [](Config& c, Words w) -> Status { return SetInt(c.hz, w, 1, 500); }},

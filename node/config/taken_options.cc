@@ -1,10 +1,8 @@
 #include "node/config/taken_options.h"
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
-#include <vector>
 
 #include "node/config/config.h"
 
@@ -69,8 +67,6 @@ constexpr TakenOption kTaken[] = {
   {"crash-memcheck-enabled", "", kLive, Kind::kYesNo, "yes"},
   {"use-exit-on-panic", "", kLive, Kind::kYesNo, "no"},
   {"propagation-error-behavior", "", kLive, Kind::kOneOf, "ignore", "ignore, panic, panic-on-replicas"},
-  {"shutdown-on-sigint", "", kLive, Kind::kWords, "default", "default, save, nosave, now, force"},
-  {"shutdown-on-sigterm", "", kLive, Kind::kWords, "default", "default, save, nosave, now, force"},
   {"enable-debug-assert", "", kAtStart, Kind::kYesNo, "no"},
   // There is no COMMANDLOG; SLOWLOG is.
   {"commandlog-request-larger-than", "", kLive, Kind::kText, "-1"},
@@ -89,19 +85,6 @@ bool IsAllowed(const TakenOption& option, const std::string& word) {
 
 Status NotAllowed(const TakenOption& option) {
   return Invalid("argument(s) must be one of the following: " + std::string(option.allowed));
-}
-
-// Several words, in the order in which they are listed.
-Result<std::string> Ordered(const TakenOption& option, Words words) {
-  std::vector<std::string> sorted(words.begin(), words.end());
-  const auto allowed = [&](const std::string& word) { return option.allowed.empty() || IsAllowed(option, word); };
-  if (words.empty() || !std::all_of(words.begin(), words.end(), allowed)) return NotAllowed(option);
-  std::stable_sort(sorted.begin(), sorted.end(), [&](const std::string& a, const std::string& b) {
-    return (", " + std::string(option.allowed)).find(", " + a) < (", " + std::string(option.allowed)).find(", " + b);
-  });
-  std::string out;
-  for (const std::string& word : sorted) out += (out.empty() ? "" : " ") + word;
-  return out;
 }
 
 Status Check(const TakenOption& option, const std::string& value) {
@@ -150,14 +133,8 @@ struct TakenTable {
     return it == c.taken_.end() ? std::string(option.initial) : it->second;
   }
   static Status Set(Config& c, const TakenOption& option, Words words) {
-    std::string value;
-    if (option.kind == Kind::kWords) {
-      Result<std::string> ordered = Ordered(option, words);
-      if (!ordered.ok()) return ordered.status();
-      value = *std::move(ordered);
-    } else {
-      value = words[0];
-    }
+    std::string value = words[0];
+    for (const std::string& word : words.subspan(1)) value += " " + word;
     RETURN_IF_ERROR(Check(option, value));
     if (option.kind == Kind::kMemory) value = std::to_string(*ParseMemory(value));
     std::lock_guard lock(c.mutex_);

@@ -20,7 +20,7 @@ struct TakenOption {
   uint32_t flags;          // kLive or kAtStart
   Kind kind;
   std::string_view initial;
-  std::string_view allowed = {};  // kOneOf, kWords: the words, with ", " between; kWords: empty = any
+  std::string_view allowed = {};  // kOneOf: the words, with ", " between
 };
 
 // Rows for the table of options. Config keeps their values.

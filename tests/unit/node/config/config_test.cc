@@ -75,6 +75,8 @@ TEST(Config, EveryMistakeIsOneSentenceThatNamesIt) {
       {{"--activerehashing", "maybe"}, "--activerehashing: argument must be 'yes' or 'no'"},
       {{"--shutdown-on-sigterm", "save soon"},
        "--shutdown-on-sigterm: argument(s) must be one of the following: default, save, nosave, now, force"},
+      {{"--shutdown-on-sigterm", "save", "nosave"},
+       "--shutdown-on-sigterm: shutdown options SAVE and NOSAVE can't be used simultaneously"},
       {{"--rename-command", "get"}, "--rename-command: wrong number of arguments: it takes a name and a new name"},
       {{"--port", "--standalone"}, "--port: argument couldn't be parsed into an integer"},
       {{"--lazyfree-lazy-expire", "maybe"}, "--lazyfree-lazy-expire: argument must be 'yes' or 'no'"},
