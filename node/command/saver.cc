@@ -121,7 +121,10 @@ bool Saver::SaveAfterFlush(Done done) {
   return true;
 }
 
-void Saver::Abandon() { persist::RdbFile::RemoveTemporary(services_->config.dir()); }
+void Saver::Abandon() {
+  std::lock_guard lock(mutex_);
+  if (!writes_in_.empty()) persist::RdbFile::RemoveTemporary(writes_in_);
+}
 
 void Saver::SaveLast(Done done) {
   std::lock_guard lock(mutex_);
@@ -169,7 +172,12 @@ void Saver::RunSave(bool background, const Done& at_cut, const Done& done) {
 
 Status Saver::WriteFile(const Done& at_cut) {
   store::Keyspace& keyspace = services_->keyspace;
-  persist::RdbFile file(services_->config.dir(), services_->config.db_filename());
+  const std::string dir = services_->config.dir();
+  {
+    std::lock_guard lock(mutex_);
+    writes_in_ = dir;
+  }
+  persist::RdbFile file(dir, services_->config.db_filename());
   ShareKeyspace();
   uint64_t changes = 0;
   Status status = file.Open();
@@ -257,6 +265,7 @@ void Saver::SetLoading(bool loading) {
 }
 
 bool Saver::WillLoad() {
+  persist::RdbFile::RemoveLeftBehind(services_->config.dir());
   if (access(Path().c_str(), F_OK) != 0 && errno == ENOENT) return false;
   SetLoading(true);
   return true;

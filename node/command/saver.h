@@ -122,6 +122,7 @@ class Saver {
   bool background_ = false;                 // mutex_: a save in the background waits or is under way
   bool scheduled_ = false;                  // mutex_
   int64_t last_try_ms_ = 0;                 // mutex_
+  std::string writes_in_;                   // mutex_: directory of the save under way, or the last one
   State state_;                             // mutex_; the counters above are filled in by state()
 };
 

@@ -2,13 +2,17 @@
 
 #include <fcntl.h>
 #include <spdlog/fmt/fmt.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 
 namespace understudy::persist {
@@ -24,6 +28,16 @@ Status Failed(std::string_view what, const std::string& path) {
 }
 
 std::string TemporaryPath(const std::string& dir) { return fmt::format("{}/temp-{}.rdb", dir, getpid()); }
+
+// The process whose temporary file has this name; 0: it is no such name.
+pid_t OwnerOf(std::string_view name) {
+  constexpr std::string_view kBefore = "temp-", kBehind = ".rdb";
+  if (!name.starts_with(kBefore) || !name.ends_with(kBehind)) return 0;
+  name.remove_prefix(kBefore.size());
+  pid_t owner = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), owner);
+  return error == std::errc() && end + kBehind.size() == name.data() + name.size() ? owner : 0;
+}
 
 // Closes at the end.
 class Descriptor {
@@ -45,6 +59,17 @@ class Descriptor {
 RdbFile::RdbFile(std::string dir, std::string name)
     : dir_(std::move(dir)), path_(dir_ + "/" + name), temporary_(TemporaryPath(dir_)) {}
 
+void RdbFile::RemoveLeftBehind(const std::string& dir) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(dir, error), end; !error && at != end; at.increment(error)) {
+    const pid_t owner = OwnerOf(at->path().filename().native());
+    // Other servers lock nothing: theirs is left alone while its process is there.
+    if (owner <= 0 || (owner != getpid() && (kill(owner, 0) == 0 || errno != ESRCH))) continue;
+    const Descriptor file(open(at->path().c_str(), O_RDONLY | O_CLOEXEC));
+    if (file.fd() >= 0 && flock(file.fd(), LOCK_EX | LOCK_NB) == 0) unlink(at->path().c_str());
+  }
+}
+
 void RdbFile::RemoveTemporary(const std::string& dir) { unlink(TemporaryPath(dir).c_str()); }
 
 RdbFile::~RdbFile() {
@@ -54,8 +79,12 @@ RdbFile::~RdbFile() {
 }
 
 Status RdbFile::Open() {
-  fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  return fd_ < 0 ? Failed("can't make", temporary_) : Status();
+  RemoveLeftBehind(dir_);
+  fd_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd_ < 0) return Failed("can't make", temporary_);
+  // Until this process ends, however it does; it need not work everywhere.
+  flock(fd_, LOCK_EX | LOCK_NB);
+  return {};
 }
 
 Status RdbFile::Write(std::string_view bytes) {

@@ -1,7 +1,8 @@
 // RDB in files.
 //
 // RdbFile writes one that takes its name only when it is whole and on the disk: until Commit it is `temp-<pid>.rdb`
-// beside it, and whatever fails leaves the former file as it was. LoadRdbFile reads one.
+// beside it, and whatever fails leaves the former file as it was. What a process that was killed has left is removed
+// when somebody saves there again, or loads. LoadRdbFile reads one.
 // One thread each. Messages name the file.
 #pragma once
 
@@ -29,6 +30,9 @@ class RdbFile final : public ChunkSink {
   Status Write(std::string_view bytes) override;
   // Waits until all of it is on the disk, then gives it its name.
   Status Commit();
+  // Removes temporary files of processes that are no more. They hold a lock on theirs (flock), since numbers of processes
+  // in other containers say nothing.
+  static void RemoveLeftBehind(const std::string& dir);
   // For who ends this process while another thread writes: removes what it has written. Any thread.
   static void RemoveTemporary(const std::string& dir);
 

@@ -1,7 +1,9 @@
 // Files: the former one stays until the new one is whole; what is read is whole, or an error.
 #include "node/persist/rdb_file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -85,6 +87,24 @@ TEST_F(RdbFileTest, WhatIsNotCommittedLeavesTheFormerFileAndNothingElse) {
   ASSERT_TRUE(Save("dump.rdb").ok());
   EXPECT_THAT(Bytes("dump.rdb"), HasSubstr("new"));
   EXPECT_EQ(Files(), 1u);
+}
+
+TEST_F(RdbFileTest, WhatAKilledProcessLeftIsRemovedByTheNextSaveAndWhatOthersWriteIsNot) {
+  const std::string mine = "temp-" + std::to_string(getpid()) + ".rdb";  // of a process before, in a container like this
+  const std::string dead = "temp-2000000000.rdb", elsewhere = "temp-2000000001.rdb", alive = "temp-1.rdb";
+  for (const std::string& name : {mine, dead, elsewhere, alive, std::string("temp-x.rdb"), std::string("temp-7.rdb.old")}) {
+    Write(name, "half of a file");
+  }
+  const int fd = open((dir_ + "/" + elsewhere).c_str(), O_RDONLY);
+  ASSERT_EQ(flock(fd, LOCK_EX), 0);
+  ASSERT_TRUE(Save("dump.rdb").ok());
+  EXPECT_EQ(Bytes(mine), "");
+  EXPECT_EQ(Bytes(dead), "");
+  EXPECT_EQ(Files(), 5u) << "the new one, two with other names, and those of two processes";
+  close(fd);
+  RdbFile::RemoveLeftBehind(dir_);
+  EXPECT_EQ(Bytes(elsewhere), "");
+  EXPECT_EQ(Files(), 4u);
 }
 
 TEST_F(RdbFileTest, ADirectoryThatIsNotThereOrInTheWayIsAnErrorThatNamesTheFile) {
