@@ -119,7 +119,7 @@ Status ApplySink::Run(std::span<const replication::Record> records, const Blocki
     }
   }
   commit.Commit();
-  services_->dispatcher.NoteAppliedChanges(effects_.changes());
+  services_->dispatcher.SetAppliedChanges(effects_.changes());
   Blocking& blocking = services_->dispatcher.blocking();
   // A replica's clients may only read.
   if (blocking.noted()) [[unlikely]] blocking.Serve(ctx, held, {}, &served_);

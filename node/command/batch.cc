@@ -81,6 +81,7 @@ void Dispatcher::OnBatch(net::Worker& worker, const net::Batch& batch, std::span
     if (state.batch_over) [[unlikely]] break;
   }
   if (state.served.pending) [[unlikely]] FinishServing(state);
+  state.stats.changes.Set(state.effects.changes());
   LeaveShards(state);
   services_->channels.Wake();
 }
@@ -213,6 +214,7 @@ void Dispatcher::RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& p
   } else {
     const bool synchronous = services_->gate.synchronous_replicas() > 0;
     const uint64_t position = synchronous ? session.connection.position() : 0;
+    const uint64_t changes = state.effects.changes();
     state.effects.Reset(services_->replication.active(), {args.data(), bytes});
     {
       store::OneShardGuard guard(keyspace, keyspace.ShardOf(plan.hash));
@@ -220,8 +222,7 @@ void Dispatcher::RunOrdinary(WorkerState& state, CallContext& ctx, const Plan& p
       if (!Gather(state, ctx, synchronous)) Replicate(ctx);
       if (blocking_.noted()) [[unlikely]] ServeNotedOf(state, ctx, plan.hash);
     }
-    if (state.effects.changes() > 0) {
-      state.stats.changes.Add(state.effects.changes());
+    if (state.effects.changes() != changes) {
       session.connection.MarkWrote(state.generation);
       if (synchronous) session.connection.HoldFrom(position, session.last_write_offset);
     }

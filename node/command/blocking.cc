@@ -347,6 +347,7 @@ void Blocking::Run(const CallContext& cause, const std::shared_ptr<WaitingComman
   delivery.command = command;
   delivery.reply = output.view();
   delivery.wrote = effects.changes() > 0;
+  cause.effects.CountChanges(effects.changes());
   delivery.generation = office.generation;
   if (!effects.empty()) {
     delivery.offset = services_->replication.Append(effects.Records());

@@ -302,6 +302,8 @@ void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args
   const bool writes = (flags & kWrite) != 0 || script;
   // A message is no write: nobody waits for its acknowledgement, and no office is needed to answer it.
   const bool streams = (flags & (kWrite | kMayReplicate)) != 0;
+  const uint64_t changes = state.effects.changes();
+  state.stats.changes.Set(changes);  // INFO tells its own client's, too
   state.effects.Reset(streams && services_->replication.active());
   CallContext ctx{*services_, keyspace, state.effects, state.stats};
   ctx.session = &session;
@@ -349,8 +351,7 @@ void Dispatcher::Call(WorkerState& state, Session& session, const Row& row, Args
     }
   }
   if (script) [[unlikely]] ReturnFloor(state);
-  if (writes && state.effects.changes() > 0) {
-    state.stats.changes.Add(state.effects.changes());
+  if (writes && state.effects.changes() != changes) {
     session.connection.MarkWrote(state.generation);
     if (synchronous) session.connection.HoldFrom(position, session.last_write_offset);
   }

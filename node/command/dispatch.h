@@ -103,10 +103,11 @@ class Dispatcher final : public net::Handler, public store::ExpirySink {
   Latency& latency() { return latency_; }
   const std::vector<net::Worker*>& workers() const { return workers_; }
   WorkerStats& stats(uint32_t worker) const;
-  // Since the start, by clients and by the primary's stream: Effects::changes.
+  // Since the start, by clients and by the primary's stream: Effects::changes, as each worker told it last:
+  // behind a batch, and before a command that is not ordinary.
   uint64_t changes() const;
-  // The replication thread.
-  void NoteAppliedChanges(uint64_t changes) { applied_changes_.Add(changes); }
+  // The replication thread: all that its stream has changed.
+  void SetAppliedChanges(uint64_t changes) { applied_changes_.Set(changes); }
   // Ticks() per microsecond.
   double ticks_per_us() const { return ticks_per_us_.load(std::memory_order_relaxed); }
   void set_active_expire(bool on) { active_expire_.store(on, std::memory_order_relaxed); }

@@ -34,7 +34,6 @@ class Effects {
   void Reset(bool wanted, Sent sent = {}) {
     wanted_ = wanted;
     sent_ = sent;
-    changes_ = 0;
     if (!records_.empty() || !texts_.empty()) Clear();
   }
   bool wanted() const { return wanted_; }
@@ -86,8 +85,11 @@ class Effects {
     return kept;
   }
 
-  // Calls to Verbatim and Add, also when nobody wants them: "did the command change anything?"
+  // Calls to Verbatim and Add since this object was made, also when nobody wants them: a command that has changed
+  // something has changed this. Save points count by it.
   uint64_t changes() const { return changes_; }
+  // What was recorded elsewhere.
+  void CountChanges(uint64_t changes) { changes_ += changes; }
 
   // Valid until the next call of anything else.
   std::span<const replication::Record> Records() const { return records_; }

@@ -131,7 +131,6 @@ void Saver::SaveLast(Done done) {
   given_up_ = true;
   jobs_.push_front([this, done = std::move(done)] {
     LOG_INFO("Saving the final RDB snapshot before exiting.");
-    DrainWorkers();  // what was admitted before writes were paused
     RunSave(false, nullptr, done);
   });
   wake_.notify_all();
@@ -179,6 +178,7 @@ Status Saver::WriteFile(const Done& at_cut) {
   }
   persist::RdbFile file(dir, services_->config.db_filename());
   ShareKeyspace();
+  DrainWorkers();  // they tell their changes behind a batch
   uint64_t changes = 0;
   Status status = file.Open();
   std::unique_ptr<persist::Snapshot> snapshot;

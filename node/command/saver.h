@@ -5,8 +5,8 @@
 // same with a client that waits. The file is that of one moment, the cut; the former file stays until the new one is
 // whole and on the disk (persist/rdb_file.h). What a save costs: writers copy what they overwrite before it is written,
 // in all at most 64 MB, or without an operator half of what the data set takes; near to that they are slowed down,
-// beyond it the save fails. Changes since the last save are the workers' own counters (Dispatcher::changes), less what
-// they were at its cut.
+// beyond it the save fails. Changes since the last save are what the workers count anyway (Dispatcher::changes), less
+// what it was at its cut; batches that were running then may be counted to both sides.
 //
 // One thing at a time, on one thread; what waits is what clients wait for. Under the operator nothing is loaded and
 // nothing is saved by itself (docs/decisions/0022-files.md).

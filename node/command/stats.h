@@ -20,6 +20,7 @@ class OwnedCounter {
   void Add(uint64_t n = 1) {
     value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
+  void Set(uint64_t n) { value_.store(n, std::memory_order_relaxed); }
   uint64_t value() const { return value_.load(std::memory_order_relaxed); }
   // CONFIG RESETSTAT, from any thread; an addition at the same moment may survive it.
   void Reset() { value_.store(0, std::memory_order_relaxed); }
@@ -53,7 +54,7 @@ struct alignas(64) WorkerStats {
   OwnedCounter commands;
   OwnedCounter hits, misses;
   OwnedCounter error_replies;
-  OwnedCounter changes;  // of data: for save points
+  OwnedCounter changes;  // of data, for save points: Effects::changes of now and then
   std::unique_ptr<CommandStats[]> by_command;
   const uint32_t command_count;
 

@@ -128,6 +128,21 @@ TEST_F(SaveFamilyTest, ChangesAreCountedSinceTheLastSave) {
           {"MULTI", "+OK"}, {"INCR a", "+QUEUED"}, {"INCR a", "+QUEUED"}, {"EXEC", "[:2, :3]"}});
   EXPECT_EQ(Do({"EVAL", "return redis.call('SET', KEYS[1], 'x')", "1", "c"}), "+OK");
   EXPECT_EQ(Field("rdb_changes_since_last_save"), "5");
+  // In one batch, too.
+  c_->SendRaw("SET a 1\r\nSET a 2\r\nINFO persistence\r\n");
+  EXPECT_EQ(c_->Read(), "+OK");
+  EXPECT_EQ(c_->Read(), "+OK");
+  EXPECT_THAT(c_->Read(), HasSubstr("rdb_changes_since_last_save:7"));
+  c_->SendRaw("SET a 1\r\nSAVE\r\n");
+  EXPECT_EQ(c_->Read(), "+OK");
+  EXPECT_EQ(c_->Read(), "+OK");
+  EXPECT_EQ(Field("rdb_changes_since_last_save"), "0");
+  // What waited counts for itself.
+  auto waiting = Connect();
+  waiting->Send({"BLPOP", "l", "0"});
+  ASSERT_TRUE(Eventually([&] { return Do("INFO clients").find("blocked_clients:1") != std::string::npos; }));
+  Expect({{"RPUSH l x", ":1"}});
+  EXPECT_EQ(Field("rdb_changes_since_last_save"), "2");
   Expect({{"SAVE", "+OK"}});
   EXPECT_EQ(Field("rdb_changes_since_last_save"), "0");
   EXPECT_EQ(Do("LASTSAVE"), ":" + Field("rdb_last_save_time"));
