@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "node/command/dispatch.h"
 #include "node/command/dispatch_state.h"
+#include "node/command/saver.h"
 #include "node/config/config.h"
 
 namespace understudy::command {
@@ -98,6 +99,7 @@ void Dispatcher::ResetStats() {
   for (net::Worker* worker : workers_) worker->ResetMeter();
   services_->keyspace.ResetTotals();
   acl_.ResetCounters();
+  services_->saver.ResetCounters();
   evicted_clients_ = 0;
   exceeded_ms_ = 0;
   totals_.accepted = 0;

@@ -356,6 +356,11 @@ uint64_t Saver::changes_since_save() const {
   return services_->dispatcher.changes() - saved;
 }
 
+void Saver::ResetCounters() {
+  std::lock_guard lock(mutex_);
+  state_.saves = 0;
+}
+
 Saver::State Saver::state() const {
   std::lock_guard lock(mutex_);
   State state = state_;

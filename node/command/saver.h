@@ -84,12 +84,13 @@ class Saver {
     int64_t last_save_s = 0;           // unix time of the last one that succeeded; of the start before it
     bool last_ok = true;
     int64_t last_background_s = -1;    // how long it took
-    uint64_t saves = 0;
+    uint64_t saves = 0;                // that were begun
     int64_t load_started_ms = 0;
     uint64_t load_read_bytes = 0, load_total_bytes = 0;
     uint64_t keys_loaded = 0, keys_expired = 0;  // by the last load
   };
   State state() const;
+  void ResetCounters();  // CONFIG RESETSTAT
   uint64_t changes_since_save() const;
 
  private:

@@ -84,6 +84,9 @@ TEST_F(SaveFamilyTest, ABackgroundSaveHasWhatWasThereWhenItWasAskedFor) {
   EXPECT_EQ(Field("rdb_last_bgsave_status"), "ok");
   EXPECT_EQ(Field("rdb_saves"), "1");
   EXPECT_EQ(Field("rdb_changes_since_last_save"), "1");
+  EXPECT_EQ(Do("CONFIG RESETSTAT"), "+OK");
+  EXPECT_EQ(Field("rdb_saves"), "0");
+  EXPECT_EQ(Field("rdb_changes_since_last_save"), "1");
   Restart();
   EXPECT_EQ(Do("GET k"), "\"before\"");
 }
