@@ -37,7 +37,7 @@ test: ## everything that CI runs: unit, sanitizers, style, and end to end on the
 unit: ## unit and scenario tests, under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tests/run unit
 
-simulation: ## the failover code against random faults (UNDERSTUDY_SEEDS=1000: more seeds)
+simulation: ## the failover code and the planner against random faults and edits, long (UNDERSTUDY_SEEDS=1000: more seeds)
 	@tests/run simulation
 
 tsan: ## the threaded tests under ThreadSanitizer
