@@ -51,27 +51,26 @@ endif()
 
 # In the sanitizers' builds, whose compiler makes good use of it, half of a file's time is the headers of the standard
 # library, GoogleMock and the JSON library: `headers` (product_headers, test_headers or long_test_headers) holds them
-# precompiled. The other builds show that each file includes what it needs.
+# precompiled with the options that follow, which the target gets too. The other builds show that each file includes
+# what it needs.
 function(understudy_precompiled target headers)
   if(NOT UNDERSTUDY_SANITIZE)
     return()
   endif()
+  set(options ${ARGN} "SHELL:-Xclang -fno-pch-timestamp")
   if(NOT TARGET ${headers})
     file(WRITE "${CMAKE_BINARY_DIR}/${headers}.cc" "")
     add_library(${headers} OBJECT "${CMAKE_BINARY_DIR}/${headers}.cc")
     target_link_libraries(${headers} PRIVATE common)
-    target_compile_options(${headers} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+    target_compile_options(${headers} PRIVATE ${options})
     target_precompile_headers(${headers} PRIVATE <algorithm> <chrono> <functional> <map> <memory> <mutex> <optional>
                               <span> <string> <string_view> <thread> <unordered_map> <vector> <nlohmann/json.hpp>)
     if(NOT headers STREQUAL "product_headers")
       target_link_libraries(${headers} PRIVATE GTest::gmock)
-      string(REPLACE "_headers" "_options" options ${headers})
-      string(TOUPPER ${options} options)
-      target_compile_options(${headers} PRIVATE ${UNDERSTUDY_${options}})
       target_precompile_headers(${headers} PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
     endif()
   endif()
-  target_compile_options(${target} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+  target_compile_options(${target} PRIVATE ${options})
   target_precompile_headers(${target} REUSE_FROM ${headers})
 endfunction()
 
@@ -100,11 +99,9 @@ function(understudy_test target)
   add_executable(${target} ${sources})
   target_link_libraries(${target} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   if(ARG_LONG)
-    target_compile_options(${target} PRIVATE ${UNDERSTUDY_LONG_TEST_OPTIONS})
-    understudy_precompiled(${target} long_test_headers)
+    understudy_precompiled(${target} long_test_headers ${UNDERSTUDY_LONG_TEST_OPTIONS})
   else()
-    target_compile_options(${target} PRIVATE ${UNDERSTUDY_TEST_OPTIONS})
-    understudy_precompiled(${target} test_headers)
+    understudy_precompiled(${target} test_headers ${UNDERSTUDY_TEST_OPTIONS})
   endif()
   include(GoogleTest)
   gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}"
